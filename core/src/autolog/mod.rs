@@ -1,0 +1,8 @@
+//! Autologging: what integrations register, what users configure, and the [`Recorder`] through which adapters report.
+//!
+//! Adapters only translate: a framework's own callback becomes a call of the [`Recorder`], and the policy (whose run,
+//! what to log, what an error means) lives here, so that all frameworks behave alike.
+
+mod monitor;
+
+pub use monitor::{MetricSink, Monitor, MonitorDriver, SystemMetrics};

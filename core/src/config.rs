@@ -1,0 +1,196 @@
+//! The one place that reads the environment.
+//!
+//! A [`Config`] is read once and passed on; tests make theirs with [`Config::from_vars`]. The environment is never
+//! written: a child process would inherit what is meant for this one.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// What the environment says, as far as runlog listens to it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Config {
+    /// `MLFLOW_TRACKING_URI`: the store.
+    pub tracking_uri: Option<String>,
+    /// `MLFLOW_EXPERIMENT_NAME`: the experiment of new runs, created if absent.
+    pub experiment_name: Option<String>,
+    /// `MLFLOW_EXPERIMENT_ID`: the experiment of new runs, which must exist.
+    pub experiment_id: Option<String>,
+    /// `MLFLOW_RUN_ID`: the run that the first `start_run` resumes.
+    pub run_id: Option<String>,
+    /// `MLFLOW_RUN_CONTEXT`: a JSON object of more default tags.
+    pub run_context: Option<String>,
+    /// `MLFLOW_TRACKING_USERNAME`: also the tag `mlflow.user`.
+    pub username: Option<String>,
+    /// `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`: whether runs have system metrics unless they say otherwise.
+    pub system_metrics: bool,
+    /// `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL`: seconds between two samples.
+    pub sampling_interval: Option<Duration>,
+    /// `MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING`: samples in one logged window.
+    pub samples_before_logging: Option<u32>,
+    /// `MLFLOW_SYSTEM_METRICS_NODE_ID`: put between `system/` and the metric's name.
+    pub node_id: Option<String>,
+    /// `MLFLOW_ENABLE_ASYNC_LOGGING` set to false: every log call waits until its record is stored.
+    pub synchronous: bool,
+    /// `MLFLOW_TRUNCATE_LONG_VALUES`: cut over-long params and tags (the default) instead of refusing them.
+    pub truncate_long_values: bool,
+    /// `MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT`: do not print the line that tells where a run is.
+    pub quiet: bool,
+    /// `MLFLOW_AUTOLOGGING_TESTING`: errors inside autologging panic instead of warning.
+    pub autologging_testing: bool,
+    /// `RUNLOG_MODE=disabled`: nothing is written anywhere.
+    pub disabled: bool,
+    /// `RUNLOG_HANDLE_SIGNALS=false`: leave SIGINT, SIGTERM and SIGHUP alone.
+    pub leave_signals: bool,
+    /// `RUNLOG_JOURNAL_DIR`: where journals are kept.
+    pub journal_dir: Option<PathBuf>,
+    /// `XDG_STATE_HOME`, else `$HOME/.local/state`.
+    pub state_home: Option<PathBuf>,
+    /// The system's directory for temporary files.
+    pub temp_dir: PathBuf,
+    /// The login name of the user.
+    pub login: Option<String>,
+    /// The program as it was called.
+    pub program: Option<String>,
+    /// The working directory.
+    pub working_dir: PathBuf,
+}
+
+impl Config {
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    /// A variable that is set to something it cannot mean.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn from_env() -> Result<Self> {
+        let mut config = Self::from_vars(|name| std::env::var_os(name))?;
+        config.temp_dir = std::env::temp_dir();
+        config.working_dir = std::env::current_dir().unwrap_or_default();
+        config.program = std::env::args_os().next().map(|program| program.to_string_lossy().into_owned());
+        Ok(config)
+    }
+
+    /// Reads the variables of a map, for tests.
+    ///
+    /// # Errors
+    /// A variable that is set to something it cannot mean.
+    pub fn from_map(vars: &HashMap<String, String>) -> Result<Self> {
+        Self::from_vars(|name| vars.get(name).map(OsString::from))
+    }
+
+    /// Reads the variables that `get` knows.
+    ///
+    /// # Errors
+    /// A variable that is set to something it cannot mean.
+    pub fn from_vars(get: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+        let text = |name: &str| {
+            get(name).map(|value| value.to_string_lossy().into_owned()).filter(|v| !v.is_empty())
+        };
+        let path = |name: &str| get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let flag = |name: &'static str| text(name).map(|value| parse_bool(name, &value)).transpose();
+        let home = path("HOME").or_else(|| path("USERPROFILE"));
+        Ok(Self {
+            tracking_uri: text("MLFLOW_TRACKING_URI"),
+            experiment_name: text("MLFLOW_EXPERIMENT_NAME"),
+            experiment_id: text("MLFLOW_EXPERIMENT_ID"),
+            run_id: text("MLFLOW_RUN_ID"),
+            run_context: text("MLFLOW_RUN_CONTEXT"),
+            username: text("MLFLOW_TRACKING_USERNAME"),
+            system_metrics: flag("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING")?.unwrap_or(false),
+            sampling_interval: text("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL")
+                .map(|value| parse_interval("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", &value))
+                .transpose()?,
+            samples_before_logging: text("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING")
+                .map(|value| parse_count("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", &value))
+                .transpose()?,
+            node_id: text("MLFLOW_SYSTEM_METRICS_NODE_ID"),
+            synchronous: flag("MLFLOW_ENABLE_ASYNC_LOGGING")? == Some(false),
+            truncate_long_values: flag("MLFLOW_TRUNCATE_LONG_VALUES")?.unwrap_or(true),
+            quiet: flag("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT")?.unwrap_or(false),
+            autologging_testing: flag("MLFLOW_AUTOLOGGING_TESTING")?.unwrap_or(false),
+            disabled: match text("RUNLOG_MODE").as_deref() {
+                None | Some("enabled") => false,
+                Some("disabled") => true,
+                Some(other) => return Err(bad_value("RUNLOG_MODE", other, "`enabled` or `disabled`")),
+            },
+            leave_signals: flag("RUNLOG_HANDLE_SIGNALS")? == Some(false),
+            journal_dir: path("RUNLOG_JOURNAL_DIR"),
+            state_home: path("XDG_STATE_HOME").or_else(|| home.map(|home| home.join(".local/state"))),
+            temp_dir: path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp")),
+            login: text("LOGNAME").or_else(|| text("USER")).or_else(|| text("USERNAME")),
+            program: None,
+            working_dir: PathBuf::new(),
+        })
+    }
+}
+
+fn bad_value(name: &'static str, value: &str, meant: &str) -> Error {
+    Error::invalid(format!("the environment variable {name} must be {meant}")).with("value", value)
+}
+
+/// MLflow's booleans: `true`, `false`, `1`, `0` in any case.
+fn parse_bool(name: &'static str, value: &str) -> Result<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(bad_value(name, value, "true, false, 1 or 0")),
+    }
+}
+
+fn parse_interval(name: &'static str, value: &str) -> Result<Duration> {
+    value
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|interval| !interval.is_zero())
+        .ok_or_else(|| bad_value(name, value, "a number of seconds above 0"))
+}
+
+fn parse_count(name: &'static str, value: &str) -> Result<u32> {
+    value
+        .parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| bad_value(name, value, "a whole number above 0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(name: &str, value: &str) -> Result<Config> {
+        Config::from_map(&HashMap::from([(name.to_owned(), value.to_owned())]))
+    }
+
+    #[test]
+    fn booleans_are_mlflows() {
+        for (text, meant) in [("true", true), ("1", true), ("TRUE", true), ("False", false), ("0", false)] {
+            assert_eq!(config("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", text).unwrap().system_metrics, meant);
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_variable_and_what_to_write() {
+        for (name, value) in [
+            ("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "yes"),
+            ("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0"),
+            ("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "fast"),
+            ("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "-1"),
+            ("RUNLOG_MODE", "off"),
+        ] {
+            let message = config(name, value).unwrap_err().to_string();
+            assert!(message.contains(name) && message.contains(value), "{message}");
+        }
+    }
+
+    #[test]
+    fn unset_means_asynchronous_and_false_means_waiting() {
+        assert!(!config("X", "").unwrap().synchronous);
+        assert!(config("MLFLOW_ENABLE_ASYNC_LOGGING", "false").unwrap().synchronous);
+        assert!(!config("MLFLOW_ENABLE_ASYNC_LOGGING", "true").unwrap().synchronous);
+    }
+}

@@ -1,0 +1,34 @@
+//! Metrics: numbers over steps and time.
+
+use serde::Serialize;
+
+/// One point of a metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Metric {
+    /// At most 250 characters: letters, digits, `_ - . / :` and spaces.
+    pub key: String,
+    /// Any `f64`; SQL stores turn ±∞ into ±`f64::MAX`, as MLflow does.
+    pub value: f64,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// The training step; may be negative.
+    pub step: i64,
+    /// The logged model that this point measures, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_id: Option<String>,
+}
+
+impl Metric {
+    /// A point that belongs to the run alone.
+    pub fn new(key: impl Into<String>, value: f64, timestamp: i64, step: i64) -> Self {
+        Self { key: key.into(), value, timestamp, step, model_id: None }
+    }
+
+    /// The same point, attributed to a logged model as well.
+    #[must_use]
+    pub fn for_model(mut self, model_id: impl Into<String>) -> Self {
+        self.model_id = Some(model_id.into());
+        self
+    }
+}

@@ -1,0 +1,163 @@
+//! Where runs end up. One trait, one module per kind of place, found by URI scheme.
+//!
+//! Users never see a [`Store`]; they hold a [`Tracker`](crate::Tracker). Implementors read the contract below, and run
+//! `store::conformance` (feature `testing`) on what they built.
+
+use std::fmt;
+
+use crate::entity::{
+    DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel,
+    NewRun, Param, Run, RunChange, Tag, ViewType,
+};
+use crate::error::Result;
+
+/// A place where runs are kept, in MLflow's data model.
+///
+/// # Contract
+///
+/// - **Blocking.** Every method blocks until its effect is stored, and may be called from any thread at any time.
+/// - **All or nothing.** A method that returns `Err` has stored nothing of that call.
+/// - **Errors.** [`Error::is_temporary`](crate::Error::is_temporary) is true when the same call may work later (a lock,
+///   an outage), and false when it never will. What does not exist is `NotFound`; a taken name is `AlreadyExists`;
+///   a param with another value is `Conflict`; writing to something deleted is `InvalidInput`.
+/// - **Repeats.** Storing the same thing again is no error and changes nothing: the same point, the same param with
+///   the same value, the same tag, the same input, the same output. This is what makes a replay safe.
+/// - **Arguments are valid.** Keys and values obey [`validate`](crate::validate); a store checks only what takes its
+///   data to know.
+/// - **No clock.** Times come from the caller.
+///
+/// There are no default methods on purpose: a wrapper that forgets one does not compile.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Creates an experiment and returns its id. `AlreadyExists` also when a deleted one has the name.
+    fn create_experiment(&self, new: &NewExperiment) -> Result<String>;
+
+    /// The experiment with this id, deleted ones too.
+    fn get_experiment(&self, experiment_id: &str) -> Result<Experiment>;
+
+    /// The experiment with this name, deleted ones too; `None` if there is none.
+    fn get_experiment_by_name(&self, name: &str) -> Result<Option<Experiment>>;
+
+    /// Creates a run with status `RUNNING` and returns it.
+    ///
+    /// `InvalidInput` if the experiment is deleted. The run's name is also its tag `mlflow.runName`.
+    fn create_run(&self, new: &NewRun) -> Result<Run>;
+
+    /// The run with everything it logged, deleted ones too.
+    fn get_run(&self, run_id: &str) -> Result<Run>;
+
+    /// Changes what `change` names.
+    fn update_run(&self, run_id: &str, change: &RunChange) -> Result<()>;
+
+    /// The runs that `query` selects, newest start first, then by id.
+    fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>>;
+
+    /// Every point of a metric, sorted by time, step and value; empty if the run has none.
+    fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>>;
+
+    /// Stores metrics, params and tags of an active run, at most [`limits`](Self::limits) of each.
+    ///
+    /// A point whose key, value, time and step are stored already is ignored. The latest value of a key is the one
+    /// with the greatest step, then time, then value, in whatever order points arrive. A point with a `model_id` is
+    /// stored as a metric of that model as well.
+    fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<()>;
+
+    /// Removes a tag; `NotFound` if the run has none of that key.
+    fn delete_tag(&self, run_id: &str, key: &str) -> Result<()>;
+
+    /// Links datasets to an active run; a dataset of the same name and digest in the experiment is reused.
+    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()>;
+
+    /// Links models to the active run that made them.
+    fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<()>;
+
+    /// Creates a model with status `PENDING` and returns it.
+    fn create_logged_model(&self, new: &NewLoggedModel) -> Result<LoggedModel>;
+
+    /// Sets the status and the update time of a model and returns it.
+    fn finalize_logged_model(&self, model_id: &str, status: ModelStatus, now: i64) -> Result<LoggedModel>;
+
+    /// The model with its params, tags and metrics.
+    fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel>;
+
+    /// How much one [`log_batch`](Self::log_batch) may hold.
+    fn limits(&self) -> Limits;
+
+    /// Makes everything stored so far survive a power cut.
+    fn sync(&self) -> Result<()>;
+}
+
+/// How much one [`Store::log_batch`] may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Metric points.
+    pub metrics: usize,
+    /// Params.
+    pub params: usize,
+    /// Tags.
+    pub tags: usize,
+}
+
+/// What [`Store::log_batch`] stores in one go.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Points, in any order.
+    pub metrics: Vec<Metric>,
+    /// Params, each key once.
+    pub params: Vec<Param>,
+    /// Tags, each key once.
+    pub tags: Vec<Tag>,
+}
+
+impl Batch {
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.metrics.is_empty() && self.params.is_empty() && self.tags.is_empty()
+    }
+}
+
+/// Which runs a search returns.
+///
+/// ```
+/// use runlog_core::RunQuery;
+///
+/// let newest = RunQuery::new().experiment_id("3").max_results(10);
+/// assert_eq!(newest.experiment_ids, ["3"]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunQuery {
+    /// The experiments to look in; empty means every active one.
+    pub experiment_ids: Vec<String>,
+    /// Active runs, deleted runs, or both.
+    pub run_view_type: ViewType,
+    /// How many runs at most; `None` means all.
+    pub max_results: Option<usize>,
+}
+
+impl RunQuery {
+    /// Every active run of every active experiment.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks in this experiment too.
+    #[must_use]
+    pub fn experiment_id(mut self, experiment_id: impl Into<String>) -> Self {
+        self.experiment_ids.push(experiment_id.into());
+        self
+    }
+
+    /// Returns active runs, deleted runs, or both.
+    #[must_use]
+    pub fn run_view_type(mut self, view: ViewType) -> Self {
+        self.run_view_type = view;
+        self
+    }
+
+    /// Returns at most this many runs.
+    #[must_use]
+    pub fn max_results(mut self, count: usize) -> Self {
+        self.max_results = Some(count);
+        self
+    }
+}

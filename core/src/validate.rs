@@ -1,0 +1,146 @@
+//! What MLflow accepts as keys, names and values; checked once, where the caller is.
+//!
+//! Limits and rules are those of MLflow 3.x; each constant says which.
+
+use std::borrow::Cow;
+
+use crate::error::{Error, Result};
+
+/// Longest key of a metric, param or tag, in characters.
+pub const KEY_CHARS_MAX: usize = 250;
+/// Longest value of a param, in characters.
+pub const PARAM_CHARS_MAX: usize = 6000;
+/// Longest value of a run's tag, in characters.
+pub const TAG_CHARS_MAX: usize = 8000;
+/// Longest name of an experiment, in characters.
+pub const EXPERIMENT_NAME_CHARS_MAX: usize = 500;
+
+/// Checks the key of a metric, param or tag.
+///
+/// # Errors
+/// A key that is empty, too long, has a character other than letters, digits, `_ - . / :` and spaces, or is not a
+/// clean relative path (`a//b`, `./a`, `../a`, `/a`, `a/`).
+///
+/// ```
+/// use runlog_core::validate::key;
+///
+/// assert!(key("valid/loss").is_ok());
+/// assert!(key("loss*").unwrap_err().to_string().contains('*'));
+/// ```
+pub fn key(key: &str) -> Result<()> {
+    let refuse = |why: String| Err(Error::invalid(why).with("key", format!("{key:?}")));
+    if key.is_empty() {
+        return refuse("a key must not be empty; give the metric, param or tag a name".to_owned());
+    }
+    if key.len() > KEY_CHARS_MAX && key.chars().count() > KEY_CHARS_MAX {
+        return refuse(format!("a key must have at most {KEY_CHARS_MAX} characters; shorten it"));
+    }
+    if let Some(bad) = key.chars().find(|c| !is_key_char(*c)) {
+        return refuse(format!(
+            "a key must not contain {bad:?}; use letters, digits, underscores, dashes, periods, slashes, colons and \
+             spaces"
+        ));
+    }
+    if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return refuse("a key with slashes must be a clean relative path, such as `valid/loss`".to_owned());
+    }
+    Ok(())
+}
+
+fn is_key_char(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ') || (c == ':' && !cfg!(windows))
+}
+
+/// Checks the name of an experiment.
+///
+/// # Errors
+/// A name that is empty or too long.
+pub fn experiment_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() {
+        return Err(Error::invalid("an experiment's name must not be empty"));
+    }
+    if name.chars().count() > EXPERIMENT_NAME_CHARS_MAX {
+        return Err(Error::invalid(format!(
+            "an experiment's name must have at most {EXPERIMENT_NAME_CHARS_MAX} characters; shorten it"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the id of a run that a user gave.
+///
+/// # Errors
+/// Anything but 1 to 256 letters, digits, `_` and `-`, beginning with a letter or digit.
+pub fn run_id(id: &str) -> Result<()> {
+    let clean = id.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    if clean && id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.chars().count() <= 256 {
+        return Ok(());
+    }
+    Err(Error::invalid("not a run id; copy it from `runlog list` or the run's page")
+        .with("run_id", format!("{id:?}")))
+}
+
+/// Checks the name of a logged model.
+///
+/// # Errors
+/// A name that is empty or has one of `/ : . % " '`.
+pub fn model_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.contains(['/', ':', '.', '%', '"', '\'']) {
+        return Err(Error::invalid("a model's name must not be empty nor contain any of / : . % \" '")
+            .with("name", format!("{name:?}")));
+    }
+    Ok(())
+}
+
+/// `value`, cut to `chars_max` characters if it is longer and `truncate` is set.
+///
+/// # Errors
+/// A longer value, if `truncate` is not set.
+pub fn fit(value: &str, chars_max: usize, truncate: bool) -> Result<Cow<'_, str>> {
+    if value.len() <= chars_max {
+        return Ok(Cow::Borrowed(value));
+    }
+    match value.char_indices().nth(chars_max) {
+        None => Ok(Cow::Borrowed(value)),
+        Some((end, _)) if truncate => Ok(Cow::Borrowed(&value[..end])),
+        Some(_) => Err(Error::invalid(format!(
+            "a value must have at most {chars_max} characters; shorten it, log it as a text artifact, or unset \
+             MLFLOW_TRUNCATE_LONG_VALUES to have it cut"
+        ))
+        .with("characters", value.chars().count())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mlflows_keys_are_accepted_and_others_say_why() {
+        for good in ["loss", "a/b.c-d_e f", "é", " lead", "k:v", &"x".repeat(250), &"é".repeat(250)] {
+            assert!(key(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "a\tb", "a*", "@", "a//b", "./a", "..", "/a", "a/", "a/../b", "nl\n", &"x".repeat(251)]
+        {
+            assert!(key(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_by_characters_or_refused() {
+        assert_eq!(fit("ééé", 2, true).unwrap(), "éé");
+        assert_eq!(fit("ééé", 3, false).unwrap(), "ééé");
+        assert!(fit("ééé", 2, false).is_err());
+    }
+
+    #[test]
+    fn run_ids_are_mlflows() {
+        for good in ["0123456789abcdef0123456789abcdef", "a-b_c", "1"] {
+            assert!(run_id(good).is_ok());
+        }
+        for bad in ["", "-a", "a/b", "a b", &"x".repeat(257)] {
+            assert!(run_id(bad).is_err());
+        }
+    }
+}
