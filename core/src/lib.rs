@@ -12,8 +12,11 @@ pub mod digest;
 mod entity;
 mod error;
 mod flatten;
+mod id;
+mod journal;
 pub mod model;
 mod names;
+mod notice;
 pub mod store;
 pub mod validate;
 
