@@ -353,6 +353,11 @@ impl Journal {
         self.find(reader.first_segment).is_some_and(Segment::is_done)
     }
 
+    /// Whether anything was logged, or can be recycled, since the last sync.
+    pub(crate) fn needs_sync(&self, reader: &Reader) -> bool {
+        self.tail() != reader.synced || self.has_done_segments(reader)
+    }
+
     /// Frees the segments whose slots are all acknowledged; the caller has synced the store.
     pub(crate) fn recycle(&self, reader: &mut Reader) {
         let mut growth = self.growth.lock().unwrap_or_else(PoisonError::into_inner);
