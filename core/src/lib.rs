@@ -11,7 +11,7 @@ mod context;
 pub mod digest;
 mod entity;
 mod error;
-mod flatten;
+pub mod flatten;
 pub mod model;
 mod names;
 pub mod store;
