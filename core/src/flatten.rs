@@ -70,9 +70,9 @@ enum Tree {
     /// A scalar, or a name.
     Text(String),
     /// Unnamed items behind the name of a variant.
-    Tuple(String, Vec<Tree>),
+    Tuple(String, Vec<Self>),
     /// Fields; those of a variant carry its name.
-    Fields(Option<String>, Vec<(String, Tree)>),
+    Fields(Option<String>, Vec<(String, Self)>),
     /// A sequence.
     Sequence(Items),
 }

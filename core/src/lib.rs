@@ -12,9 +12,11 @@ pub mod digest;
 mod entity;
 mod error;
 pub mod flatten;
+pub mod json;
 pub mod model;
 mod names;
 pub mod store;
+pub mod tensor;
 pub mod validate;
 
 pub use config::Config;

@@ -169,9 +169,8 @@ impl Parser<'_> {
         while let Some(&c) = self.rest.peek() {
             match c {
                 '(' | '[' | '{' => open += 1,
-                ')' | ']' | '}' if open == 0 => break,
+                ')' | ']' | '}' | ',' if open == 0 => break,
                 ')' | ']' | '}' => open -= 1,
-                ',' if open == 0 => break,
                 ':' if open == 0 && stop_at_colon => break,
                 '"' => {
                     taken.push_str(&self.quoted('"'));
@@ -276,12 +275,7 @@ mod tests {
         check(
             "SvmParams(SvmValidParams { c: Some((1.0, 2.0)), nu: None, solver: Solver { eps: 1e-7 }, \
              phantom: PhantomData<(bool, [u8; 2])>, kernel: KernelParams(Valid { kind: Dense }) })",
-            &[
-                ("c", "[1.0, 2.0]"),
-                ("nu", "None"),
-                ("solver.eps", "1e-07"),
-                ("kernel.kind", "Dense"),
-            ],
+            &[("c", "[1.0, 2.0]"), ("nu", "None"), ("solver.eps", "1e-07"), ("kernel.kind", "Dense")],
         );
     }
 

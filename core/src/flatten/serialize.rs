@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::ser::{
-    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
-    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
+    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
 use super::{Items, Tree, bool_text, python};
@@ -33,8 +33,8 @@ impl serde::ser::Error for Refusal {
 
 struct TreeSerializer;
 
-fn text(value: impl ToString) -> Result<Tree, Refusal> {
-    Ok(Tree::Text(value.to_string()))
+fn text(value: &impl ToString) -> Tree {
+    Tree::Text(value.to_string())
 }
 
 impl Serializer for TreeSerializer {
@@ -52,34 +52,34 @@ impl Serializer for TreeSerializer {
         Ok(bool_text(value))
     }
     fn serialize_i8(self, value: i8) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_i16(self, value: i16) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_i32(self, value: i32) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_i64(self, value: i64) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_i128(self, value: i128) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_u8(self, value: u8) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_u16(self, value: u16) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_u32(self, value: u32) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_u64(self, value: u64) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_u128(self, value: u128) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_f32(self, value: f32) -> Result<Tree, Refusal> {
         Ok(Tree::Text(python::float32(value)))
@@ -88,10 +88,10 @@ impl Serializer for TreeSerializer {
         Ok(Tree::Text(python::float(value)))
     }
     fn serialize_char(self, value: char) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_str(self, value: &str) -> Result<Tree, Refusal> {
-        text(value)
+        Ok(text(&value))
     }
     fn serialize_bytes(self, value: &[u8]) -> Result<Tree, Refusal> {
         let mut items = Items::default();
@@ -101,7 +101,7 @@ impl Serializer for TreeSerializer {
         Ok(Tree::Sequence(items))
     }
     fn serialize_none(self) -> Result<Tree, Refusal> {
-        text("None")
+        Ok(Tree::Text("None".to_owned()))
     }
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Tree, Refusal> {
         tree(value)
@@ -113,7 +113,7 @@ impl Serializer for TreeSerializer {
         Ok(if name == "PhantomData" { Tree::Absent } else { Tree::Text(name.to_owned()) })
     }
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<Tree, Refusal> {
-        text(variant)
+        Ok(text(&variant))
     }
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
