@@ -12,6 +12,7 @@ pub mod digest;
 mod entity;
 mod error;
 mod flatten;
+mod id;
 pub mod model;
 mod names;
 pub mod store;
