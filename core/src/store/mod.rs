@@ -3,7 +3,10 @@
 //! Users never see a [`Store`]; they hold a [`Tracker`](crate::Tracker). Implementors read the contract below, and run
 //! `store::conformance` (feature `testing`) on what they built.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod location;
+mod memory;
 mod point;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -16,6 +19,7 @@ use crate::entity::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
+pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 

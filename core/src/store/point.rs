@@ -40,3 +40,63 @@ pub(super) fn compare(left: &Metric, right: &Metric) -> Ordering {
         .cmp(&(right.step, right.timestamp))
         .then_with(|| Value::new(left.value).number.total_cmp(&Value::new(right.value).number))
 }
+
+/// A point without its key, in the order of a metric's history: by time, step and number. Equal points are the same
+/// point.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Point {
+    timestamp: i64,
+    step: i64,
+    value: Value,
+}
+
+impl Point {
+    pub(super) fn of(metric: &Metric) -> Self {
+        Self { timestamp: metric.timestamp, step: metric.step, value: Value::new(metric.value) }
+    }
+
+    pub(super) fn metric(self, key: &str) -> Metric {
+        Metric::new(key, self.value.get(), self.timestamp, self.step)
+    }
+}
+
+impl Ord for Point {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.timestamp, self.step)
+            .cmp(&(other.timestamp, other.step))
+            .then_with(|| self.value.number.total_cmp(&other.value.number))
+            .then(self.value.is_nan.cmp(&other.value.is_nan))
+    }
+}
+
+impl PartialOrd for Point {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Point {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Point {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(value: f64) -> Metric {
+        Metric::new("loss", value, 1, 1)
+    }
+
+    #[test]
+    fn nan_counts_as_zero_but_is_another_point() {
+        assert_eq!(compare(&point(f64::NAN), &point(-0.0)), Ordering::Equal);
+        assert_eq!(compare(&point(f64::NAN), &point(-1.0)), Ordering::Greater);
+        assert_ne!(Point::of(&point(f64::NAN)), Point::of(&point(0.0)));
+        assert_eq!(Point::of(&point(-0.0)), Point::of(&point(0.0)));
+        assert!(Point::of(&point(f64::NAN)).metric("loss").value.is_nan());
+    }
+}
