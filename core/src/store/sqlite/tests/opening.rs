@@ -1,7 +1,8 @@
 //! What is found at the path, and what is made of it.
 
-use std::fs;
 use std::path::Path;
+use std::time::Duration;
+use std::{fs, thread};
 
 use rusqlite::Connection;
 
@@ -10,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{SqliteStore, Store};
 
 fn refused(path: &Path) -> Error {
-    let error = SqliteStore::open(path, Path::new("/mlruns")).unwrap_err();
+    let error = SqliteStore::open_within(path, Path::new("/mlruns"), Duration::ZERO).unwrap_err();
     let message = error.to_string();
     assert!(message.ends_with(&format!("(database: {})", path.display())), "the path is last: {message}");
     error
@@ -120,6 +121,20 @@ fn an_incomplete_database_says_what_is_missing() {
         assert!(error.to_string().contains(part), "{error}");
     }
     assert!(error.is_temporary(), "MLflow may be at it");
+}
+
+#[test]
+fn a_database_that_is_being_created_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let creating = other(directory.path());
+    creating.execute_batch("ALTER TABLE inputs RENAME TO not_yet").unwrap();
+    thread::scope(|scope| {
+        let opening = scope.spawn(|| open(directory.path()));
+        assert!(!opening.is_finished());
+        creating.execute_batch("ALTER TABLE not_yet RENAME TO inputs").unwrap();
+        new_run(&opening.join().unwrap());
+    });
 }
 
 #[test]
