@@ -140,6 +140,27 @@ pub fn canonical(uri: &str, working_dir: &Path) -> String {
     }
 }
 
+/// Whether the store that `uri` names ends with the process.
+pub fn is_in_memory(uri: &str) -> bool {
+    let (scheme, rest) = split(uri);
+    match scheme {
+        "sqlite" | "sqlite+pysqlite" => matches!(sqlite_path(rest), Ok(None)),
+        scheme => scheme == "memory",
+    }
+}
+
+/// Whether the store that `uri` names is there, so that opening it creates nothing.
+///
+/// # Errors
+/// A URI that is wrong.
+pub fn exists(uri: &str, working_dir: &Path) -> Result<bool> {
+    let (scheme, rest) = split(uri);
+    Ok(match scheme {
+        "sqlite" | "sqlite+pysqlite" => sqlite_path(rest)?.is_none_or(|path| working_dir.join(path).exists()),
+        _ => true,
+    })
+}
+
 /// The scheme and what follows its colon. Without a scheme, or with one letter as Windows names drives, it is a path.
 fn split(uri: &str) -> (&str, &str) {
     match uri.split_once(':') {
