@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod plan;
+mod probe;
 mod schedule;
 mod window;
