@@ -11,10 +11,15 @@ mod context;
 pub mod digest;
 mod entity;
 mod error;
-mod flatten;
+pub mod flatten;
+mod id;
+mod journal;
+pub mod json;
 pub mod model;
 mod names;
+mod notice;
 pub mod store;
+pub mod tensor;
 pub mod validate;
 
 pub use config::Config;

@@ -1,0 +1,96 @@
+//! Floating-point numbers as Python's `repr` writes them, so that a param set from Rust equals one set from Python.
+
+/// The shortest text that reads back as `value`, in Python's layout: `0.1`, `1e-05`, `1e+16`, `inf`, `nan`.
+///
+/// ```
+/// assert_eq!(runlog_core::flatten::python_float(1e-5), "1e-05");
+/// ```
+pub fn float(value: f64) -> String {
+    layout(value.is_nan(), value.is_infinite(), &format!("{value:e}"))
+}
+
+/// As [`float`], with the digits that an `f32` needs: `0.1`, not `0.10000000149011612`.
+pub fn float32(value: f32) -> String {
+    layout(value.is_nan(), value.is_infinite(), &format!("{value:e}"))
+}
+
+/// Turns Rust's `1.25e-5` into Python's layout: exponents below -4 and from 16 on, with two digits at least.
+fn layout(nan: bool, infinite: bool, scientific: &str) -> String {
+    if nan {
+        return "nan".to_owned();
+    }
+    let (sign, magnitude) = match scientific.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", scientific),
+    };
+    if infinite {
+        return format!("{sign}inf");
+    }
+    let (mantissa, exponent) = magnitude.split_once('e').unwrap_or((magnitude, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    match usize::try_from(exponent) {
+        Ok(whole) if whole < 16 => {
+            let whole = whole + 1;
+            if digits.len() <= whole {
+                format!("{sign}{digits:0<whole$}.0")
+            } else {
+                format!("{sign}{}.{}", &digits[..whole], &digits[whole..])
+            }
+        }
+        Err(_) if exponent >= -4 => {
+            let zeros = "0".repeat(usize::try_from(-exponent - 1).unwrap_or(0));
+            format!("{sign}0.{zeros}{digits}")
+        }
+        _ => {
+            let direction = if exponent < 0 { '-' } else { '+' };
+            format!("{sign}{mantissa}e{direction}{:02}", exponent.unsigned_abs())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn layouts_are_those_of_python_3() {
+        for (value, expect) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (100.0, "100.0"),
+            (123.456, "123.456"),
+            (0.0001, "0.0001"),
+            (0.000_123_4, "0.0001234"),
+            (0.000_01, "1e-05"),
+            (1.5e-10, "1.5e-10"),
+            (1e-100, "1e-100"),
+            (123_456_789_012_345.0, "123456789012345.0"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (-1.25e17, "-1.25e+17"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+        ] {
+            assert_eq!(float(value), expect);
+        }
+        assert_eq!(float32(0.1), "0.1");
+        assert_eq!(float32(16_777_216.0), "16777216.0");
+    }
+
+    proptest! {
+        #[test]
+        fn texts_read_back_as_the_same_bits(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            let back: f64 = float(value).parse().unwrap();
+            prop_assert!(value.is_nan() && back.is_nan() || value.to_bits() == back.to_bits());
+        }
+    }
+}

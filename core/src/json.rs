@@ -1,0 +1,102 @@
+//! JSON texts as Python's `json.dumps` writes them: `", "` and `": "` between items, only ASCII, Python's floats.
+//!
+//! MLflow stores such texts inside others (signatures, schemas, sources) and compares them as texts, so ours must be
+//! the same to the byte.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{CharEscape, Formatter, Serializer};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::flatten::{python_float, python_float32};
+
+/// `value` as `json.dumps(value)` writes it.
+///
+/// # Errors
+/// What the value's own `Serialize` refuses, and maps whose keys are not texts.
+///
+/// ```
+/// let text = runlog_core::json::python_style(&("é", [1e-5, 2.0]))?;
+/// assert_eq!(text, r#"["\u00e9", [1e-05, 2.0]]"#);
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub fn python_style<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    let mut text = Vec::new();
+    let refused = |cause| Error::invalid("cannot write the value as JSON").because(cause);
+    value.serialize(&mut Serializer::with_formatter(&mut text, PythonStyle)).map_err(refused)?;
+    String::from_utf8(text)
+        .map_err(|cause| Error::new(ErrorKind::Unexpected, "the JSON is not text").because(cause))
+}
+
+struct PythonStyle;
+
+impl Formatter for PythonStyle {
+    fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+
+    fn write_f64<W: Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        writer.write_all(python_float(value).as_bytes())
+    }
+
+    fn write_f32<W: Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
+        writer.write_all(python_float32(value).as_bytes())
+    }
+
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
+        let mut units = [0; 2];
+        for c in text.chars() {
+            // DEL is not a control character to JSON, and Python leaves it as it is.
+            if c.is_ascii() {
+                writer.write_all(&[u8::try_from(c).unwrap_or(b'?')])?;
+            } else {
+                for unit in c.encode_utf16(&mut units) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_char_escape<W: Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        match escape {
+            CharEscape::Quote => writer.write_all(b"\\\""),
+            CharEscape::ReverseSolidus => writer.write_all(b"\\\\"),
+            CharEscape::Solidus => writer.write_all(b"/"),
+            CharEscape::Backspace => writer.write_all(b"\\b"),
+            CharEscape::FormFeed => writer.write_all(b"\\f"),
+            CharEscape::LineFeed => writer.write_all(b"\\n"),
+            CharEscape::CarriageReturn => writer.write_all(b"\\r"),
+            CharEscape::Tab => writer.write_all(b"\\t"),
+            CharEscape::AsciiControl(byte) => write!(writer, "\\u{byte:04x}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::python_style;
+
+    #[test]
+    fn texts_are_those_of_json_dumps() {
+        for (value, expect) in [
+            (json!({"a": [1, true, null], "b": {}}), r#"{"a": [1, true, null], "b": {}}"#),
+            (json!("é😀\u{7f}\u{1}\n\"\\/"), "\"\\u00e9\\ud83d\\ude00\u{7f}\\u0001\\n\\\"\\\\/\""),
+            (json!([0.1, 1e16, -0.0, 1.0]), "[0.1, 1e+16, -0.0, 1.0]"),
+            (json!([]), "[]"),
+        ] {
+            assert_eq!(python_style(&value).unwrap(), expect);
+        }
+    }
+}
