@@ -1,0 +1,4 @@
+//! The tests that need the whole package: one binary, because linking is what tests cost.
+
+#[cfg(test)]
+mod tidy;
