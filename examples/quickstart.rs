@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // A run by hand.
     let run = runlog::start_run("by hand")?;
     run.log_param("max_depth", 3);
-    run.log_metric("accuracy", model.predict(&valid).confusion_matrix(&valid)?.accuracy(), None::<i64>);
+    run.log_metric("accuracy", model.predict(&valid).confusion_matrix(&valid)?.accuracy(), None);
     for step in 0..100 {
         run.log_metric("loss", 1.0 / f64::from(step + 1), step);
     }
