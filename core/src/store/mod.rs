@@ -10,6 +10,7 @@ mod memory;
 mod point;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod uri;
 
 use std::fmt;
 
@@ -22,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+pub use uri::{Driver, Place, canonical, default_uri, exists, is_in_memory, open};
 
 /// The tag that repeats a run's name: MLflow shows the one and searches the other.
 const RUN_NAME_TAG: &str = "mlflow.runName";
