@@ -7,6 +7,10 @@ mod crash;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod mlflow;
+#[cfg(test)]
+mod python;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;
