@@ -6,12 +6,10 @@
 //! one run, not those of two. Allocations are counted per call.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot start has nothing to measure")]
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use divan::{AllocProfiler, Bencher};
-use memmap2::MmapOptions;
-use runlog_core::{ActiveRun, Config, Tracker, clock};
+use runlog_core::{ActiveRun, Config, Tracker};
 use tempfile::TempDir;
 
 #[global_allocator]
@@ -29,7 +27,7 @@ fn main() {
 fn run() -> (ActiveRun, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let mut config = Config::from_map(&[].into()).unwrap();
-    config.working_dir = dir.path().to_owned();
+    config.working_dir = dir.path().into();
     config.journal_dir = Some(dir.path().join("journal"));
     config.quiet = true;
     let tracker = Tracker::with_config(Some("sqlite:///mlflow.db"), config).unwrap();
@@ -43,7 +41,14 @@ fn finish((run, dir): (ActiveRun, TempDir)) {
 }
 
 mod floor {
-    use super::*;
+    use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    use std::sync::mpsc::sync_channel;
+
+    use divan::Bencher;
+    use memmap2::MmapOptions;
+    use runlog_core::clock;
+
+    use super::{CALLS, SAMPLES};
 
     /// 64 bytes, clock and sequence among them, into a mapped file.
     #[divan::bench(sample_count = SAMPLES, sample_size = CALLS)]

@@ -115,6 +115,7 @@ fn git_facts(dir: &Path) -> Option<GitFacts> {
 #[derive(Debug, Default)]
 struct Lookup {
     /// The outer `None` means: not yet.
+    #[expect(clippy::option_option, reason = "no answer yet is not the answer that there is no repository")]
     answer: Mutex<Option<Option<GitFacts>>>,
     answered: Condvar,
 }
@@ -213,7 +214,7 @@ mod tests {
     }
 
     fn lines(tags: &[Tag]) -> String {
-        tags.iter().map(|tag| format!("{}={}\n", tag.key, tag.value)).collect()
+        tags.iter().map(|tag| [&*tag.key, "=", &*tag.value, "\n"].concat()).collect()
     }
 
     #[test]

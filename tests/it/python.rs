@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::{Place, text};
 
-/// The release that is tested with. MLflow itself does not bound SQLAlchemy, whose 2.1 it does not work with yet.
+/// The release that is tested with. MLflow itself does not bound `sqlalchemy`, whose 2.1 it does not work with yet.
 const PACKAGES: [&str; 2] = ["mlflow==3.17.2", "sqlalchemy<2.1"];
 
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
