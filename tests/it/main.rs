@@ -1,6 +1,8 @@
 //! The tests that need the whole package: one binary, because linking is what tests cost.
 
 #[cfg(test)]
+mod allocations;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod command;
