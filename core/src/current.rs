@@ -1,12 +1,13 @@
 //! Which run a call without a handle means.
 //!
 //! First the thread's own innermost run; else, if the process has exactly one top-level run, the innermost run of the
-//! process. So a worker thread logs into the run that its program is in, never into a new hidden one.
+//! process (inside `with_tracker`: of that tracker). So a worker thread logs into the run that its program is in, never into a new hidden one.
 
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::fluent;
 use crate::run::RunHandle;
 
 thread_local! {
@@ -58,8 +59,12 @@ pub(crate) fn find() -> Result<Option<RunHandle>> {
     if let Some(run) = of_this_thread() {
         return Ok(Some(run));
     }
+    let local = fluent::local_tracker();
     let active = active();
-    let active: Vec<&RunHandle> = active.iter().filter(|run| run.is_active()).collect();
+    let active: Vec<&RunHandle> = active
+        .iter()
+        .filter(|run| run.is_active() && local.as_ref().is_none_or(|local| local.is_same(run.tracker())))
+        .collect();
     match active.iter().filter(|run| run.is_top_level()).count() {
         0 | 1 => Ok(active.last().copied().cloned()),
         several => Err(Error::invalid(format!(

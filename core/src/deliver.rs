@@ -205,3 +205,97 @@ fn key_of(entry: &Entry) -> Option<&str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::{NewRun, Run, RunStatus};
+    use crate::journal::RunDefinition;
+    use crate::journal::record::Point;
+    use crate::store::MemoryStore;
+
+    #[derive(Default)]
+    struct Heard {
+        stored: BTreeSet<u64>,
+        refused: Vec<(u64, ErrorKind)>,
+    }
+
+    impl Ledger for Heard {
+        fn stored(&mut self, entry: &Entry) {
+            assert!(self.stored.insert(entry.first), "a record is reported once");
+        }
+
+        fn refused(&mut self, entry: &Entry, error: &Error) {
+            self.refused.push((entry.first, error.kind()));
+        }
+
+        fn wait_to_retry(&mut self, _: &Error, _: u32) -> bool {
+            false
+        }
+    }
+
+    /// Delivers records to a run in a store in memory; their sequences are their places.
+    fn delivered(records: Vec<Record>) -> (Run, Heard) {
+        let store = MemoryStore::new();
+        let new = NewRun { experiment_id: "0".to_owned(), run_name: "r".to_owned(), ..NewRun::default() };
+        let run_id = store.create_run(&new).unwrap().info.run_id;
+        let definitions = Definitions::default();
+        definitions.key("loss").unwrap();
+        definitions.run(RunDefinition { run_id: run_id.clone(), owned: true }).unwrap();
+        definitions.run(RunDefinition { run_id: "gone".to_owned(), owned: true }).unwrap();
+        let entries: Vec<Entry> =
+            (0..).zip(records).map(|(first, record)| Entry { first, slots: 1, record }).collect();
+        let mut heard = Heard::default();
+        deliver(&store, &definitions, &entries, &mut heard).unwrap();
+        assert_eq!(heard.stored.len() + heard.refused.len(), entries.len(), "every record is reported");
+        (store.get_run(&run_id).unwrap(), heard)
+    }
+
+    fn metric(run: u32, step: i64) -> Record {
+        Record::Metric(Point { run, key: 0, value: 0.5, timestamp: 1, step })
+    }
+
+    fn param(key: &str, value: &str) -> Record {
+        Record::Text(Text::Param { run: 0, key: key.to_owned(), value: value.to_owned() })
+    }
+
+    fn tag(value: &str) -> Record {
+        Record::Text(Text::Tag { run: 0, key: "k".to_owned(), value: value.to_owned() })
+    }
+
+    #[test]
+    fn a_refused_param_stands_alone_and_all_others_are_stored() {
+        let mut records: Vec<Record> = (0..100).map(|n| param(&n.to_string(), "v")).collect();
+        records.push(param("42", "other"));
+        records.push(param("42", "v"));
+        records.extend((100..200).map(|n| param(&n.to_string(), "v")));
+        let (run, heard) = delivered(records);
+        assert_eq!(heard.refused, [(100, ErrorKind::Conflict)]);
+        assert_eq!(run.data.params.len(), 200);
+        assert_eq!(run.param("42"), Some("v"));
+    }
+
+    #[test]
+    fn tags_and_deletes_take_effect_in_order() {
+        let delete = || Record::Text(Text::DeleteTag { run: 0, key: "k".to_owned() });
+        let (run, _) = delivered(vec![tag("1"), tag("2"), delete(), tag("3"), tag("4")]);
+        assert_eq!(run.tag("k"), Some("4"));
+        let (run, heard) = delivered(vec![tag("1"), delete(), delete()]);
+        assert_eq!((run.tag("k"), heard.refused.len()), (None, 0));
+    }
+
+    #[test]
+    fn the_end_of_a_run_comes_after_what_it_logged() {
+        let end = Record::Text(Text::End { run: 0, status: RunStatus::Finished, time: 9 });
+        let (run, _) = delivered(vec![metric(0, 1), param("p", "v"), end, metric(0, 2)]);
+        assert_eq!((run.info.status, run.info.end_time), (RunStatus::Finished, Some(9)));
+        assert_eq!(run.data.metrics[0].step, 2, "and what comes later is stored all the same");
+    }
+
+    #[test]
+    fn what_is_logged_to_a_run_that_is_gone_is_refused_and_costs_no_other_run() {
+        let (run, heard) = delivered(vec![metric(1, 1), metric(0, 1), metric(1, 2), metric(7, 1)]);
+        assert_eq!(run.data.metrics.len(), 1);
+        assert_eq!(heard.refused, [0, 2, 3].map(|first| (first, ErrorKind::NotFound)));
+    }
+}

@@ -187,7 +187,7 @@ impl Engine {
     /// Waits for a record and says what became of it.
     pub(crate) fn outcome(&self, logged: Logged) -> Result<()> {
         match logged.outcome {
-            Outcome::Nothing => Ok(()),
+            Outcome::Nothing | Outcome::Nowhere => Ok(()),
             Outcome::Refused { ticket } => {
                 let tickets = lock(&self.tickets);
                 match tickets.kept.iter().find(|(kept, ..)| *kept == ticket) {

@@ -40,7 +40,7 @@ thread_local! {
 
 /// The tracker that the fluent functions use on this thread.
 pub(crate) fn tracker() -> Result<Tracker> {
-    if let Some(local) = LOCAL.try_with(|local| local.borrow().last().cloned()).ok().flatten() {
+    if let Some(local) = local_tracker() {
         return Ok(local);
     }
     let mut process = lock(&PROCESS);
@@ -54,6 +54,11 @@ pub(crate) fn tracker() -> Result<Tracker> {
     let tracker = Tracker::with_config(process.uri.as_deref(), config)?;
     process.tracker = Some(tracker.clone());
     Ok(tracker)
+}
+
+/// The tracker that [`with_tracker`] chose on this thread.
+pub(crate) fn local_tracker() -> Option<Tracker> {
+    LOCAL.try_with(|local| local.borrow().last().cloned()).ok().flatten()
 }
 
 /// Lets the fluent functions and autologging use `tracker` on this thread while `body` runs.
@@ -271,10 +276,16 @@ fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {
         Ok(run) => log(&run),
         Err(error) => {
             notice::error("no-run", format_args!("nothing is logged: {error}"));
-            Logged::nothing()
+            match tracker().and_then(|tracker| tracker.engine()) {
+                Ok(engine) => engine.refuse(NO_RUN, &error),
+                Err(_no_store) => Logged::nowhere(),
+            }
         }
     }
 }
+
+/// In place of a run's number, where a record has no run.
+const NO_RUN: u32 = u32::MAX;
 
 /// The run that a log call opened because the process had none; it ends with the process, by its exit status.
 static OPENED: Mutex<Option<ActiveRun>> = Mutex::new(None);

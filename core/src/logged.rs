@@ -31,6 +31,8 @@ pub struct Logged {
 pub(crate) enum Outcome {
     /// There was nothing to log.
     Nothing,
+    /// There is no store that could take it.
+    Nowhere,
     /// In the journal, with these sequences among others.
     Journalled { first: u64, end: u64 },
     /// Refused at once; the reason is kept under this number.
@@ -43,14 +45,19 @@ impl Logged {
         Self { engine: u32::MAX, run: 0, outcome: Outcome::Nothing }
     }
 
+    /// There was no store to log to.
+    pub(crate) const fn nowhere() -> Self {
+        Self { engine: u32::MAX, run: 0, outcome: Outcome::Nowhere }
+    }
+
     /// One receipt for both.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
-        use Outcome::{Journalled, Nothing, Refused};
+        use Outcome::{Journalled, Nothing, Nowhere, Refused};
         let outcome = match (self.outcome, other.outcome) {
             (Nothing, _) => return other,
-            (_, Nothing) | (Refused { .. }, _) => return self,
-            (_, Refused { .. }) => return other,
+            (_, Nothing) | (Refused { .. } | Nowhere, _) => return self,
+            (_, Refused { .. } | Nowhere) => return other,
             (Journalled { first, .. }, Journalled { end, .. }) => Journalled { first, end },
         };
         Self { outcome, ..self }
@@ -58,7 +65,7 @@ impl Logged {
 
     /// Whether the record was refused at once, because its key or value cannot be stored.
     pub fn is_refused(self) -> bool {
-        matches!(self.outcome, Outcome::Refused { .. })
+        matches!(self.outcome, Outcome::Refused { .. } | Outcome::Nowhere)
     }
 
     /// Blocks until the record is in the store.
@@ -70,10 +77,15 @@ impl Logged {
     /// The key or value was refused, the store refused the record, or it could not be reached within a minute (the
     /// record is still in the journal then, and will be delivered when it can be).
     pub fn wait(self) -> Result<()> {
-        match engine::find(self.engine) {
-            Some(engine) => engine.outcome(self),
-            None if self.outcome == Outcome::Nothing => Ok(()),
-            None => Err(Error::invalid("the tracker of this receipt is closed; wait before it is dropped")),
+        match (self.outcome, engine::find(self.engine)) {
+            (Outcome::Nothing, _) => Ok(()),
+            (Outcome::Nowhere, _) => Err(Error::invalid(
+                "nothing was logged, since the store could not be opened; it was said why",
+            )),
+            (_, Some(engine)) => engine.outcome(self),
+            (_, None) => {
+                Err(Error::invalid("the tracker of this receipt is closed; wait before it is dropped"))
+            }
         }
     }
 }

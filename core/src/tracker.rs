@@ -139,6 +139,10 @@ impl Tracker {
         &self.0.uri
     }
 
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What this tracker was told by the environment.
     pub fn config(&self) -> &Config {
         &self.0.config

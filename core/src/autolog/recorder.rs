@@ -182,3 +182,123 @@ fn warn(integration: &Integration, options: &AutologOptions, what: &str, error: 
 fn raise(error: &Error) {
     panic!("autologging failed, and MLFLOW_AUTOLOGGING_TESTING is set: {error}");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::registry::configure;
+    use super::*;
+    use crate::config::Config;
+    use crate::entity::Run;
+    use crate::fluent::with_tracker;
+    use crate::store::RunQuery;
+    use crate::tracker::Tracker;
+
+    fn tracker() -> Tracker {
+        Tracker::with_config(Some("memory:"), Config::from_map(&HashMap::new()).unwrap()).unwrap()
+    }
+
+    fn integration(name: &'static str, options: AutologOptions) -> &'static Integration {
+        let switch = Box::leak(Box::new(AtomicBool::new(false)));
+        let integration = Box::leak(Box::new(Integration { name, framework_version: "0", switch }));
+        configure(integration, options.silent(true));
+        integration
+    }
+
+    fn runs(tracker: &Tracker) -> Vec<Run> {
+        tracker.search_runs(&RunQuery::new()).unwrap()
+    }
+
+    #[test]
+    fn without_a_run_of_the_users_a_training_gets_one_that_is_tagged() {
+        let tracker = tracker();
+        let integration = integration("managed", AutologOptions::new().extra_tag("team", "vision"));
+        with_tracker(&tracker, || {
+            let recorder = Recorder::start(integration).unwrap();
+            recorder.record("metrics", |run| run.log_metric("loss", 0.5, 1).wait());
+            recorder.finish();
+        });
+        let runs = runs(&tracker);
+        assert_eq!((runs.len(), runs[0].info.status), (1, RunStatus::Finished));
+        assert_eq!((runs[0].tag(AUTOLOGGING), runs[0].tag("team")), (Some("managed"), Some("vision")));
+        assert_eq!(runs[0].metric("loss"), Some(0.5));
+    }
+
+    #[test]
+    fn a_run_of_the_users_is_joined_and_never_ended_nor_tagged() {
+        let tracker = tracker();
+        let integration = integration("joined", AutologOptions::new().extra_tag("team", "vision"));
+        let run = tracker.start_run("mine").unwrap();
+        let recorder = Recorder::start(integration).unwrap();
+        assert_eq!(recorder.run().run_id(), run.run_id());
+        recorder.fail(&Error::invalid("the data is empty"));
+        let mine = tracker.get_run(run.run_id()).unwrap();
+        assert_eq!(
+            (mine.info.status, mine.tag(AUTOLOGGING), mine.tag("team")),
+            (RunStatus::Running, None, None)
+        );
+        run.finish().unwrap();
+    }
+
+    #[test]
+    fn an_exclusive_integration_records_nothing_beside_a_run_of_the_users() {
+        let tracker = tracker();
+        let integration = integration("exclusive", AutologOptions::new().exclusive(true));
+        let run = tracker.start_run("mine").unwrap();
+        assert!(Recorder::start(integration).is_none());
+        run.finish().unwrap();
+        with_tracker(&tracker, || Recorder::start(integration).unwrap().finish());
+        assert_eq!(runs(&tracker).len(), 2);
+    }
+
+    #[test]
+    fn a_training_inside_another_is_part_of_it() {
+        let tracker = tracker();
+        let integration = integration("nested", AutologOptions::new());
+        with_tracker(&tracker, || {
+            let outer = Recorder::start(integration).unwrap();
+            assert!(Recorder::start(integration).is_none());
+            outer.finish();
+            Recorder::start(integration).unwrap().finish();
+        });
+        assert_eq!(runs(&tracker).len(), 2);
+    }
+
+    #[test]
+    fn an_error_or_panic_in_an_adapter_ends_its_records_and_nothing_else() {
+        let tracker = tracker();
+        let integration = integration("failing", AutologOptions::new());
+        with_tracker(&tracker, || {
+            for fault in [|| Err(Error::invalid("ours")), || panic!("ours")] {
+                let recorder = Recorder::start(integration).unwrap();
+                recorder.record("before", |run| run.log_metric("before", 1.0, 0).wait());
+                recorder.record("params", |_| fault());
+                recorder.record("after", |run| run.log_metric("after", 1.0, 0).wait());
+                recorder.finish();
+            }
+        });
+        for run in runs(&tracker) {
+            assert_eq!(run.info.status, RunStatus::Finished);
+            assert_eq!((run.metric("before"), run.metric("after")), (Some(1.0), None));
+        }
+    }
+
+    #[test]
+    fn a_training_that_fails_or_panics_fails_its_run_with_the_reason() {
+        let tracker = tracker();
+        let integration = integration("failed", AutologOptions::new());
+        with_tracker(&tracker, || {
+            Recorder::start(integration).unwrap().fail(&Error::invalid("the data is empty"));
+            catch_unwind(|| {
+                let _recorder = Recorder::start(integration).unwrap();
+                panic!("shapes differ");
+            })
+            .unwrap_err();
+        });
+        let ended: Vec<_> =
+            runs(&tracker).iter().map(|run| run.tag("runlog.ended_by").unwrap().to_owned()).collect();
+        assert!(ended.iter().any(|why| why == "the data is empty"));
+        assert!(ended.iter().any(|why| why.contains("shapes differ")));
+    }
+}
