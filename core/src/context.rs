@@ -1,1 +1,303 @@
-//! (to come)
+//! What a new run says about where it comes from: MLflow's default tags.
+//!
+//! Everything here is a courtesy: what cannot be found out is left out, and nothing delays or fails the start of a
+//! run. Asking `git` takes milliseconds, so [`prefetch`] lets it work while the store opens.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::entity::Tag;
+use crate::validate;
+
+/// How long a start waits for `git`, which can hang on a network file system; past it the tags are left out.
+const GIT_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The user when nothing tells who it is, as MLflow writes it.
+const UNKNOWN_USER: &str = "unknown";
+
+/// The tags that every new run starts with, sorted by key.
+pub(crate) fn default_tags(config: &Config) -> Vec<Tag> {
+    let program = config.program.as_deref().filter(|program| !program.is_empty());
+    let mut tags = BTreeMap::from([
+        ("mlflow.user".to_owned(), user(config)),
+        ("mlflow.source.name".to_owned(), program.unwrap_or("<console>").to_owned()),
+        ("mlflow.source.type".to_owned(), "LOCAL".to_owned()),
+    ]);
+    if let Some(facts) = git_facts(&config.working_dir) {
+        let git = [("commit", Some(facts.commit)), ("branch", facts.branch), ("repoURL", facts.repo_url)];
+        for (key, value) in git {
+            tags.extend(value.map(|value| (format!("mlflow.source.git.{key}"), value)));
+        }
+    }
+    tags.extend(config.run_context.as_deref().map(run_context).unwrap_or_default());
+    tags.into_iter().map(|(key, value)| Tag::new(key, value)).collect()
+}
+
+/// Who starts the run: the tracking server's user, else the login, else the name of the process's user.
+pub(crate) fn user(config: &Config) -> String {
+    let named = config.username.clone().or_else(|| config.login.clone());
+    named.or_else(system_user).unwrap_or_else(|| UNKNOWN_USER.to_owned())
+}
+
+/// The name of the process's user; containers often set no login variable.
+///
+/// `getpwuid` would need unsafe code and also ask directory services over the network, so only the local file is read.
+#[cfg(unix)]
+fn system_user() -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    user_in(&users, rustix::process::getuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn system_user() -> Option<String> {
+    None
+}
+
+#[cfg(unix)]
+fn user_in(passwd: &str, uid: u32) -> Option<String> {
+    let uid = uid.to_string();
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+/// The tags of `MLFLOW_RUN_CONTEXT`; what cannot be a tag is left out with a warning.
+fn run_context(json: &str) -> BTreeMap<String, String> {
+    let Ok(context) = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(json) else {
+        tracing::warn!(target: "runlog::context", "MLFLOW_RUN_CONTEXT is ignored: it must be a JSON object of tags");
+        return BTreeMap::new();
+    };
+    let text = |(key, value)| match value {
+        serde_json::Value::String(text) => (key, text),
+        other => (key, other.to_string()),
+    };
+    let usable = |(key, _): &(String, String)| match validate::key(key) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(target: "runlog::context", %error, "a tag of MLFLOW_RUN_CONTEXT is ignored");
+            false
+        }
+    };
+    context.into_iter().map(text).filter(usable).collect()
+}
+
+/// What `git` says about a working directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GitFacts {
+    /// 40 hex digits.
+    pub(crate) commit: String,
+    /// `None` when the head is detached.
+    pub(crate) branch: Option<String>,
+    /// Of the first remote, without user and password.
+    pub(crate) repo_url: Option<String>,
+}
+
+/// Starts to ask `git` about the working directory, on a thread of its own.
+pub(crate) fn prefetch(config: &Config) {
+    Lookup::of(&config.working_dir);
+}
+
+/// What `git` says about `dir`: `None` without `git`, without a repository, or without a commit.
+///
+/// The first answer for a directory holds for the whole process: the program that runs was built before it started,
+/// and a commit made since is not the one that it runs.
+fn git_facts(dir: &Path) -> Option<GitFacts> {
+    Lookup::of(dir).wait()
+}
+
+/// A question to `git` that is being answered, or has been.
+#[derive(Debug, Default)]
+struct Lookup {
+    /// The outer `None` means: not yet.
+    answer: Mutex<Option<Option<GitFacts>>>,
+    answered: Condvar,
+}
+
+impl Lookup {
+    /// The lookup for `dir`, started now if it is the first.
+    fn of(dir: &Path) -> Arc<Self> {
+        static LOOKUPS: Mutex<BTreeMap<PathBuf, Arc<Lookup>>> = Mutex::new(BTreeMap::new());
+        let mut lookups = LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lookup) = lookups.get(dir) {
+            return Arc::clone(lookup);
+        }
+        let lookup = Arc::new(Self::default());
+        lookups.insert(dir.to_owned(), Arc::clone(&lookup));
+        drop(lookups);
+        let (asked, dir) = (Arc::clone(&lookup), dir.to_owned());
+        let thread = std::thread::Builder::new().name("runlog-git".to_owned());
+        if thread.spawn(move || asked.set(ask_git(&dir))).is_err() {
+            lookup.set(None);
+        }
+        lookup
+    }
+
+    fn set(&self, facts: Option<GitFacts>) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts);
+        self.answered.notify_all();
+    }
+
+    fn wait(&self) -> Option<GitFacts> {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answer, _) = self
+            .answered
+            .wait_timeout_while(answer, GIT_WAIT_MAX, |answer| answer.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        answer.clone().flatten()
+    }
+}
+
+/// Runs `git` twice, side by side.
+fn ask_git(dir: &Path) -> Option<GitFacts> {
+    let head = git(dir, &["rev-parse", "HEAD", "--abbrev-ref", "HEAD"])?;
+    let remotes = git(dir, &["config", "--local", "--get-regexp", r"^remote\..*\.url$"]);
+    let (head, remotes) = (output(head), remotes.and_then(output));
+    let head = head?;
+    let mut lines = head.lines();
+    let commit = lines.next()?.to_owned();
+    let branch = lines.next().filter(|branch| *branch != "HEAD").map(str::to_owned);
+    let remote = remotes.as_deref().and_then(|remotes| remotes.lines().next());
+    // A line is `remote.<name>.url <address>`; a remote's name has no space.
+    let repo_url = remote.and_then(|line| line.split_once(' ')).map(|(_, url)| without_userinfo(url));
+    Some(GitFacts { commit, branch, repo_url })
+}
+
+fn git(dir: &Path, arguments: &[&str]) -> Option<Child> {
+    let mut command = Command::new("git");
+    // Without optional locks, because someone may be committing in there.
+    command.args(arguments).current_dir(dir).env("GIT_OPTIONAL_LOCKS", "0");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()
+}
+
+fn output(child: Child) -> Option<String> {
+    let output = child.wait_with_output().ok()?;
+    if output.status.success() { String::from_utf8(output.stdout).ok() } else { None }
+}
+
+/// The address without `user:password@`; a token in a remote's address must not end up in a tag.
+fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs `git` in `dir` with an identity and no configuration of this machine.
+    fn run_git(dir: &Path, arguments: &[&str]) {
+        let mut command = Command::new("git");
+        command.args(["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=trunk"]);
+        command.args(arguments).current_dir(dir).env("GIT_CONFIG_GLOBAL", "").env("GIT_CONFIG_NOSYSTEM", "1");
+        assert!(command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    }
+
+    fn repository() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        run_git(dir.path(), &["init"]);
+        run_git(dir.path(), &["commit", "--allow-empty", "-m", "first"]);
+        dir
+    }
+
+    fn config(dir: &Path) -> Config {
+        Config { working_dir: dir.to_owned(), login: Some("ada".to_owned()), ..Config::default() }
+    }
+
+    fn lines(tags: &[Tag]) -> String {
+        tags.iter().map(|tag| format!("{}={}\n", tag.key, tag.value)).collect()
+    }
+
+    #[test]
+    fn without_a_repository_there_are_three_tags() {
+        let dir = tempfile::tempdir().unwrap();
+        let tags = default_tags(&config(dir.path()));
+        assert_eq!(lines(&tags), "mlflow.source.name=<console>\nmlflow.source.type=LOCAL\nmlflow.user=ada\n");
+    }
+
+    #[test]
+    fn a_repository_gives_commit_branch_and_address_without_secrets() {
+        let dir = repository();
+        run_git(dir.path(), &["remote", "add", "zeta", "https://ada:secret@example.org/team/model.git"]);
+        run_git(dir.path(), &["remote", "add", "alpha", "https://example.org/fork.git"]);
+        let facts = ask_git(dir.path()).unwrap();
+        assert_eq!(facts.commit.len(), 40);
+        assert_eq!(facts.branch.as_deref(), Some("trunk"));
+        assert_eq!(facts.repo_url.as_deref(), Some("https://example.org/team/model.git"));
+
+        let tags = default_tags(&config(dir.path()));
+        assert!(lines(&tags).contains(&format!("mlflow.source.git.commit={}\n", facts.commit)));
+        assert!(tags.is_sorted());
+    }
+
+    #[test]
+    fn a_detached_head_has_no_branch_and_an_unborn_one_no_facts() {
+        let dir = repository();
+        run_git(dir.path(), &["checkout", "--detach"]);
+        assert_eq!(ask_git(dir.path()).unwrap().branch, None);
+
+        let empty = tempfile::tempdir().unwrap();
+        run_git(empty.path(), &["init"]);
+        assert_eq!(ask_git(empty.path()), None);
+        assert_eq!(ask_git(Path::new("/no such place")), None);
+    }
+
+    #[test]
+    fn the_first_answer_holds_for_the_process() {
+        let dir = repository();
+        prefetch(&config(dir.path()));
+        let first = git_facts(dir.path()).unwrap();
+        run_git(dir.path(), &["commit", "--allow-empty", "-m", "second"]);
+        assert_eq!(git_facts(dir.path()).unwrap(), first);
+        assert_ne!(ask_git(dir.path()).unwrap().commit, first.commit);
+    }
+
+    #[test]
+    fn userinfo_is_removed_only_from_addresses_that_have_one() {
+        for (url, shown) in [
+            ("https://user:token@host/a.git", "https://host/a.git"),
+            ("https://token@host:8443", "https://host:8443"),
+            ("https://host/a@b", "https://host/a@b"),
+            ("git@host:team/a.git", "git@host:team/a.git"),
+            ("../mirror", "../mirror"),
+        ] {
+            assert_eq!(without_userinfo(url), shown);
+        }
+    }
+
+    #[test]
+    fn the_run_context_overrides_and_nonsense_is_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path());
+        config.run_context = Some(r#"{"mlflow.user": "eve", "team": 7, "bad*key": "x"}"#.to_owned());
+        let tags = lines(&default_tags(&config));
+        assert!(tags.contains("mlflow.user=eve\n") && tags.contains("team=7\n"), "{tags}");
+        assert!(!tags.contains("bad*key"), "{tags}");
+        assert!(run_context("not json").is_empty() && run_context("[1]").is_empty());
+    }
+
+    #[test]
+    fn the_user_is_the_servers_then_the_login_then_the_systems() {
+        let mut config = Config {
+            username: Some("server".to_owned()),
+            login: Some("login".to_owned()),
+            ..Config::default()
+        };
+        assert_eq!(user(&config), "server");
+        config.username = None;
+        assert_eq!(user(&config), "login");
+        config.login = None;
+        assert!(!user(&config).is_empty());
+        let users = "admin:x:0:0:admin:/:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        assert_eq!(user_in(users, 1000).as_deref(), Some("ada"));
+        assert_eq!(user_in(users, 7), None);
+    }
+}

@@ -1,1 +1,279 @@
-//! Where files end up.
+//! Where files end up. One trait, one module per kind of place, found by the scheme of a run's artifact address.
+//!
+//! No file of one run can be written outside its root: every path passes [`clean_path`].
+
+mod dict;
+mod local;
+mod memory;
+mod upload;
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind, Result};
+
+pub use dict::dict_text;
+pub use local::LocalArtifacts;
+pub use memory::MemoryArtifacts;
+pub use upload::{upload, upload_contents};
+
+/// The files of one run or model, below one root.
+///
+/// # Contract
+///
+/// - **Paths** are relative to the root, with `/` between their parts, and pass [`clean_path`] first; `""` is the
+///   root itself, which only [`list`](Self::list) takes.
+/// - **Blocking.** Every method blocks until its effect is visible to others, and may be called from any thread.
+/// - **Whole or not at all.** A reader never sees half a file, also when the writer dies; what was there before is
+///   replaced at once.
+/// - **Directories** come into being with the first file in them.
+/// - **Errors.** What does not exist is `NotFound`; a path that leaves the root is `InvalidInput`;
+///   [`Error::is_temporary`] is true when the same call may work later.
+///
+/// There are no default methods on purpose: a wrapper that forgets one does not compile.
+pub trait Artifacts: fmt::Debug + Send + Sync {
+    /// Stores everything that `from` yields as the file `path`.
+    fn write(&self, path: &str, from: &mut dyn Read) -> Result<()>;
+
+    /// Stores a copy of the local `file` as the file `path`, with its time and permissions where the place has them.
+    fn copy(&self, path: &str, file: &Path) -> Result<()>;
+
+    /// What lies directly in the directory `dir`, sorted by path; empty if there is no such directory.
+    fn list(&self, dir: &str) -> Result<Vec<FileInfo>>;
+
+    /// The content of the file `path`.
+    fn read(&self, path: &str) -> Result<Vec<u8>>;
+}
+
+/// A file or directory among the artifacts, as MLflow describes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
+pub struct FileInfo {
+    /// Relative to the root.
+    pub path: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// In bytes; `None` for a directory.
+    pub file_size: Option<u64>,
+}
+
+impl FileInfo {
+    /// A file of `bytes` bytes.
+    pub fn file(path: impl Into<String>, bytes: u64) -> Self {
+        Self { path: path.into(), is_dir: false, file_size: Some(bytes) }
+    }
+
+    /// A directory.
+    pub fn directory(path: impl Into<String>) -> Self {
+        Self { path: path.into(), is_dir: true, file_size: None }
+    }
+}
+
+/// The artifacts at an address that a run, a model or an experiment has.
+///
+/// # Errors
+/// `Unsupported` for an address that is neither an absolute path nor begins with `file:` or `memory:`.
+///
+/// ```
+/// use runlog_core::artifact;
+///
+/// let artifacts = artifact::open("memory:/doc/artifacts")?;
+/// artifacts.write("notes/today.txt", &mut "fine".as_bytes())?;
+/// assert_eq!(artifacts.list("")?[0].path, "notes");
+/// assert_eq!(artifacts.read("notes/today.txt")?, b"fine");
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub fn open(artifact_uri: &str) -> Result<Box<dyn Artifacts>> {
+    let refuse = |kind, why: &str| Err(Error::new(kind, why).with("artifact_uri", artifact_uri));
+    match scheme(artifact_uri) {
+        None if Path::new(artifact_uri).is_absolute() => Ok(Box::new(LocalArtifacts::new(artifact_uri))),
+        None => refuse(ErrorKind::InvalidInput, "a local artifact address must be an absolute path"),
+        Some("file") => match file_path(artifact_uri) {
+            Some(path) => Ok(Box::new(LocalArtifacts::new(path))),
+            None => refuse(ErrorKind::InvalidInput, "a file address must look like `file:///absolute/path`"),
+        },
+        Some("memory") => Ok(Box::new(MemoryArtifacts::at(artifact_uri))),
+        Some(_) => refuse(
+            ErrorKind::Unsupported,
+            "no artifacts can be kept there; use an absolute path, `file:///absolute/path` or `memory:`",
+        ),
+    }
+}
+
+/// The part before the colon; a single letter is a drive of Windows, not a scheme.
+fn scheme(uri: &str) -> Option<&str> {
+    let (scheme, _) = uri.split_once(':')?;
+    let clean = scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    (clean && scheme.len() > 1).then_some(scheme)
+}
+
+/// The local path that a `file:` address names; `None` if it names a relative path or another host.
+fn file_path(uri: &str) -> Option<String> {
+    let rest = uri.strip_prefix("file:")?;
+    let path = match rest.strip_prefix("//") {
+        None => rest,
+        Some(rest) => {
+            let start = rest.find('/')?;
+            let (host, path) = rest.split_at(start);
+            matches!(host, "" | "." | "localhost" | "127.0.0.1").then_some(path)?
+        }
+    };
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    // `file:///C:/runs` names `C:/runs`.
+    let path = if cfg!(windows) { path.trim_start_matches('/') } else { &path };
+    Path::new(path).is_absolute().then(|| path.to_owned())
+}
+
+/// The normal form of a file's path below an artifact root: `a/./b//c.txt` is `a/b/c.txt`.
+///
+/// # Errors
+/// A path that is empty, absolute, or leads out of the root.
+///
+/// ```
+/// use runlog_core::artifact::clean_path;
+///
+/// assert_eq!(clean_path("plots/./loss.png")?, "plots/loss.png");
+/// assert!(clean_path("../secrets").is_err());
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub fn clean_path(path: &str) -> Result<String> {
+    let refuse = |why: &str| Err(Error::invalid(why).with("path", format!("{path:?}")));
+    if path.starts_with('/') {
+        return refuse("an artifact's path must be relative, such as `plots/loss.png`");
+    }
+    // On Windows these would name another directory or drive.
+    if path.contains('\0') || (cfg!(windows) && path.contains(['\\', ':'])) {
+        return refuse("an artifact's path must be plain names with `/` between them");
+    }
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.pop().is_none() => {
+                return refuse("an artifact's path must not lead out of its run");
+            }
+            ".." => {}
+            name => parts.push(name),
+        }
+    }
+    if parts.is_empty() {
+        return refuse("an artifact's path must name a file, such as `plots/loss.png`");
+    }
+    Ok(parts.join("/"))
+}
+
+/// As [`clean_path`], where the root itself is meant by any path that says so.
+fn clean_dir(dir: &str) -> Result<String> {
+    if dir.split('/').all(|part| matches!(part, "" | ".")) && !dir.starts_with('/') {
+        return Ok(String::new());
+    }
+    clean_path(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What every implementation of [`Artifacts`] does.
+    fn keeps_the_contract(artifacts: &dyn Artifacts) {
+        let write = |path: &str, text: &str| artifacts.write(path, &mut text.as_bytes());
+        assert_eq!(artifacts.list("").unwrap(), []);
+        write("b.txt", "bee").unwrap();
+        write("deep/./er//a.txt", "ay").unwrap();
+        write("deep/z.txt", "").unwrap();
+
+        let (deeper, root) = (FileInfo::directory("deep/er"), FileInfo::directory("deep"));
+        assert_eq!(artifacts.list("").unwrap(), [FileInfo::file("b.txt", 3), root]);
+        assert_eq!(artifacts.list("deep/").unwrap(), [deeper, FileInfo::file("deep/z.txt", 0)]);
+        assert_eq!(artifacts.list("deep/er").unwrap(), [FileInfo::file("deep/er/a.txt", 2)]);
+        assert_eq!(artifacts.list("none").unwrap(), []);
+        assert_eq!(artifacts.list("b.txt").unwrap(), [], "a file is not a directory");
+
+        assert_eq!(artifacts.read("deep/er/a.txt").unwrap(), b"ay");
+        write("b.txt", "replaced").unwrap();
+        assert_eq!(artifacts.read("b.txt").unwrap(), b"replaced");
+        assert_eq!(artifacts.read("none").unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(artifacts.read("deep").is_err(), "a directory is not a file");
+        assert!(write("deep", "x").is_err(), "a directory is not replaced by a file");
+
+        for outside in ["../x", "/x", "a/../../x", ".", ""] {
+            assert_eq!(write(outside, "x").unwrap_err().kind(), ErrorKind::InvalidInput, "{outside:?}");
+            assert_eq!(artifacts.read(outside).unwrap_err().kind(), ErrorKind::InvalidInput, "{outside:?}");
+        }
+        assert_eq!(artifacts.list("..").unwrap_err().kind(), ErrorKind::InvalidInput);
+
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("local.bin");
+        std::fs::write(&file, [0, 255]).unwrap();
+        artifacts.copy("copied/it.bin", &file).unwrap();
+        assert_eq!(artifacts.read("copied/it.bin").unwrap(), [0, 255]);
+        assert_eq!(artifacts.copy("x", &dir.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
+
+        assert!(artifacts.write("broken.txt", &mut Broken(3)).is_err());
+        assert_eq!(artifacts.read("broken.txt").unwrap_err().kind(), ErrorKind::NotFound);
+        let names: Vec<_> = artifacts.list("").unwrap().into_iter().map(|info| info.path).collect();
+        assert_eq!(names, ["b.txt", "copied", "deep"], "nothing half-written is left");
+    }
+
+    /// A source that fails after some bytes.
+    #[derive(Debug)]
+    struct Broken(usize);
+
+    impl Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.0.min(buffer.len());
+            self.0 -= count;
+            if count == 0 { Err(std::io::Error::other("the source broke")) } else { Ok(count) }
+        }
+    }
+
+    #[test]
+    fn a_directory_keeps_the_contract() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("not yet/artifacts");
+        keeps_the_contract(&*open(root.to_str().unwrap()).unwrap());
+        let names: Vec<_> =
+            std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "no temporary file is left: {names:?}");
+    }
+
+    #[test]
+    fn memory_keeps_the_contract() {
+        keeps_the_contract(&*open("memory:/contract/artifacts").unwrap());
+    }
+
+    #[test]
+    fn addresses_name_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let spaced = dir.path().join("sp ace");
+        let uri = format!("file://{}", spaced.display()).replace(' ', "%20");
+        open(&uri).unwrap().write("a", &mut "x".as_bytes()).unwrap();
+        assert!(spaced.join("a").exists());
+
+        for (uri, kind) in [
+            ("relative/path", ErrorKind::InvalidInput),
+            ("file:relative", ErrorKind::InvalidInput),
+            ("file://elsewhere/path", ErrorKind::InvalidInput),
+            ("s3://bucket/path", ErrorKind::Unsupported),
+            ("mlflow-artifacts:/0/x", ErrorKind::Unsupported),
+        ] {
+            assert_eq!(open(uri).unwrap_err().kind(), kind, "{uri}");
+        }
+    }
+
+    #[test]
+    fn paths_are_normalised_as_mlflow_does() {
+        for (path, clean) in
+            [("a/./b//c.txt", "a/b/c.txt"), ("a/../b", "b"), ("a/", "a"), ("./a", "a"), ("..a", "..a")]
+        {
+            assert_eq!(clean_path(path).unwrap(), clean);
+        }
+        for bad in ["", ".", "./", "..", "../a", "a/../../b", "/a", "//a", "a/..", "a\0b"] {
+            assert!(clean_path(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -3,13 +3,28 @@
 //! Users never see a [`Store`]; they hold a [`Tracker`](crate::Tracker). Implementors read the contract below, and run
 //! `store::conformance` (feature `testing`) on what they built.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod location;
+mod memory;
+mod point;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
 use std::fmt;
 
 use crate::entity::{
     DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel,
     NewRun, Param, Run, RunChange, Tag, ViewType,
 };
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+
+pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+/// The tag that repeats a run's name: MLflow shows the one and searches the other.
+const RUN_NAME_TAG: &str = "mlflow.runName";
 
 /// A place where runs are kept, in MLflow's data model.
 ///
@@ -160,4 +175,23 @@ impl RunQuery {
         self.max_results = Some(count);
         self
     }
+}
+
+/// A param that is logged with another value than it has.
+fn param_conflict(run_id: &str, key: &str, stored: &str, new: &str) -> Error {
+    /// Enough to see the difference, as a value may have thousands of characters.
+    fn shown(value: &str) -> String {
+        const CHARS_MAX: usize = 80;
+        match value.char_indices().nth(CHARS_MAX) {
+            Some((end, _)) => format!("{:?}…", &value[..end]),
+            None => format!("{value:?}"),
+        }
+    }
+    let message = format!(
+        "the param `{key}` is {} and cannot become {}, since params are write-once; log it under another key, or as a \
+         tag if it may change",
+        shown(stored),
+        shown(new)
+    );
+    Error::new(ErrorKind::Conflict, message).with("run", run_id)
 }

@@ -1,0 +1,146 @@
+//! Artifacts in a directory.
+//!
+//! A file is written beside its place under a name that listings hide, then renamed, so that nobody ever reads half
+//! of it. The hidden names are MLflow's own, which its listings hide too.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Artifacts, FileInfo, clean_dir, clean_path};
+use crate::error::{Error, Result};
+
+/// How the name of an unfinished file begins.
+const UNFINISHED: &str = ".artifact.uploading.";
+
+/// Artifacts in a local directory, which need not exist yet.
+#[derive(Clone, Debug)]
+pub struct LocalArtifacts {
+    root: PathBuf,
+}
+
+impl LocalArtifacts {
+    /// The artifacts below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where the file `path` lies, or would lie.
+    ///
+    /// # Errors
+    /// A path that leaves the root, or has the name of an unfinished file.
+    pub fn place(&self, path: &str) -> Result<PathBuf> {
+        let path = clean_path(path)?;
+        if path.split('/').any(|part| part.starts_with(UNFINISHED)) {
+            return Err(Error::invalid(format!("an artifact's name must not begin with `{UNFINISHED}`"))
+                .with("path", path));
+        }
+        Ok(self.root.join(path))
+    }
+
+    /// Lets `fill` make a file, and puts it in its place when it is whole.
+    fn put(&self, path: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+        let place = self.place(path)?;
+        let parent = place.parent().unwrap_or(&self.root);
+        fs::create_dir_all(parent)
+            .map_err(|cause| Error::io("make the artifact directory", parent, cause))?;
+        let unique = RandomState::new().hash_one((std::process::id(), path));
+        let unfinished = parent.join(format!("{UNFINISHED}{unique:016x}"));
+        fill(&unfinished).and_then(|()| fs::rename(&unfinished, &place)).map_err(|cause| {
+            // What can be done is done; the name is hidden if it stays.
+            fs::remove_file(&unfinished).ok();
+            Error::io("write the artifact", &place, cause)
+        })
+    }
+}
+
+impl Artifacts for LocalArtifacts {
+    fn write(&self, path: &str, from: &mut dyn Read) -> Result<()> {
+        self.put(path, |unfinished| {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(unfinished)?;
+            io::copy(from, &mut file).map(|_| ())
+        })
+    }
+
+    fn copy(&self, path: &str, file: &Path) -> Result<()> {
+        let source = File::open(file).map_err(|cause| Error::io("read the file to log", file, cause))?;
+        let modified = source.metadata().and_then(|metadata| metadata.modified());
+        self.put(path, |unfinished| {
+            // The system's own copy: it keeps the permissions, and shares the blocks where it can.
+            fs::copy(file, unfinished)?;
+            // A read-only file or a place without times keeps the new time.
+            if let (Ok(modified), Ok(copy)) = (modified, OpenOptions::new().write(true).open(unfinished)) {
+                copy.set_modified(modified).ok();
+            }
+            Ok(())
+        })
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<FileInfo>> {
+        let dir = clean_dir(dir)?;
+        let place = self.root.join(&dir);
+        if !place.is_dir() {
+            return Ok(Vec::new());
+        }
+        let failed = |cause| Error::io("list the artifacts", &place, cause);
+        let mut infos = Vec::new();
+        for entry in fs::read_dir(&place).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // A file that is gone by now, or a link to nowhere, is not listed.
+            let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+            if name.starts_with(UNFINISHED) {
+                continue;
+            }
+            let path = if dir.is_empty() { name } else { format!("{dir}/{name}") };
+            infos.push(if metadata.is_dir() {
+                FileInfo::directory(path)
+            } else {
+                FileInfo::file(path, metadata.len())
+            });
+        }
+        infos.sort();
+        Ok(infos)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let place = self.place(path)?;
+        fs::read(&place).map_err(|cause| Error::io("read the artifact", &place, cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn unfinished_files_are_hidden_and_their_names_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(format!("{UNFINISHED}x")), "half").unwrap();
+        let artifacts = LocalArtifacts::new(dir.path());
+        assert_eq!(artifacts.list("").unwrap(), []);
+        let refused = artifacts.write(&format!("a/{UNFINISHED}y"), &mut io::empty()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_copy_keeps_time_and_permissions() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("run.sh");
+        fs::write(&source, "true").unwrap();
+        let then = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        OpenOptions::new().write(true).open(&source).unwrap().set_modified(then).unwrap();
+        let artifacts = LocalArtifacts::new(dir.path().join("artifacts"));
+        #[cfg(unix)]
+        fs::set_permissions(&source, std::os::unix::fs::PermissionsExt::from_mode(0o750)).unwrap();
+
+        artifacts.copy("run.sh", &source).unwrap();
+        let copy = fs::metadata(artifacts.place("run.sh").unwrap()).unwrap();
+        assert_eq!(copy.modified().unwrap(), then);
+        assert_eq!(copy.permissions(), fs::metadata(&source).unwrap().permissions());
+    }
+}

@@ -1,0 +1,200 @@
+//! From records to calls of the store: batching, retries, refusals.
+//!
+//! Metrics of a run may go in any order; everything else keeps the order in which it was logged. Params travel by
+//! themselves, since one conflict refuses a whole batch. A batch that is refused for good is split until the refused
+//! record stands alone: it is given back with the reason, the others are stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::entity::{Metric, Param, RunChange, Tag};
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::record::{Record, Text};
+use crate::journal::{Definitions, Entry};
+use crate::store::{Batch, Store};
+
+/// What a delivery reports to, and what it asks when the store is busy.
+pub(crate) trait Ledger {
+    /// The record is in the store.
+    fn stored(&mut self, entry: &Entry);
+    /// The store will never take the record.
+    fn refused(&mut self, entry: &Entry, error: &Error);
+    /// Waits before the call is made again; false gives up, and the record stays in the journal.
+    fn wait_to_retry(&mut self, error: &Error, attempt: u32) -> bool;
+}
+
+/// The store is busy and the ledger would not wait any longer.
+#[derive(Debug)]
+pub(crate) struct GaveUp;
+
+/// Delivers `entries` to the store.
+pub(crate) fn deliver(
+    store: &dyn Store,
+    definitions: &Definitions,
+    entries: &[Entry],
+    ledger: &mut dyn Ledger,
+) -> Result<(), GaveUp> {
+    let mut delivery = Delivery { store, definitions, ledger };
+    let mut lanes: BTreeMap<u32, Lane<'_>> = BTreeMap::new();
+    for entry in entries {
+        match &entry.record {
+            Record::Metric(point) => lanes.entry(point.run).or_default().metrics.push(entry),
+            Record::Text(Text::Tag { run, .. }) => lanes.entry(*run).or_default().tags.push(entry),
+            Record::Text(Text::Param { run, .. }) => lanes.entry(*run).or_default().params.push(entry),
+            Record::Text(Text::Note { .. }) => delivery.ledger.stored(entry),
+            Record::Text(
+                Text::DeleteTag { run, .. } | Text::Input { run, .. } | Text::End { run, .. },
+            ) => {
+                if let Some(lane) = lanes.remove(run) {
+                    delivery.flush(*run, &lane)?;
+                }
+                delivery.single(*run, entry)?;
+            }
+            Record::Text(Text::Aside { file }) => {
+                let gone = Error::new(ErrorKind::Lost, "a large record's file is gone").with("file", file);
+                delivery.ledger.refused(entry, &gone);
+            }
+        }
+    }
+    for (run, lane) in lanes {
+        delivery.flush(run, &lane)?;
+    }
+    Ok(())
+}
+
+/// What waits for one run.
+#[derive(Default)]
+struct Lane<'a> {
+    metrics: Vec<&'a Entry>,
+    tags: Vec<&'a Entry>,
+    params: Vec<&'a Entry>,
+}
+
+struct Delivery<'a> {
+    store: &'a dyn Store,
+    definitions: &'a Definitions,
+    ledger: &'a mut dyn Ledger,
+}
+
+impl Delivery<'_> {
+    fn flush(&mut self, run: u32, lane: &Lane<'_>) -> Result<(), GaveUp> {
+        let limits = self.store.limits();
+        for params in split_by_key(&lane.params, limits.params) {
+            self.send(run, params)?;
+        }
+        let (last, replaced) = last_of_each_key(&lane.tags);
+        for tags in last.chunks(limits.tags) {
+            self.send(run, tags)?;
+        }
+        replaced.iter().for_each(|entry| self.ledger.stored(entry));
+        for metrics in lane.metrics.chunks(limits.metrics) {
+            self.send(run, metrics)?;
+        }
+        Ok(())
+    }
+
+    /// Stores `entries` in one call, or in two halves where one call is refused.
+    fn send(&mut self, run: u32, entries: &[&Entry]) -> Result<(), GaveUp> {
+        let batch = self.batch(entries);
+        let outcome = self.retry(run, |store, run_id| store.log_batch(run_id, &batch))?;
+        match outcome {
+            Ok(()) => entries.iter().for_each(|entry| self.ledger.stored(entry)),
+            Err(error) if entries.len() == 1 || error.kind() == ErrorKind::NotFound => {
+                entries.iter().for_each(|entry| self.ledger.refused(entry, &error));
+            }
+            Err(_one_of_them) => {
+                let (first, second) = entries.split_at(entries.len() / 2);
+                self.send(run, first)?;
+                self.send(run, second)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&self, entries: &[&Entry]) -> Batch {
+        let mut batch = Batch::default();
+        for entry in entries {
+            match &entry.record {
+                Record::Metric(point) => {
+                    if let Some(key) = self.definitions.key_name(point.key) {
+                        let metric = Metric::new(key.as_ref(), point.value, point.timestamp, point.step);
+                        batch.metrics.push(metric);
+                    }
+                }
+                Record::Text(Text::Param { key, value, .. }) => batch.params.push(Param::new(key, value)),
+                Record::Text(Text::Tag { key, value, .. }) => batch.tags.push(Tag::new(key, value)),
+                Record::Text(_) => {}
+            }
+        }
+        batch
+    }
+
+    /// Stores a record that is no part of a batch.
+    fn single(&mut self, run: u32, entry: &Entry) -> Result<(), GaveUp> {
+        let Record::Text(text) = &entry.record else { return Ok(()) };
+        let outcome = self.retry(run, |store, run_id| match text {
+            Text::DeleteTag { key, .. } => match store.delete_tag(run_id, key) {
+                // Deleted already: a replay, or somebody else.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                outcome => outcome,
+            },
+            Text::Input { input, .. } => store.log_inputs(run_id, std::slice::from_ref(input)),
+            Text::End { status, time, .. } => {
+                let change = RunChange { status: Some(*status), end_time: Some(*time), run_name: None };
+                store.update_run(run_id, &change)
+            }
+            _ => Ok(()),
+        })?;
+        match outcome {
+            Ok(()) => self.ledger.stored(entry),
+            Err(error) => self.ledger.refused(entry, &error),
+        }
+        Ok(())
+    }
+
+    fn retry(
+        &mut self,
+        run: u32,
+        call: impl Fn(&dyn Store, &str) -> Result<()>,
+    ) -> Result<Result<()>, GaveUp> {
+        let Some(run) = self.definitions.run_of(run) else {
+            return Ok(Err(Error::not_found("the journal does not say which run a record is of")));
+        };
+        let mut attempt = 0;
+        loop {
+            match call(self.store, &run.run_id) {
+                Err(error) if error.is_temporary() => {
+                    if !self.ledger.wait_to_retry(&error, attempt) {
+                        return Err(GaveUp);
+                    }
+                    attempt += 1;
+                }
+                outcome => return Ok(outcome),
+            }
+        }
+    }
+}
+
+/// Runs of entries with each key at most once, in order: stores take no key twice in a batch.
+fn split_by_key<'a, 'e>(entries: &'a [&'e Entry], max: usize) -> impl Iterator<Item = &'a [&'e Entry]> {
+    let mut rest = entries;
+    std::iter::from_fn(move || {
+        let mut keys = BTreeSet::new();
+        let fitting = rest.iter().take(max).take_while(|entry| keys.insert(key_of(entry))).count();
+        let (batch, later) = rest.split_at(fitting);
+        rest = later;
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+/// The last entry of each key, and those that it replaces.
+fn last_of_each_key<'e>(entries: &[&'e Entry]) -> (Vec<&'e Entry>, Vec<&'e Entry>) {
+    let mut keys = BTreeSet::new();
+    entries.iter().rev().partition(|entry| keys.insert(key_of(entry)))
+}
+
+fn key_of(entry: &Entry) -> Option<&str> {
+    match &entry.record {
+        Record::Text(Text::Param { key, .. } | Text::Tag { key, .. }) => Some(key),
+        _ => None,
+    }
+}

@@ -1,0 +1,257 @@
+//! The journal as its users see it: what was logged is read once, in order, and is there after a crash.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::entity::RunStatus;
+
+fn point(step: i64) -> Point {
+    Point { run: 0, key: 1, value: 0.5, timestamp: 1_700_000_000_000, step }
+}
+
+fn tag(value: &str) -> Text {
+    Text::Tag { run: 0, key: "k".to_owned(), value: value.to_owned() }
+}
+
+fn journal(dir: &Path) -> Journal {
+    Journal::open(&Place::Directory(dir.to_owned()), "store")
+}
+
+fn read_all(journal: &Journal, reader: &mut Reader) -> Vec<Record> {
+    let mut entries = Vec::new();
+    journal.read(reader, usize::MAX, &mut entries);
+    entries.iter().for_each(|entry| journal.acknowledge(entry));
+    entries.into_iter().map(|entry| entry.record).collect()
+}
+
+/// What a process that died here would leave behind.
+fn crash(journal: Journal) {
+    drop(journal);
+}
+
+fn claim(dir: &Path) -> Claim {
+    let place = Place::Directory(dir.to_owned());
+    let dead = dead_journals(&place);
+    assert_eq!(dead.len(), 1, "one journal is dead");
+    Claim::take(&dead[0]).unwrap().unwrap()
+}
+
+#[test]
+fn records_are_read_once_in_the_order_of_their_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let mut reader = Reader::default();
+    journal.metric(point(1)).unwrap();
+    journal.text(&tag(&"long ".repeat(100))).unwrap();
+    journal.metric(point(2)).unwrap();
+    let records = read_all(&journal, &mut reader);
+    assert_eq!(
+        records,
+        [Record::Metric(point(1)), Record::Text(tag(&"long ".repeat(100))), Record::Metric(point(2))]
+    );
+    assert_eq!(read_all(&journal, &mut reader), []);
+    assert_eq!(journal.done_below(&reader), journal.tail());
+}
+
+#[test]
+fn a_crash_leaves_what_was_not_acknowledged_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let mut reader = Reader::default();
+    journal.metric(point(1)).unwrap();
+    journal.text(&tag("old")).unwrap();
+    read_all(&journal, &mut reader);
+    journal.text(&tag("new")).unwrap();
+    journal.metric(point(2)).unwrap();
+    crash(journal);
+    let claim = claim(dir.path());
+    let left: Vec<_> = claim.unacknowledged().map(|entry| entry.record).collect();
+    assert_eq!(left, [Record::Text(tag("new")), Record::Metric(point(2))]);
+    assert_eq!(claim.all().count(), 4);
+}
+
+#[test]
+fn records_cross_segments_and_segments_are_recycled() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let mut reader = Reader::default();
+    let text = tag(&"x".repeat(30_000));
+    let mut read = 0;
+    for round in 0..500 {
+        journal.text(&text).unwrap();
+        for record in read_all(&journal, &mut reader) {
+            assert_eq!(record, Record::Text(text.clone()), "round {round}");
+            read += 1;
+        }
+        journal.recycle(&mut reader);
+    }
+    assert_eq!(read, 500);
+    assert!(journal.tail() >> SLOTS_LOG2 >= 4, "several segments were used");
+    assert!(journal.growth.lock().unwrap().made <= 2, "and only two were made");
+}
+
+#[test]
+fn a_slot_that_is_reserved_but_not_published_delays_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let mut reader = Reader::default();
+    let reserved = journal.reserve(1, &journal.metric_limit).unwrap();
+    journal.metric(point(2)).unwrap();
+    assert_eq!(read_all(&journal, &mut reader), [Record::Metric(point(2))]);
+    assert_eq!(journal.done_below(&reader), reserved);
+    let segment = journal.segment(reserved).unwrap();
+    segment.publish(
+        index(reserved),
+        &slot::seal(Kind::Metric, 0, reserved, point(1).to_words(), segment.salt()),
+    );
+    assert_eq!(read_all(&journal, &mut reader), [Record::Metric(point(1))]);
+    assert_eq!(journal.done_below(&reader), journal.tail());
+}
+
+#[test]
+fn past_its_bound_metrics_are_refused_and_ends_still_fit() {
+    let journal = Journal::open(&Place::Memory, "store");
+    journal.tail.0.store(journal.metric_limit.load(Ordering::Relaxed), Ordering::Relaxed);
+    assert!(journal.metric(point(1)).is_err());
+    assert!(journal.text(&Text::End { run: 0, status: RunStatus::Finished, time: 1 }).is_ok());
+}
+
+#[test]
+fn large_records_stand_aside_and_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let large = tag(&"y".repeat(1_000_000));
+    let slots = journal.text(&large).unwrap();
+    assert!(slots.end - slots.start < 10);
+    assert_eq!(read_all(&journal, &mut Reader::default()), [Record::Text(large.clone())]);
+    let again = tag(&"z".repeat(100_000));
+    journal.text(&again).unwrap();
+    crash(journal);
+    assert!(claim(dir.path()).unacknowledged().any(|entry| entry.record == Record::Text(again.clone())));
+}
+
+#[test]
+fn a_delivered_journal_is_removed_and_another_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let mut reader = Reader::default();
+    journal.metric(point(1)).unwrap();
+    journal.close(&reader);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    read_all(&journal, &mut reader);
+    journal.close(&reader);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_living_process_is_not_recovered_and_a_dead_one_only_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::Directory(dir.path().to_owned());
+    let living = journal(dir.path());
+    assert_eq!(dead_journals(&place), Vec::<PathBuf>::new());
+    crash(living);
+    let dead = dead_journals(&place);
+    let held = Claim::take(&dead[0]).unwrap();
+    assert!(held.is_some());
+    assert!(Claim::take(&dead[0]).unwrap().is_none());
+}
+
+#[test]
+fn where_no_directory_can_be_made_records_still_flow() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let journal = journal(&file);
+    assert!(!journal.is_durable());
+    journal.metric(point(1)).unwrap();
+    assert_eq!(read_all(&journal, &mut Reader::default()), [Record::Metric(point(1))]);
+}
+
+#[test]
+fn many_threads_lose_and_double_nothing() {
+    const THREADS: i64 = 4;
+    const EACH: i64 = 50_000;
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let mut reader = Reader::default();
+    let mut seen = vec![0_u8; usize::try_from(THREADS * EACH).unwrap()];
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let journal = &journal;
+                scope.spawn(move || {
+                    (0..EACH).for_each(|n| drop(journal.metric(point(thread * EACH + n)).unwrap()))
+                })
+            })
+            .collect();
+        loop {
+            let finished = writers.iter().all(std::thread::ScopedJoinHandle::is_finished);
+            for record in read_all(&journal, &mut reader) {
+                let Record::Metric(point) = record else { panic!("only metrics were logged") };
+                seen[usize::try_from(point.step).unwrap()] += 1;
+            }
+            journal.recycle(&mut reader);
+            journal.stay_ahead(&mut reader);
+            if finished && journal.done_below(&reader) == journal.tail() {
+                break;
+            }
+        }
+    });
+    assert!(seen.iter().all(|count| *count == 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Any interleaving of appends, deliveries and a crash: what is left is what was logged and not acknowledged.
+    #[test]
+    fn a_replay_is_what_was_logged_less_what_was_acknowledged(
+        steps in proptest::collection::vec((0..4_u8, 0..200_usize), 1..60),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal(dir.path());
+        let mut reader = Reader::default();
+        let mut waiting = std::collections::VecDeque::new();
+        for (kind, size) in steps {
+            match kind {
+                0 => {
+                    let record = point(i64::try_from(size).unwrap());
+                    journal.metric(record).unwrap();
+                    waiting.push_back(Record::Metric(record));
+                }
+                1 => {
+                    let record = tag(&"é".repeat(size));
+                    journal.text(&record).unwrap();
+                    waiting.push_back(Record::Text(record));
+                }
+                2 => {
+                    let mut entries = Vec::new();
+                    journal.read(&mut reader, size, &mut entries);
+                    for entry in entries {
+                        journal.acknowledge(&entry);
+                        prop_assert_eq!(Some(entry.record), waiting.pop_front());
+                    }
+                }
+                _ => journal.sync(&mut reader),
+            }
+        }
+        crash(journal);
+        let left: Vec<_> = claim(dir.path()).unacknowledged().map(|entry| entry.record).collect();
+        prop_assert_eq!(left, Vec::from(waiting));
+    }
+
+    /// Whatever bytes stand in a segment, reading it makes no record of them.
+    #[test]
+    fn noise_is_no_record(noise in proptest::collection::vec(any::<u8>(), 64..4096), at in 0..100_000_usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = journal(dir.path());
+        journal.metric(point(1)).unwrap();
+        let segment = journal.home.as_ref().unwrap().dir.join("0.seg");
+        crash(journal);
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let at = 12288 + 64 + at;
+        bytes[at..at + noise.len()].copy_from_slice(&noise);
+        std::fs::write(&segment, bytes).unwrap();
+        prop_assert_eq!(claim(dir.path()).all().count(), 1);
+    }
+}

@@ -1,0 +1,85 @@
+//! The receipt of a log call.
+
+use std::fmt;
+
+use crate::engine;
+use crate::error::{Error, Result};
+
+/// What a log call returns: a receipt that may be ignored, or waited on.
+///
+/// Ignoring it is asynchronous logging: the record is in the journal, safe from a kill, and reaches the store in the
+/// background. [`wait`](Self::wait) is MLflow's `synchronous=True`.
+///
+/// ```
+/// # use runlog_core::Tracker;
+/// let tracker = Tracker::open("memory:")?;
+/// let run = tracker.start_run("receipts")?;
+/// run.log_metric("loss", 0.25, 1); // goes on at once
+/// run.log_metric("loss", 0.20, 2).wait()?; // until it is stored
+/// assert!(run.log_metric("loss*", 0.2, 3).wait().is_err());
+/// # run.end(runlog_core::RunStatus::Finished).ok();
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Logged {
+    pub(crate) engine: u32,
+    pub(crate) run: u32,
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// There was nothing to log.
+    Nothing,
+    /// In the journal, with these sequences among others.
+    Journalled { first: u64, end: u64 },
+    /// Refused at once; the reason is kept under this number.
+    Refused { ticket: u64 },
+}
+
+impl Logged {
+    /// Nothing had to be logged.
+    pub(crate) const fn nothing() -> Self {
+        Self { engine: u32::MAX, run: 0, outcome: Outcome::Nothing }
+    }
+
+    /// One receipt for both.
+    #[must_use]
+    pub(crate) fn and(self, other: Self) -> Self {
+        use Outcome::{Journalled, Nothing, Refused};
+        let outcome = match (self.outcome, other.outcome) {
+            (Nothing, _) => return other,
+            (_, Nothing) | (Refused { .. }, _) => return self,
+            (_, Refused { .. }) => return other,
+            (Journalled { first, .. }, Journalled { end, .. }) => Journalled { first, end },
+        };
+        Self { outcome, ..self }
+    }
+
+    /// Whether the record was refused at once, because its key or value cannot be stored.
+    pub fn is_refused(self) -> bool {
+        matches!(self.outcome, Outcome::Refused { .. })
+    }
+
+    /// Blocks until the record is in the store.
+    ///
+    /// # Blocking
+    /// As long as the store takes, for at most a minute.
+    ///
+    /// # Errors
+    /// The key or value was refused, the store refused the record, or it could not be reached within a minute (the
+    /// record is still in the journal then, and will be delivered when it can be).
+    pub fn wait(self) -> Result<()> {
+        match engine::find(self.engine) {
+            Some(engine) => engine.outcome(self),
+            None if self.outcome == Outcome::Nothing => Ok(()),
+            None => Err(Error::invalid("the tracker of this receipt is closed; wait before it is dropped")),
+        }
+    }
+}
+
+impl fmt::Debug for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Logged").field(&self.outcome).finish()
+    }
+}

@@ -1,0 +1,51 @@
+//! How runlog is heard: through `tracing`, or on stderr while nobody listens there.
+//!
+//! A warning is said once per kind in a process: a loop that logs a million points must not print a million lines.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Something works worse than it should. Said once per `kind`.
+pub(crate) fn warn(kind: &str, message: fmt::Arguments<'_>) {
+    if first(kind) {
+        if tracing::dispatcher::has_been_set() {
+            tracing::warn!(target: "runlog", "{message}");
+        } else {
+            print(format_args!("warning: {message}"));
+        }
+    }
+}
+
+/// Something that was logged is lost. Said once per `kind`.
+pub(crate) fn error(kind: &str, message: fmt::Arguments<'_>) {
+    if first(kind) {
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!(target: "runlog", "{message}");
+        } else {
+            print(format_args!("error: {message}"));
+        }
+    }
+}
+
+/// Something a user wants to see, such as where a run is.
+pub(crate) fn tell(message: fmt::Arguments<'_>) {
+    if tracing::dispatcher::has_been_set() {
+        tracing::info!(target: "runlog", "{message}");
+    } else {
+        print(message);
+    }
+}
+
+fn first(kind: &str) -> bool {
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    // Kinds are few, but some name a key or a run.
+    said.len() < 10_000 && said.insert(kind.to_owned())
+}
+
+#[expect(clippy::print_stderr, reason = "the one place that speaks to a user without a subscriber")]
+fn print(message: fmt::Arguments<'_>) {
+    eprintln!("runlog: {message}");
+}

@@ -1,0 +1,104 @@
+//! What `start_run` is told.
+
+use crate::entity::Tag;
+
+/// How to start a run. A plain name will do where nothing else is wanted.
+///
+/// ```
+/// use runlog_core::RunOptions;
+///
+/// let options = RunOptions::new()
+///     .name("wider-net")
+///     .tag("team", "vision")
+///     .description("twice the hidden units")
+///     .log_system_metrics(true);
+/// let by_name: RunOptions = "baseline".into();
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "options start nothing; give them to `start_run`"]
+pub struct RunOptions {
+    pub(crate) name: Option<String>,
+    pub(crate) run_id: Option<String>,
+    pub(crate) experiment_id: Option<String>,
+    pub(crate) nested: bool,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) description: Option<String>,
+    pub(crate) log_system_metrics: Option<bool>,
+    pub(crate) silent: bool,
+}
+
+impl RunOptions {
+    /// A new run with a random name, in the active experiment.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The name people read. Names need not be unique.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Resumes this run instead of starting a new one: it is `RUNNING` again, and takes the name, tags and description
+    /// given here.
+    pub fn run_id(mut self, run_id: impl Into<String>) -> Self {
+        self.run_id = Some(run_id.into());
+        self
+    }
+
+    /// The experiment of a new run; wins over `set_experiment` and the environment.
+    pub fn experiment_id(mut self, experiment_id: impl Into<String>) -> Self {
+        self.experiment_id = Some(experiment_id.into());
+        self
+    }
+
+    /// Allows the run to start while another is active on this thread, as its child.
+    pub fn nested(mut self, nested: bool) -> Self {
+        self.nested = nested;
+        self
+    }
+
+    /// A tag the run starts with.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push(Tag::new(key, value));
+        self
+    }
+
+    /// What the run is about, in Markdown; MLflow's UI shows it (the tag `mlflow.note.content`).
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Whether CPU, memory, disk and network are sampled into `system/` metrics while the run lasts.
+    ///
+    /// Unset, the environment variable `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING` decides.
+    pub fn log_system_metrics(mut self, log: bool) -> Self {
+        self.log_system_metrics = Some(log);
+        self
+    }
+
+    /// Starts the run without the line that says where it is.
+    pub fn silent(mut self, silent: bool) -> Self {
+        self.silent = silent;
+        self
+    }
+}
+
+impl From<&str> for RunOptions {
+    fn from(name: &str) -> Self {
+        Self::new().name(name)
+    }
+}
+
+impl From<String> for RunOptions {
+    fn from(name: String) -> Self {
+        Self::new().name(name)
+    }
+}
+
+impl From<()> for RunOptions {
+    fn from((): ()) -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,194 @@
+//! The one background thread that takes records from the journal to the store.
+//!
+//! It batches naturally: everything that arrived while the last batch was in flight is the next batch. Nobody wakes it
+//! for a record, since a wake costs the caller more than the record; it looks by itself, less and less often while
+//! nothing comes. Who waits for a record wakes it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::deliver::{GaveUp, Ledger, deliver};
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::record::{Record, Text};
+use crate::journal::{Definitions, Entry, Place, Reader};
+use crate::notice;
+
+/// The first pause when nothing came, doubled while nothing comes.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest pause: how long a record may lie before it is taken to the store.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often journal and store are brought to the disk: what a power cut may lose.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Records taken at once; the store's own limits cut them into batches.
+const TAKE_MAX: usize = 16_384;
+/// The first pause when the store cannot be reached, doubled up to the last.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// The size at which the file of refused records takes no more.
+const REJECTED_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// Starts the thread.
+pub(crate) fn start(engine: Arc<Engine>) -> Result<()> {
+    let spawned = std::thread::Builder::new().name("runlog-shipper".to_owned()).spawn(move || {
+        Shipper { engine, reader: Reader::default(), taken: Vec::new(), synced_at: clock::instant() }.run();
+    });
+    spawned.map(drop).map_err(|cause| {
+        Error::new(ErrorKind::Unavailable, format!("cannot start the thread that stores what is logged: {cause}"))
+            .because(cause)
+    })
+}
+
+struct Shipper {
+    engine: Arc<Engine>,
+    reader: Reader,
+    taken: Vec<Entry>,
+    synced_at: Instant,
+}
+
+impl Shipper {
+    fn run(mut self) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            self.engine.journal.stay_ahead(&mut self.reader);
+            let closing = self.engine.progress().close_by;
+            match self.ship() {
+                Ok(0) if closing.is_some() => break,
+                Err(GaveUp) => break,
+                Ok(0) => {
+                    self.sync_when_due();
+                    self.engine.wait_until_wanted(pause);
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Ok(_) => {
+                    self.sync_when_due();
+                    pause = PAUSE_MIN;
+                }
+            }
+        }
+        self.sync();
+        self.engine.journal.close(&self.reader);
+        self.engine.announce(|progress| progress.closed = true);
+    }
+
+    /// Delivers what is there and says how many records that was.
+    fn ship(&mut self) -> Result<usize, GaveUp> {
+        let Self { engine, reader, taken, .. } = self;
+        taken.clear();
+        engine.journal.read(reader, TAKE_MAX, taken);
+        deliver(&*engine.store, engine.journal.definitions(), taken, &mut Live { engine, reader })?;
+        for entry in &*taken {
+            engine.journal.acknowledge(entry);
+        }
+        let done_below = engine.journal.done_below(reader);
+        engine.announce(|progress| {
+            progress.done_below = done_below;
+            progress.trouble = None;
+        });
+        Ok(taken.len())
+    }
+
+    fn sync_when_due(&mut self) {
+        let recyclable = self.engine.journal.has_done_segments(&self.reader);
+        if recyclable || clock::instant() - self.synced_at >= SYNC_EVERY {
+            self.sync();
+        }
+    }
+
+    /// Brings store and journal to the disk. The store first: an acknowledged slot must not be the only copy.
+    fn sync(&mut self) {
+        self.synced_at = clock::instant();
+        if !self.engine.journal.needs_sync(&self.reader) {
+            return;
+        }
+        match self.engine.store.sync() {
+            Ok(()) => self.engine.journal.recycle(&mut self.reader),
+            // The segments stay until it works.
+            Err(error) => tracing::debug!(target: "runlog::shipper", %error, "the store was not synced"),
+        }
+        self.engine.journal.sync(&mut self.reader);
+    }
+}
+
+/// The ledger of the process that logs.
+struct Live<'a> {
+    engine: &'a Engine,
+    reader: &'a mut Reader,
+}
+
+impl Ledger for Live<'_> {
+    fn stored(&mut self, _: &Entry) {}
+
+    fn refused(&mut self, entry: &Entry, error: &Error) {
+        let run = run_of(entry);
+        notice::error(&format!("refused: {error}"), format_args!("a record is lost, the store refused it: {error}"));
+        self.engine.refused(run, entry, error);
+        keep_rejected(&self.engine.place, self.engine.journal.definitions(), entry, error);
+    }
+
+    fn wait_to_retry(&mut self, error: &Error, attempt: u32) -> bool {
+        notice::warn(
+            "store-unavailable",
+            format_args!("the store cannot be reached; what is logged waits in the journal: {error}"),
+        );
+        self.engine.announce(|progress| progress.trouble = Some(error.to_string()));
+        // The journal holds what comes meanwhile: it stays ahead of the log calls, and safe from a power cut.
+        self.engine.journal.stay_ahead(self.reader);
+        self.engine.journal.sync(self.reader);
+        self.engine.wait_in_trouble(retry_pause(attempt))
+    }
+}
+
+/// The pause before retry number `attempt`, counted from 0.
+pub(crate) fn retry_pause(attempt: u32) -> Duration {
+    RETRY_MIN.saturating_mul(1 << attempt.min(16)).min(RETRY_MAX)
+}
+
+/// The number of the run that a record is of.
+pub(crate) fn run_of(entry: &Entry) -> u32 {
+    match &entry.record {
+        Record::Metric(point) => point.run,
+        Record::Text(
+            Text::Param { run, .. }
+            | Text::Tag { run, .. }
+            | Text::DeleteTag { run, .. }
+            | Text::Input { run, .. }
+            | Text::End { run, .. },
+        ) => *run,
+        Record::Text(Text::Aside { .. } | Text::Note { .. }) => u32::MAX,
+    }
+}
+
+/// Appends a refused record, with the reason, to the file `rejected.jsonl` beside the journals of the store.
+pub(crate) fn keep_rejected(place: &Place, definitions: &Definitions, entry: &Entry, error: &Error) {
+    let Place::Directory(dir) = place else { return };
+    let run = definitions.run_of(run_of(entry));
+    let record = match &entry.record {
+        Record::Metric(point) => serde_json::json!({
+            "metric": definitions.key_name(point.key),
+            "value": point.value.to_string(),
+            "timestamp": point.timestamp,
+            "step": point.step,
+        }),
+        Record::Text(text) => serde_json::to_value(text).unwrap_or_default(),
+    };
+    let line = serde_json::json!({
+        "run_id": run.map(|run| run.run_id.clone()),
+        "refused_because": error.to_string(),
+        "record": record,
+    });
+    if let Err(cause) = append_bounded(&dir.join("rejected.jsonl"), &format!("{line}\n")) {
+        tracing::debug!(target: "runlog::shipper", %cause, "a refused record could not be kept");
+    }
+}
+
+fn append_bounded(path: &Path, line: &str) -> std::io::Result<()> {
+    let mut file = std::fs::File::options().create(true).append(true).open(path)?;
+    if file.metadata()?.len() < REJECTED_BYTES_MAX {
+        file.write_all(line.as_bytes())?;
+    }
+    Ok(())
+}

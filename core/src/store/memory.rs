@@ -1,0 +1,457 @@
+//! Runs in memory: what the other stores are compared with, and where runs go that nobody keeps.
+//!
+//! It does what the contract says in the plainest way, so that it can be read as the contract's second copy.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::point::{self, Point};
+use super::{Batch, Limits, RUN_NAME_TAG, RunQuery, Store, location, param_conflict};
+use crate::clock;
+use crate::entity::{
+    Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus,
+    NewExperiment, NewLoggedModel, NewRun, Param, Run, RunChange, RunInfo, Tag,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id;
+
+/// No transaction gets too long here; a batch only has to fit in memory twice.
+const LIMITS: Limits = Limits { metrics: 10_000, params: 1000, tags: 1000 };
+
+/// A store that keeps everything in memory, and is gone when it is dropped.
+///
+/// ```
+/// use runlog_core::store::{MemoryStore, Store};
+///
+/// let store = MemoryStore::new();
+/// assert_eq!(store.get_experiment("0")?.artifact_location, "memory:/0");
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub struct MemoryStore {
+    state: Mutex<State>,
+    /// Whether a metric keeps every point or its latest one.
+    forgetful: bool,
+}
+
+struct State {
+    /// By id; the next id is one more than the greatest.
+    experiments: BTreeMap<u64, Experiment>,
+    runs: BTreeMap<String, Stored>,
+    /// By experiment, name and digest: the first description of each.
+    datasets: BTreeMap<(String, String, String), Dataset>,
+    models: BTreeMap<String, StoredModel>,
+}
+
+struct Stored {
+    info: RunInfo,
+    metrics: BTreeMap<String, Series>,
+    params: BTreeMap<String, String>,
+    tags: BTreeMap<String, String>,
+    /// By name and digest.
+    inputs: BTreeMap<(String, String), DatasetInput>,
+    /// The step by model.
+    outputs: BTreeMap<String, i64>,
+}
+
+/// The points of one metric; never empty.
+struct Series {
+    latest: Metric,
+    points: BTreeSet<Point>,
+}
+
+struct StoredModel {
+    model: LoggedModel,
+    /// The value by name, time, step and run: the first of each stays, as in MLflow.
+    metrics: BTreeMap<(String, i64, i64, String), f64>,
+}
+
+impl MemoryStore {
+    /// An empty store with MLflow's experiment 0, "Default".
+    pub fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// A store that keeps only the latest point of each metric, so that a training of any length needs no more memory
+    /// than a short one.
+    pub fn forgetful() -> Self {
+        Self::with(true)
+    }
+
+    fn with(forgetful: bool) -> Self {
+        let mut default = Experiment::new("0", "Default", location::below("memory:", "0"));
+        default.creation_time = clock::now_ms();
+        default.last_update_time = default.creation_time;
+        let state = State {
+            experiments: BTreeMap::from([(0, default)]),
+            runs: BTreeMap::new(),
+            datasets: BTreeMap::new(),
+            models: BTreeMap::new(),
+        };
+        Self { state: Mutex::new(state), forgetful }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("forgetful", &self.forgetful).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn experiment(&self, experiment_id: &str) -> Result<&Experiment> {
+        let found = experiment_id.parse().ok().and_then(|id: u64| self.experiments.get(&id));
+        found.ok_or_else(|| {
+            Error::not_found("no experiment has this id; look for it by its name")
+                .with("experiment_id", experiment_id)
+        })
+    }
+
+    /// The experiment that something new is created in.
+    fn home(&self, experiment_id: &str) -> Result<&Experiment> {
+        let experiment = self.experiment(experiment_id)?;
+        match experiment.lifecycle_stage {
+            LifecycleStage::Active => Ok(experiment),
+            LifecycleStage::Deleted => {
+                Err(Error::invalid("the experiment is deleted; restore it or use another one")
+                    .with("experiment", &experiment.name))
+            }
+        }
+    }
+
+    fn run(&self, run_id: &str) -> Result<&Stored> {
+        self.runs.get(run_id).ok_or_else(|| {
+            Error::not_found("no run has this id; a store in memory has only the runs of its process")
+                .with("run", run_id)
+        })
+    }
+
+    /// The run, to be written to.
+    fn active_run(&mut self, run_id: &str) -> Result<&mut Stored> {
+        if self.run(run_id)?.info.lifecycle_stage == LifecycleStage::Deleted {
+            return Err(
+                Error::invalid("the run is deleted; restore it before writing to it").with("run", run_id)
+            );
+        }
+        self.runs.get_mut(run_id).ok_or_else(|| Error::new(ErrorKind::Unexpected, "a run vanished"))
+    }
+
+    fn model(&mut self, model_id: &str) -> Result<&mut StoredModel> {
+        self.models.get_mut(model_id).ok_or_else(|| {
+            Error::not_found("no logged model has this id; create it first").with("model", model_id)
+        })
+    }
+}
+
+impl Stored {
+    fn get(&self) -> Run {
+        let mut run = Run::new(self.info.clone());
+        run.data.metrics = self.metrics.values().map(|series| series.latest.clone()).collect();
+        run.data.params = self.params.iter().map(|(key, value)| Param::new(key, value)).collect();
+        run.data.tags = self.tags.iter().map(|(key, value)| Tag::new(key, value)).collect();
+        run.inputs.datasets = self.inputs.values().cloned().collect();
+        run.outputs = self.outputs.iter().map(|(model_id, step)| ModelOutput::new(model_id, *step)).collect();
+        run.outputs.sort();
+        run
+    }
+
+    fn log_metric(&mut self, metric: &Metric, forgetful: bool) {
+        let point = Point::of(metric);
+        // What a point says of a model is kept with the model.
+        let metric = Metric { model_id: None, ..metric.clone() };
+        match self.metrics.get_mut(&metric.key) {
+            None => {
+                let key = metric.key.clone();
+                self.metrics.insert(key, Series { latest: metric, points: BTreeSet::from([point]) });
+            }
+            Some(series) => {
+                let is_later = point::compare(&metric, &series.latest).is_gt();
+                if forgetful && is_later {
+                    series.points.clear();
+                }
+                if !forgetful || is_later {
+                    series.points.insert(point);
+                }
+                if is_later {
+                    series.latest = metric;
+                }
+            }
+        }
+    }
+
+    fn set_tag(&mut self, tag: &Tag) {
+        if tag.key == RUN_NAME_TAG {
+            self.info.run_name.clone_from(&tag.value);
+        }
+        self.tags.insert(tag.key.clone(), tag.value.clone());
+    }
+}
+
+impl StoredModel {
+    fn get(&self) -> LoggedModel {
+        let mut model = self.model.clone();
+        model.metrics = self
+            .metrics
+            .iter()
+            .map(|((key, timestamp, step, _), value)| {
+                Metric::new(key, *value, *timestamp, *step).for_model(&model.model_id)
+            })
+            .collect();
+        model
+    }
+
+    fn log_metric(&mut self, run_id: &str, metric: &Metric, forgetful: bool) {
+        if forgetful {
+            self.metrics.retain(|(key, _, _, run), _| *key != metric.key || run != run_id);
+        }
+        let place = (metric.key.clone(), metric.timestamp, metric.step, run_id.to_owned());
+        self.metrics.entry(place).or_insert(metric.value);
+    }
+}
+
+impl Store for MemoryStore {
+    fn create_experiment(&self, new: &NewExperiment) -> Result<String> {
+        let mut state = self.state();
+        if state.experiments.values().any(|experiment| experiment.name == new.name) {
+            let message = "an experiment of this name exists already; use it, or another name";
+            return Err(Error::new(ErrorKind::AlreadyExists, message).with("name", &new.name));
+        }
+        let number = state.experiments.keys().next_back().map_or(0, |last| last + 1);
+        let id = number.to_string();
+        let place = new.artifact_location.clone().unwrap_or_else(|| location::below("memory:", &id));
+        let mut experiment = Experiment::new(&id, &new.name, place);
+        experiment.creation_time = new.creation_time;
+        experiment.last_update_time = new.creation_time;
+        experiment.tags = sorted_tags(&new.tags);
+        state.experiments.insert(number, experiment);
+        Ok(id)
+    }
+
+    fn get_experiment(&self, experiment_id: &str) -> Result<Experiment> {
+        self.state().experiment(experiment_id).cloned()
+    }
+
+    fn get_experiment_by_name(&self, name: &str) -> Result<Option<Experiment>> {
+        Ok(self.state().experiments.values().find(|experiment| experiment.name == name).cloned())
+    }
+
+    fn create_run(&self, new: &NewRun) -> Result<Run> {
+        let mut state = self.state();
+        let home = state.home(&new.experiment_id)?;
+        let mut info = RunInfo::new(id::hex32(), &home.experiment_id);
+        info.user_id.clone_from(&new.user_id);
+        info.start_time = new.start_time;
+        info.artifact_uri = location::below(&home.artifact_location, &format!("{}/artifacts", info.run_id));
+        let mut stored = Stored {
+            info,
+            metrics: BTreeMap::new(),
+            params: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+        };
+        for tag in &new.tags {
+            stored.set_tag(tag);
+        }
+        stored.set_tag(&Tag::new(RUN_NAME_TAG, &new.run_name));
+        let run = stored.get();
+        state.runs.insert(run.info.run_id.clone(), stored);
+        Ok(run)
+    }
+
+    fn get_run(&self, run_id: &str) -> Result<Run> {
+        Ok(self.state().run(run_id)?.get())
+    }
+
+    fn update_run(&self, run_id: &str, change: &RunChange) -> Result<()> {
+        let mut state = self.state();
+        let run = state.active_run(run_id)?;
+        run.info.status = change.status.unwrap_or(run.info.status);
+        run.info.end_time = change.end_time.or(run.info.end_time);
+        if let Some(name) = &change.run_name {
+            run.set_tag(&Tag::new(RUN_NAME_TAG, name));
+        }
+        Ok(())
+    }
+
+    fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
+        let state = self.state();
+        let is_searched = |experiment_id: &String| {
+            if query.experiment_ids.is_empty() {
+                state.home(experiment_id).is_ok()
+            } else {
+                query.experiment_ids.contains(experiment_id)
+            }
+        };
+        let mut found: Vec<&Stored> = state
+            .runs
+            .values()
+            .filter(|run| query.run_view_type.shows(run.info.lifecycle_stage))
+            .filter(|run| is_searched(&run.info.experiment_id))
+            .collect();
+        // The map is sorted by id, and the sort keeps that order among equals.
+        found.sort_by_key(|run| std::cmp::Reverse(run.info.start_time));
+        found.truncate(query.max_results.unwrap_or(usize::MAX));
+        Ok(found.into_iter().map(Stored::get).collect())
+    }
+
+    fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
+        let state = self.state();
+        let series = state.run(run_id)?.metrics.get(key);
+        Ok(series
+            .map(|series| series.points.iter().map(|point| point.metric(key)).collect())
+            .unwrap_or_default())
+    }
+
+    fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<()> {
+        let mut state = self.state();
+        // Everything that can be refused is refused before anything is changed.
+        let run = state.active_run(run_id)?;
+        for param in &batch.params {
+            if let Some(stored) = run.params.get(&param.key)
+                && *stored != param.value
+            {
+                return Err(param_conflict(run_id, &param.key, stored, &param.value));
+            }
+        }
+        for metric in &batch.metrics {
+            if let Some(model_id) = &metric.model_id {
+                state.model(model_id)?;
+            }
+        }
+        for metric in &batch.metrics {
+            if let Some(model_id) = &metric.model_id {
+                state.model(model_id)?.log_metric(run_id, metric, self.forgetful);
+            }
+        }
+        let run = state.active_run(run_id)?;
+        for metric in &batch.metrics {
+            run.log_metric(metric, self.forgetful);
+        }
+        for param in &batch.params {
+            run.params.insert(param.key.clone(), param.value.clone());
+        }
+        for tag in &batch.tags {
+            run.set_tag(tag);
+        }
+        Ok(())
+    }
+
+    fn delete_tag(&self, run_id: &str, key: &str) -> Result<()> {
+        match self.state().active_run(run_id)?.tags.remove(key) {
+            Some(_) => Ok(()),
+            None => {
+                Err(Error::not_found("the run has no tag of this key").with("key", key).with("run", run_id))
+            }
+        }
+    }
+
+    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()> {
+        let mut state = self.state();
+        let experiment_id = state.active_run(run_id)?.info.experiment_id.clone();
+        for input in inputs {
+            let DatasetInput { dataset, tags } = input;
+            let place = (experiment_id.clone(), dataset.name.clone(), dataset.digest.clone());
+            let dataset = state.datasets.entry(place).or_insert_with(|| dataset.clone()).clone();
+            let mut tags = tags.clone();
+            tags.sort();
+            state
+                .active_run(run_id)?
+                .inputs
+                .entry((dataset.name.clone(), dataset.digest.clone()))
+                .or_insert(DatasetInput { dataset, tags });
+        }
+        Ok(())
+    }
+
+    fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<()> {
+        let mut state = self.state();
+        let run = state.active_run(run_id)?;
+        for output in outputs {
+            run.outputs.entry(output.model_id.clone()).or_insert(output.step);
+        }
+        Ok(())
+    }
+
+    fn create_logged_model(&self, new: &NewLoggedModel) -> Result<LoggedModel> {
+        let mut state = self.state();
+        let home = state.home(&new.experiment_id)?;
+        let mut model = LoggedModel::new(format!("m-{}", id::hex32()), &home.experiment_id, &new.name);
+        model.artifact_location =
+            location::below(&home.artifact_location, &format!("models/{}/artifacts", model.model_id));
+        model.creation_timestamp = new.creation_timestamp;
+        model.last_updated_timestamp = new.creation_timestamp;
+        model.model_type.clone_from(&new.model_type);
+        model.source_run_id.clone_from(&new.source_run_id);
+        model.params.clone_from(&new.params);
+        model.params.sort();
+        model.tags = sorted_tags(&new.tags);
+        let stored = StoredModel { model: model.clone(), metrics: BTreeMap::new() };
+        state.models.insert(model.model_id.clone(), stored);
+        Ok(model)
+    }
+
+    fn finalize_logged_model(&self, model_id: &str, status: ModelStatus, now: i64) -> Result<LoggedModel> {
+        let mut state = self.state();
+        let stored = state.model(model_id)?;
+        stored.model.status = status;
+        stored.model.last_updated_timestamp = now;
+        Ok(stored.get())
+    }
+
+    fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel> {
+        Ok(self.state().model(model_id)?.get())
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn sorted_tags(tags: &[Tag]) -> Vec<Tag> {
+    let mut tags = tags.to_vec();
+    tags.sort();
+    tags
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::conformance;
+
+    #[test]
+    fn it_keeps_the_contract() {
+        conformance::check(&|| Arc::new(MemoryStore::new()));
+    }
+
+    #[test]
+    fn a_forgetful_one_keeps_the_latest_points_only() {
+        let store = MemoryStore::forgetful();
+        let run = store.create_run(&NewRun { experiment_id: "0".to_owned(), ..NewRun::default() }).unwrap();
+        let model = NewLoggedModel { experiment_id: "0".to_owned(), ..NewLoggedModel::default() };
+        let model_id = store.create_logged_model(&model).unwrap().model_id;
+        let run_id = &run.info.run_id;
+        for step in [1, 3, 2] {
+            let metric = Metric::new("loss", 0.5, step, step).for_model(&model_id);
+            store.log_batch(run_id, &Batch { metrics: vec![metric], ..Batch::default() }).unwrap();
+        }
+        assert_eq!(store.metric_history(run_id, "loss").unwrap(), [Metric::new("loss", 0.5, 3, 3)]);
+        assert_eq!(store.get_logged_model(&model_id).unwrap().metrics.len(), 1);
+    }
+}

@@ -1,0 +1,140 @@
+//! `log_batch`: params, metrics and tags of one run in one transaction.
+//!
+//! This is where the points of training arrive, so it does per point only what the schema forces it to: one prepared
+//! `INSERT`. What can be done once per key or batch is.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::failure::Outcome;
+use super::{models, runs};
+use crate::entity::{Metric, Param};
+use crate::error::{Error, ErrorKind};
+use crate::store::{Batch, RUN_NAME_TAG, point};
+
+pub(super) fn log(db: &Connection, run_id: &str, batch: &Batch) -> Outcome<()> {
+    runs::active(db, run_id)?;
+    for param in &batch.params {
+        log_param(db, run_id, param)?;
+    }
+    log_metrics(db, run_id, &batch.metrics)?;
+    for tag in &batch.tags {
+        if tag.key == RUN_NAME_TAG {
+            runs::rename(db, run_id, &tag.value)?;
+        }
+        runs::set_tag(db, run_id, &tag.key, &tag.value)?;
+    }
+    Ok(())
+}
+
+fn log_param(db: &Connection, run_id: &str, param: &Param) -> Outcome<()> {
+    let inserted = db
+        .prepare_cached("INSERT OR IGNORE INTO params (key, value, run_uuid) VALUES (?1, ?2, ?3)")?
+        .execute([&param.key, &param.value, run_id])?;
+    if inserted == 1 {
+        return Ok(());
+    }
+    let stored: Option<String> = db
+        .prepare_cached("SELECT value FROM params WHERE key = ?1 AND run_uuid = ?2")?
+        .query_row([&param.key, run_id], |row| row.get(0))
+        .optional()?;
+    match stored {
+        Some(stored) if stored != param.value => {
+            Err(crate::store::param_conflict(run_id, &param.key, &stored, &param.value).into())
+        }
+        Some(_) => Ok(()),
+        None => Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the database does not accept this param; change its value",
+        )
+        .with("key", &param.key)
+        .into()),
+    }
+}
+
+fn log_metrics(db: &Connection, run_id: &str, metrics: &[Metric]) -> Outcome<()> {
+    if metrics.is_empty() {
+        return Ok(());
+    }
+    // In the order of the primary key its pages are filled one after the other.
+    let mut sorted: Vec<&Metric> = metrics.iter().collect();
+    sorted.sort_by(|left, right| {
+        left.key.cmp(&right.key).then(left.timestamp.cmp(&right.timestamp)).then(left.step.cmp(&right.step))
+    });
+
+    let mut insert = db.prepare_cached(
+        "INSERT OR IGNORE INTO metrics (key, value, timestamp, run_uuid, step, is_nan)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for metric in &sorted {
+        let value = point::Value::finite(metric.value);
+        insert.execute(params![
+            metric.key,
+            value.number,
+            metric.timestamp,
+            run_id,
+            metric.step,
+            value.is_nan
+        ])?;
+    }
+
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (key, run_uuid) DO UPDATE
+            SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step,
+                is_nan = excluded.is_nan
+          WHERE (excluded.step, excluded.timestamp, excluded.value)
+                > (latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)",
+    )?;
+    for points in sorted.chunk_by(|left, right| left.key == right.key) {
+        // The first of equals stays, as if each point had been upserted by itself.
+        let latest = points
+            .iter()
+            .copied()
+            .reduce(|best, next| if point::compare(next, best).is_gt() { next } else { best });
+        if let Some(latest) = latest {
+            let value = point::Value::finite(latest.value);
+            upsert.execute(params![
+                latest.key,
+                value.number,
+                latest.timestamp,
+                latest.step,
+                value.is_nan,
+                run_id
+            ])?;
+        }
+    }
+    log_model_metrics(db, run_id, metrics)
+}
+
+fn log_model_metrics(db: &Connection, run_id: &str, metrics: &[Metric]) -> Outcome<()> {
+    let mut experiments: BTreeMap<&str, i64> = BTreeMap::new();
+    for metric in metrics {
+        let Some(model_id) = metric.model_id.as_deref() else { continue };
+        let experiment_id = if let Some(known) = experiments.get(model_id) {
+            *known
+        } else {
+            let found = models::experiment_of(db, model_id)?;
+            experiments.insert(model_id, found);
+            found
+        };
+        // The table has no column for NaN; like MLflow, 0 stands for it there.
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO logged_model_metrics
+                 (model_id, metric_name, metric_timestamp_ms, metric_step, metric_value, experiment_id, run_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            model_id,
+            metric.key,
+            metric.timestamp,
+            metric.step,
+            point::Value::finite(metric.value).number,
+            experiment_id,
+            run_id
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The two connections of a store: one writes, one reads, so that a read never waits for a long write.
+//!
+//! The database file itself is only ever opened by SQLite. On Unix a process that closes any other descriptor of a file
+//! loses all its locks on it, and SQLite's with them.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::failure::Outcome;
+use super::{file_system, schema};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a statement waits for other processes, as MLflow does.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// More than the store has statements, so that each is parsed once per connection.
+const STATEMENTS_MAX: usize = 64;
+
+/// Page cache in KiB (SQLite counts those as negative). The indexes of metrics are written all over; the 2 MiB that
+/// SQLite takes by itself hold those of some 10,000 points.
+const CACHE_KIB: i64 = -16_384;
+
+pub(super) struct Connections {
+    writer: Mutex<Connection>,
+    /// `None` for a database in memory, which only its one connection sees.
+    reader: Option<Mutex<Connection>>,
+    /// The write-ahead log next to the database, if there may be one.
+    wal: Option<PathBuf>,
+    /// Whether the directory entry of the log is known to be on disk.
+    wal_entry_synced: AtomicBool,
+}
+
+impl Connections {
+    /// Opens the database at `path`; creates the schema if it holds nothing.
+    pub(super) fn open(path: &Path, artifact_root: &str) -> Outcome<Self> {
+        let mut writer = connect(path)?;
+        if writer.is_readonly(rusqlite::MAIN_DB)? {
+            return Err(denied("the database file is read-only", "the file").into());
+        }
+        if schema::is_empty(&writer)? {
+            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            if file_system::is_local(directory.unwrap_or(Path::new("."))) {
+                // Before the first table, so that no process sees a database that changes its mode. If another one
+                // got in between, the mode stays as that one left it.
+                let _mode: Result<String, _> =
+                    writer.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+            }
+        }
+        schema::ensure(&mut writer, artifact_root)?;
+        tune(&writer)?;
+        let reader = connect(path)?;
+        tune(&reader)?;
+        // SQLite puts the log next to the file that a symbolic link names.
+        let wal = writer.path().map(|resolved| PathBuf::from(format!("{resolved}-wal")));
+        Ok(Self {
+            writer: Mutex::new(writer),
+            reader: Some(Mutex::new(reader)),
+            wal,
+            wal_entry_synced: AtomicBool::new(false),
+        })
+    }
+
+    /// A new database in memory.
+    pub(super) fn in_memory(artifact_root: &str) -> Outcome<Self> {
+        let mut writer = Connection::open_in_memory()?;
+        configure(&writer)?;
+        schema::ensure(&mut writer, artifact_root)?;
+        Ok(Self {
+            writer: Mutex::new(writer),
+            reader: None,
+            wal: None,
+            wal_entry_synced: AtomicBool::new(true),
+        })
+    }
+
+    /// Runs `job` on one snapshot of the database.
+    pub(super) fn read<T>(&self, job: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+        let mut connection = lock(self.reader.as_ref().unwrap_or(&self.writer));
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+        let found = job(&transaction)?;
+        transaction.commit()?;
+        Ok(found)
+    }
+
+    /// Runs `job` in one transaction, which is kept if `job` succeeds.
+    pub(super) fn write<T>(&self, job: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+        let mut connection = lock(&self.writer);
+        // Immediate: a transaction that begins by reading could not wait for another writer, only fail.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = job(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
+    /// Puts on disk what WAL mode with `synchronous=NORMAL` has only handed to the kernel.
+    ///
+    /// What is not in the log any more was synced when it was moved into the database. A checkpoint would do as well,
+    /// but it rewrites pages each time, and skips the sync while a reader holds an old snapshot.
+    pub(super) fn sync(&self) -> Result<()> {
+        let Some(wal) = &self.wal else { return Ok(()) };
+        // Writable, because Windows flushes only what it may write.
+        let log = match OpenOptions::new().write(true).open(wal) {
+            Ok(log) => log,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(cause) => return Err(Error::io("open the write-ahead log", wal, cause)),
+        };
+        log.sync_data().map_err(|cause| Error::io("sync the write-ahead log", wal, cause))?;
+        if cfg!(unix) && !self.wal_entry_synced.load(Ordering::Relaxed) {
+            let directory = wal.parent().unwrap_or(Path::new("."));
+            fs::File::open(directory)
+                .and_then(|opened| opened.sync_all())
+                .map_err(|cause| Error::io("sync the database's directory", directory, cause))?;
+            self.wal_entry_synced.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// A panic inside a transaction has rolled it back, so the connection is as good as before.
+fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Creates the directory of the database, and refuses early what could only fail later.
+pub(super) fn prepare_place(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::invalid(
+            "the database's path is a directory; name a file in it, such as mlflow.db",
+        ));
+    }
+    let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    fs::create_dir_all(directory).map_err(|cause| {
+        let message = format!(
+            "the database's directory cannot be created ({cause}); create it, or use a path that this user may write"
+        );
+        Error::new(ErrorKind::Denied, message).because(cause)
+    })?;
+    #[cfg(unix)]
+    if rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_err() {
+        return Err(denied("the database's directory is read-only", "it (SQLite keeps its log there)"));
+    }
+    Ok(())
+}
+
+fn denied(what: &str, on: &str) -> Error {
+    Error::new(
+        ErrorKind::Denied,
+        format!("{what}; give this user write permission on {on}, or use another path"),
+    )
+}
+
+fn connect(path: &Path) -> Outcome<Connection> {
+    // Without SQLITE_OPEN_URI: a file may be called `file:x?mode=ro`. Without SQLite's own mutex: ours is around it.
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    configure(&connection)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> Outcome<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(())
+}
+
+/// Under WAL a commit need not wait for the disk: [`Connections::sync`] does. A rollback journal must.
+fn tune(connection: &Connection) -> Outcome<()> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    let synchronous = if mode.eq_ignore_ascii_case("wal") { "NORMAL" } else { "FULL" };
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    Ok(())
+}

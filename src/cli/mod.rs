@@ -1,0 +1,102 @@
+//! The subcommands of `runlog`, one file each.
+//!
+//! Each makes its whole output as text first; only this file writes to the terminal. Looking never creates a store.
+
+mod list;
+mod show;
+mod text;
+mod time;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use runlog_core::{Config, Error, ErrorKind, Experiment, Result, Tracker};
+
+/// Looks at recorded training runs.
+#[derive(Debug, Parser)]
+#[command(name = "runlog", version, arg_required_else_help = true)]
+struct Cli {
+    /// Where the runs are, if not where `MLFLOW_TRACKING_URI` says, else in `sqlite:///mlflow.db`
+    #[arg(long, global = true, value_name = "URI")]
+    tracking_uri: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists runs, newest first
+    List(list::Arguments),
+    /// Shows everything that one run recorded
+    Show(show::Arguments),
+}
+
+/// Runs the command; the exit code is 1 if it failed and 2 if it was called wrongly.
+pub(crate) fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(output) => write(&mut io::stdout().lock(), &output),
+        Err(error) => {
+            write(&mut io::stderr().lock(), &format!("error: {}\n", text::plain(&error.to_string())));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes the output; a reader that has seen enough (`runlog list | head`) is no failure.
+fn write(to: &mut dyn Write, output: &str) -> ExitCode {
+    match to.write_all(output.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn run(cli: &Cli) -> Result<String> {
+    let tracker = open(cli.tracking_uri.clone())?;
+    let now = runlog_core::clock::now_ms();
+    match &cli.command {
+        Command::List(arguments) => list::run(&tracker, arguments, now),
+        Command::Show(arguments) => show::run(&tracker, arguments, now),
+    }
+}
+
+fn open(tracking_uri: Option<String>) -> Result<Tracker> {
+    let uri = match tracking_uri {
+        Some(uri) => uri,
+        None => Config::from_env()?.tracking_uri.unwrap_or_else(|| "sqlite:///mlflow.db".to_owned()),
+    };
+    Tracker::open_existing(&uri).map_err(|error| {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        let hint = "nothing is recorded here yet; record a run with runlog, or name another place with \
+                    --tracking-uri or MLFLOW_TRACKING_URI";
+        Error::not_found(hint).with("tracking_uri", uri).because(error)
+    })
+}
+
+/// The experiment with this name, else the one with this id.
+fn experiment(tracker: &Tracker, name_or_id: &str) -> Result<Experiment> {
+    if let Some(experiment) = tracker.get_experiment_by_name(name_or_id)? {
+        return Ok(experiment);
+    }
+    tracker.get_experiment(name_or_id).map_err(|error| {
+        Error::not_found("no experiment has this name or id").with("experiment", name_or_id).because(error)
+    })
+}
+
+fn json(value: &serde_json::Value) -> String {
+    // The alternate form of a JSON value is indented and cannot fail.
+    format!("{value:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}
