@@ -2,20 +2,23 @@
 //!
 //! The blanket `Fit` has no bounds, so that every call which compiles with linfa compiles with us. What a type is
 //! must therefore be found while running, and some types, such as views, borrow, which rules `Any` out. `typeid`
-//! compares types up to their lifetimes; [`cast`] then lends the value for the lifetime of the borrow alone, which
-//! the covariance of every known type makes sound.
+//! compares types up to their lifetimes; [`cast`] then lends the value for reading, for the lifetime of the borrow
+//! alone, which is sound for every type that only holds data.
 
 #![expect(unsafe_code, reason = "references are cast after their types were compared")]
 
-use linfa::dataset::{CountedTargets, Pr};
-use ndarray::{ArcArray, Array, ArrayView, Dimension};
+use linfa::dataset::{CountedTargets, DatasetBase, Pr};
+use ndarray::{ArcArray, Array, Array2, ArrayView, ArrayView2, Dimension};
 use rand::rngs::{SmallRng, StdRng, ThreadRng};
 use rand_xoshiro::Xoshiro256Plus;
 
 /// A type that [`cast`] may give out, named with `'static` for all its lifetimes.
 ///
 /// # Safety
-/// `At<'x>` is `Self` with every `'static` of a borrow replaced by `'x`, and is covariant in `'x`.
+/// - `At<'x>` is `Self` with every `'static` of a borrow replaced by `'x`.
+/// - Reading is all that a shared reference to it allows: it has no cell, and no function that takes such a borrow.
+///   Where the compiler sees that by itself, it is covariance, and checked below. It does not for ndarray's arrays,
+///   whose element is a projection of their storage; there the storages are named, and hold plain elements.
 pub(crate) unsafe trait Known: 'static {
     /// The type while it borrows for `'x`.
     type At<'x>: 'x;
@@ -24,9 +27,9 @@ pub(crate) unsafe trait Known: 'static {
 /// `value`, if its type is `K` up to lifetimes.
 pub(crate) fn cast<'x, K: Known, T>(value: &'x T) -> Option<&'x K::At<'x>> {
     let same = typeid::of::<T>() == typeid::of::<K::At<'x>>();
-    // SAFETY: both types are the same up to lifetimes. `&'x T` exists, so all lifetimes in `T` outlive `'x`, and
-    // those in `At<'x>` are `'x`: the cast only shortens them. `At` is covariant, so the compiler itself would accept
-    // that for a named `T`, and nothing shorter-lived can be written through a shared reference to these plain types.
+    // SAFETY: both types are the same up to lifetimes, so their layout is the same. `&'x T` exists, so all lifetimes
+    // in `T` outlive `'x`, and those in `At<'x>` are `'x`: the cast only shortens them. By the contract of `Known` a
+    // shared reference only reads, so nothing that lives shorter can be put where something longer is expected.
     same.then(|| unsafe { &*std::ptr::from_ref(value).cast::<K::At<'x>>() })
 }
 
@@ -48,7 +51,7 @@ unsafe impl Known for &'static str {
     type At<'x> = &'x str;
 }
 
-// SAFETY: an owned array is covariant in its elements.
+// SAFETY: an owned array holds its elements; a shared reference to it only reads them.
 unsafe impl<E: Known, D: Dimension + 'static> Known for Array<E, D> {
     type At<'x> = Array<E::At<'x>, D>;
 }
@@ -58,7 +61,7 @@ unsafe impl<E: Known, D: Dimension + 'static> Known for ArcArray<E, D> {
     type At<'x> = ArcArray<E::At<'x>, D>;
 }
 
-// SAFETY: a view is covariant in its lifetime and in its elements.
+// SAFETY: a view is a shared reference to elements; ndarray's own `reborrow` shortens it as well.
 unsafe impl<E: Known, D: Dimension + 'static> Known for ArrayView<'static, E, D> {
     type At<'x> = ArrayView<'x, E::At<'x>, D>;
 }
@@ -66,7 +69,7 @@ unsafe impl<E: Known, D: Dimension + 'static> Known for ArrayView<'static, E, D>
 /// Types over a label, which may be a borrowed text.
 macro_rules! known_over_labels {
     ($($float:ty),*) => {$(
-        known_over_labels!(@label $float, 'x: (), ()); 
+        known_over_labels!(@label $float, 'x: (), ());
         known_over_labels!(@label $float, 'x: bool, bool);
         known_over_labels!(@label $float, 'x: usize, usize);
         known_over_labels!(@label $float, 'x: String, String);
@@ -121,6 +124,24 @@ macro_rules! known_counted {
 
 known_counted!('x: () => (), 'x: bool => bool, 'x: usize => usize, 'x: String => String, 'x: &'static str => &'x str);
 
+/// Whole datasets of one float, owned or views: linfa tells the names of their targets for such types only.
+macro_rules! known_datasets {
+    ($($x:lifetime: $float:ty),*) => {$(
+        // SAFETY: owned arrays and views replace their lifetimes themselves; the struct holds them as plain data.
+        unsafe impl<D: Dimension + 'static> Known for DatasetBase<Array2<$float>, Array<$float, D>> {
+            type At<$x> = Self;
+        }
+        // SAFETY: as above.
+        unsafe impl<D: Dimension + 'static> Known
+            for DatasetBase<ArrayView2<'static, $float>, ArrayView<'static, $float, D>>
+        {
+            type At<$x> = DatasetBase<ArrayView2<$x, $float>, ArrayView<$x, $float, D>>;
+        }
+    )*};
+}
+
+known_datasets!('x: f32, 'x: f64);
+
 /// Types over a float alone.
 macro_rules! known_over_floats {
     ($($float:ty),*) => {$(
@@ -169,25 +190,9 @@ known!(linfa_linear::LinearRegression, linfa_linear::IsotonicRegression);
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array1, ArrayView1, Ix1};
+    use ndarray::{Array1, ArrayView1};
 
     use super::*;
-
-    /// Compiles only if the generic containers are covariant, which the contract of [`Known`] asks for.
-    #[expect(dead_code, reason = "checked by compiling")]
-    fn containers_are_covariant<'long: 'short, 'short>(
-        array: &'short Array<&'long str, Ix1>,
-        shared: &'short ArcArray<&'long str, Ix1>,
-        view: &'short ArrayView<'long, &'long str, Ix1>,
-        counted: &'short CountedTargets<&'long str, ArrayView<'long, &'long str, Ix1>>,
-    ) -> (
-        &'short Array<&'short str, Ix1>,
-        &'short ArcArray<&'short str, Ix1>,
-        &'short ArrayView<'short, &'short str, Ix1>,
-        &'short CountedTargets<&'short str, ArrayView<'short, &'short str, Ix1>>,
-    ) {
-        (array, shared, view, counted)
-    }
 
     #[test]
     fn a_value_is_only_what_it_is() {

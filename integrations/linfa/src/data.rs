@@ -69,7 +69,7 @@ impl<'x> Data<'x> {
             samples: dataset.records.nsamples(),
             features: dataset.records.nfeatures(),
             feature_names: dataset.feature_names(),
-            target_names: dataset.target_names(),
+            target_names: target_names(dataset),
         }
     }
 
@@ -227,6 +227,25 @@ impl<'x> Targets<'x> {
     fn digest_into(&self, digest: &mut Digest) {
         each_type!(self, values => digest.array(values.columns.iter(), &values.shape()), ());
     }
+}
+
+/// The names of the targets, which linfa tells only of types that it can read as targets.
+fn target_names<R: Records, T>(dataset: &DatasetBase<R, T>) -> &[String] {
+    macro_rules! first_of {
+        ($($float:ty),*) => {$(
+            first_of!(@as DatasetBase<Array2<$float>, Array1<$float>>);
+            first_of!(@as DatasetBase<Array2<$float>, Array2<$float>>);
+            first_of!(@as DatasetBase<ArrayView2<'static, $float>, ArrayView1<'static, $float>>);
+            first_of!(@as DatasetBase<ArrayView2<'static, $float>, ArrayView2<'static, $float>>);
+        )*};
+        (@as $known:ty) => {
+            if let Some(dataset) = cast::<$known, DatasetBase<R, T>>(dataset) {
+                return dataset.target_names();
+            }
+        };
+    }
+    first_of!(f64, f32);
+    &[]
 }
 
 /// The array in `value`, if it is one of two dimensions over `E`.

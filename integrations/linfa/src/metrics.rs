@@ -7,7 +7,7 @@ mod classification;
 mod clustering;
 mod regression;
 
-pub(crate) use classification::{Confusion, classification};
+pub(crate) use classification::classification;
 pub(crate) use clustering::{inertia, silhouette};
 pub(crate) use regression::regression;
 

@@ -5,9 +5,16 @@ use ndarray::{ArrayView1, ArrayView2};
 use super::number;
 
 /// The sum of squared distances to the closest centroid, as scikit-learn defines it (linfa's is a mean).
-pub(crate) fn inertia<F: Copy + Into<f64>>(records: &ArrayView2<'_, F>, centroids: &ArrayView2<'_, F>) -> f64 {
+pub(crate) fn inertia<F: Copy + Into<f64>>(
+    records: &ArrayView2<'_, F>,
+    centroids: &ArrayView2<'_, F>,
+) -> f64 {
     let closest = |row: ArrayView1<'_, F>| {
-        centroids.rows().into_iter().map(|centroid| squared_distance(&row, &centroid)).fold(f64::INFINITY, f64::min)
+        centroids
+            .rows()
+            .into_iter()
+            .map(|centroid| squared_distance(&row, &centroid))
+            .fold(f64::INFINITY, f64::min)
     };
     records.rows().into_iter().map(closest).sum()
 }
@@ -79,7 +86,7 @@ mod tests {
         let records = array![[0.0, 0.0], [0.0, 1.0], [4.0, 4.0], [4.0, 5.0], [9.0, 9.0]];
         let clusters = array![0_usize, 0, 1, 1, 2];
         let value = silhouette(&records.view(), &clusters.view()).unwrap();
-        assert!((value - 0.663_250_461_675_713_7).abs() < 1e-12, "{value}");
+        assert!((value - 0.658_595_832_876_003_8).abs() < 1e-12, "{value}");
         let centroids = array![[0.0, 0.5], [4.0, 4.5], [9.0, 9.0]];
         assert!((inertia(&records.view(), &centroids.view()) - 1.0).abs() < 1e-12);
     }
