@@ -19,25 +19,24 @@ use crate::params::Estimator;
 use crate::{FLAVOR, INTEGRATION, MODEL_FILE};
 
 /// Fits as linfa does, and records it if autologging is on.
-pub(crate) fn fit<P, R, T, E>(
-    params: &P,
-    dataset: &DatasetBase<R, T>,
-    caller: &'static Location<'static>,
-) -> Result<P::Object, E>
+#[track_caller]
+pub(crate) fn fit<P, R, T, E>(params: &P, dataset: &DatasetBase<R, T>) -> Result<P::Object, E>
 where
     P: linfa::traits::Fit<R, T, E>,
     R: Records,
     E: StdError + From<linfa::Error>,
 {
-    let Some(recorder) = INTEGRATION.is_on().then(|| Recorder::start(&INTEGRATION)).flatten() else {
+    if !INTEGRATION.is_on() {
         return params.fit(dataset);
-    };
+    }
+    let caller = Location::caller();
+    let Some(recorder) = Recorder::start(&INTEGRATION) else { return params.fit(dataset) };
     let result = params.fit(dataset);
     recorder.record("the estimator", |run| {
         let estimator = Estimator::of(params)?;
         run.set_tag("estimator_name", &estimator.name);
         run.set_tag("estimator_class", std::any::type_name::<P>());
-        run.set_tag("runlog.source", &format!("{}:{}", caller.file(), caller.line()));
+        run.set_tag("runlog.source", format_args!("{}:{}", caller.file(), caller.line()));
         run.log_param_pairs(estimator.params);
         Ok(())
     });
@@ -58,7 +57,7 @@ fn record_result<M, R: Records, T>(
     caller: &'static Location<'static>,
 ) {
     let (options, own) = (recorder.options().clone(), Settings::current());
-    if options.log_datasets {
+    if options.logs_datasets() {
         recorder.record("the dataset", |run| {
             let mut described = Data::of(dataset).describe("dataset")?;
             described.source = json!({"tags": {"mlflow.source.name": caller.file()}}).to_string();
@@ -84,7 +83,7 @@ fn record_result<M, R: Records, T>(
             }
         });
     }
-    if options.log_models {
+    if options.logs_models() {
         recorder.record("the model", |run| {
             run.log_model(spec::<M>(known.as_ref(), &Data::of(dataset), &options)?).map(drop)
         });
@@ -104,7 +103,7 @@ fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions)
             ],
         )
         .file(MODEL_FILE, model.to_msgpack()?);
-    if options.log_model_signatures {
+    if options.logs_model_signatures() {
         let outputs = model.output(data.samples, data).batch_schema();
         spec = spec.signature(Signature::new(data.input_schema(), outputs));
     }

@@ -9,7 +9,7 @@
 //! use runlog_linfa::Fit; // the one changed line: takes the place of linfa's `Fit`
 //!
 //! runlog_linfa::autolog();
-//! # runlog_core::set_tracking_uri("memory:")?;
+//! # runlog_core::fluent::set_tracking_uri("memory:")?;
 //! let model = DecisionTree::params().max_depth(Some(3)).fit(&linfa_datasets::iris())?;
 //! # let _ = model;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -70,7 +70,6 @@ mod params;
 use std::error::Error as StdError;
 use std::fs::File;
 use std::io::BufReader;
-use std::panic::Location;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -89,12 +88,9 @@ const FLAVOR: &str = "runlog_linfa";
 
 static SWITCH: AtomicBool = AtomicBool::new(false);
 
-const DESCRIPTION: Integration =
-    Integration { name: "linfa", framework: "linfa", framework_version: "0.8", switch: &SWITCH };
+static INTEGRATION: Integration = Integration { name: "linfa", framework_version: "0.8", switch: &SWITCH };
 
-static INTEGRATION: Integration = DESCRIPTION;
-
-inventory::submit! { DESCRIPTION }
+inventory::submit! { &INTEGRATION }
 
 /// linfa's `Fit`, recorded: the same name, the same generics, the same result.
 ///
@@ -122,7 +118,7 @@ where
 
     #[track_caller]
     fn fit(&self, dataset: &DatasetBase<R, T>) -> Result<Self::Object, E> {
-        engine::fit(self, dataset, Location::caller())
+        engine::fit(self, dataset)
     }
 }
 
