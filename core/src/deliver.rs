@@ -41,9 +41,7 @@ pub(crate) fn deliver(
             Record::Text(Text::Tag { run, .. }) => lanes.entry(*run).or_default().tags.push(entry),
             Record::Text(Text::Param { run, .. }) => lanes.entry(*run).or_default().params.push(entry),
             Record::Text(Text::Note { .. }) => delivery.ledger.stored(entry),
-            Record::Text(
-                Text::DeleteTag { run, .. } | Text::Input { run, .. } | Text::End { run, .. },
-            ) => {
+            Record::Text(Text::DeleteTag { run, .. } | Text::Input { run, .. } | Text::End { run, .. }) => {
                 if let Some(lane) = lanes.remove(run) {
                     delivery.flush(*run, &lane)?;
                 }

@@ -83,7 +83,12 @@ pub(crate) fn all() -> Vec<Arc<Engine>> {
 
 impl Engine {
     /// Opens the journal and starts the shipper.
-    pub(crate) fn start(store: Arc<dyn Store>, place: Place, address: &str, synchronous: bool) -> Result<Arc<Self>> {
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        place: Place,
+        address: &str,
+        synchronous: bool,
+    ) -> Result<Arc<Self>> {
         let journal = Journal::open(&place, address);
         let mut engines = lock(&ENGINES);
         let engine = Arc::new(Self {
@@ -193,8 +198,10 @@ impl Engine {
             Outcome::Journalled { first, end } => {
                 self.wait_below(end, WAIT_MAX)?;
                 let progress = self.progress();
-                let refusal =
-                    progress.refusals.iter().find(|r| r.run == logged.run && (first..end).contains(&r.sequence));
+                let refusal = progress
+                    .refusals
+                    .iter()
+                    .find(|r| r.run == logged.run && (first..end).contains(&r.sequence));
                 match refusal {
                     Some(refusal) => Err(Error::new(refusal.kind, refusal.text.clone())),
                     None => Ok(()),
@@ -223,7 +230,8 @@ impl Engine {
             if left.is_zero() || progress.closed {
                 let waiting = sequence - progress.done_below;
                 let why = progress.trouble.as_deref().unwrap_or("the store has not taken them yet");
-                let mut error = Error::new(ErrorKind::Unavailable, format!("records wait in the journal: {why}"));
+                let mut error =
+                    Error::new(ErrorKind::Unavailable, format!("records wait in the journal: {why}"));
                 error = error.with("slots", waiting);
                 return Err(error);
             }
@@ -255,7 +263,8 @@ impl Engine {
             if now >= until {
                 return true;
             }
-            progress = self.wake.wait_timeout(progress, until - now).unwrap_or_else(PoisonError::into_inner).0;
+            progress =
+                self.wake.wait_timeout(progress, until - now).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

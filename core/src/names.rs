@@ -1,27 +1,17 @@
 //! Names for runs that were given none: `brave-otter-317`.
 //!
-//! No word has more than seven letters, so no name is longer than MLflow's twenty characters.
-
-use std::hash::BuildHasher;
-use std::hash::RandomState;
+//! No word has more than seven letters, so no name is longer than MLflow's twenty characters. The seed comes from the
+//! system: `fastrand`'s own is the time and the thread, which the ranks of one job can share.
 
 /// The greatest number at the end of a name.
 const NUMBER_MAX: u32 = 1000;
 
 /// A name `<adjective>-<noun>-<0..=1000>` for a run or a model.
 pub(crate) fn run_name() -> String {
-    let mut rng = generator();
+    let mut rng = fastrand::Rng::with_seed(crate::id::random_u64());
     let adjective = rng.choice(ADJECTIVES).unwrap_or(&"calm");
     let noun = rng.choice(NOUNS).unwrap_or(&"otter");
     format!("{adjective}-{noun}-{}", rng.u32(0..=NUMBER_MAX))
-}
-
-/// A generator seeded by the system.
-///
-/// `fastrand`'s own seed is the time and the thread, which the ranks of one job can share. The process id sets a
-/// forked child apart from its parent, whose seeds it inherits.
-fn generator() -> fastrand::Rng {
-    fastrand::Rng::with_seed(RandomState::new().hash_one(std::process::id()))
 }
 
 #[rustfmt::skip]

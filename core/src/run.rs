@@ -23,7 +23,7 @@ use crate::flatten::flatten;
 use crate::journal::RunDefinition;
 use crate::journal::record::{Point, Text};
 use crate::logged::Logged;
-use crate::model::ModelSpec;
+use crate::model::{self, ModelSpec};
 use crate::notice;
 use crate::tracker::Tracker;
 use crate::validate;
@@ -74,14 +74,14 @@ struct Binding {
 /// # Ok::<(), runlog_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Metric {
+pub struct MetricHandle {
     run: RunHandle,
     key: Arc<str>,
     /// The key's number in the journal, or why it cannot be logged.
     id: Option<u32>,
 }
 
-impl Metric {
+impl MetricHandle {
     /// Logs `value` at `step`, now.
     #[inline]
     pub fn log(&self, value: impl Value, step: impl Step) -> Logged {
@@ -186,9 +186,9 @@ impl RunHandle {
     }
 
     /// The metric `key`, to log it many times: its key is checked and defined once, here.
-    pub fn metric(&self, key: &str) -> Metric {
+    pub fn metric(&self, key: &str) -> MetricHandle {
         let id = validate::key(key).and_then(|()| self.0.home.engine.journal.definitions().key(key)).ok();
-        Metric { run: self.clone(), key: key.into(), id }
+        MetricHandle { run: self.clone(), key: key.into(), id }
     }
 
     /// Logs `value` of metric `key` at `step`, now.
@@ -272,9 +272,9 @@ impl RunHandle {
         K: AsRef<str>,
         V: AsRef<str>,
     {
-        pairs
-            .into_iter()
-            .fold(Logged::nothing(), |logged, (key, value)| logged.and(self.log_param_text(key.as_ref(), value.as_ref())))
+        pairs.into_iter().fold(Logged::nothing(), |logged, (key, value)| {
+            logged.and(self.log_param_text(key.as_ref(), value.as_ref()))
+        })
     }
 
     fn log_param_text(&self, key: &str, value: &str) -> Logged {
@@ -296,7 +296,8 @@ impl RunHandle {
 
     /// Sets several tags.
     pub fn set_tags<K: AsRef<str>, V: fmt::Display>(&self, tags: impl IntoIterator<Item = (K, V)>) -> Logged {
-        tags.into_iter().fold(Logged::nothing(), |logged, (key, value)| logged.and(self.set_tag(key.as_ref(), value)))
+        tags.into_iter()
+            .fold(Logged::nothing(), |logged, (key, value)| logged.and(self.set_tag(key.as_ref(), value)))
     }
 
     /// Removes a tag; removing one that is not there is no error.
@@ -319,7 +320,9 @@ impl RunHandle {
         if fitted.len() < value.len() {
             notice::warn(
                 &format!("truncated: {key}"),
-                format_args!("the value of {key:?} was cut to {chars_max} characters, the most that MLflow stores"),
+                format_args!(
+                    "the value of {key:?} was cut to {chars_max} characters, the most that MLflow stores"
+                ),
             );
         }
         Ok(fitted.into_owned())
@@ -343,8 +346,12 @@ impl RunHandle {
     ///
     /// # Errors
     /// The file cannot be read, the path leaves the artifacts, or they cannot be written.
-    pub fn log_artifact<'p>(&self, path: impl AsRef<Path>, artifact_path: impl Into<Option<&'p str>>) -> Result<()> {
-        artifact::upload(&*self.artifacts()?, path.as_ref(), artifact_path.into())
+    pub fn log_artifact<'p>(
+        &self,
+        path: impl AsRef<Path>,
+        artifact_path: impl Into<Option<&'p str>>,
+    ) -> Result<()> {
+        artifact::upload(&*self.artifacts()?, path.as_ref(), artifact_path.into().unwrap_or_default())
     }
 
     /// Writes `text` as the artifact `artifact_file`, such as `notes/summary.txt`.
@@ -373,7 +380,7 @@ impl RunHandle {
     /// The store or the artifacts cannot be written; the model is marked as failed then.
     pub fn log_model(&self, spec: ModelSpec) -> Result<LoggedModel> {
         let binding = self.binding()?;
-        self.0.tracker.log_model(&binding.engine, &self.0.info, spec)
+        model::log::log_model(&self.0.tracker, &binding.engine, &self.0.info, spec)
     }
 
     /// Waits until everything logged so far is in the store.
@@ -436,7 +443,10 @@ impl RunHandle {
 
 impl fmt::Debug for RunHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunHandle").field("run_id", &self.run_id()).field("name", &self.name()).finish_non_exhaustive()
+        f.debug_struct("RunHandle")
+            .field("run_id", &self.run_id())
+            .field("name", &self.name())
+            .finish_non_exhaustive()
     }
 }
 

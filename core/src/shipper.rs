@@ -37,8 +37,11 @@ pub(crate) fn start(engine: Arc<Engine>) -> Result<()> {
         Shipper { engine, reader: Reader::default(), taken: Vec::new(), synced_at: clock::instant() }.run();
     });
     spawned.map(drop).map_err(|cause| {
-        Error::new(ErrorKind::Unavailable, format!("cannot start the thread that stores what is logged: {cause}"))
-            .because(cause)
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("cannot start the thread that stores what is logged: {cause}"),
+        )
+        .because(cause)
     })
 }
 
@@ -124,7 +127,10 @@ impl Ledger for Live<'_> {
 
     fn refused(&mut self, entry: &Entry, error: &Error) {
         let run = run_of(entry);
-        notice::error(&format!("refused: {error}"), format_args!("a record is lost, the store refused it: {error}"));
+        notice::error(
+            &format!("refused: {error}"),
+            format_args!("a record is lost, the store refused it: {error}"),
+        );
         self.engine.refused(run, entry, error);
         keep_rejected(&self.engine.place, self.engine.journal.definitions(), entry, error);
     }

@@ -103,7 +103,9 @@ mod tests {
         fn value(value: impl Value) -> f64 {
             value.value()
         }
-        for (given, meant) in [(value(2), 2.0), (value(0.5_f32), 0.5), (value(true), 1.0), (value(7_u64), 7.0)] {
+        for (given, meant) in
+            [(value(2), 2.0), (value(0.5_f32), 0.5), (value(true), 1.0), (value(7_u64), 7.0)]
+        {
             assert!((given - meant).abs() < f64::EPSILON);
         }
     }

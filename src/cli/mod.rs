@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use runlog_core::{Config, Error, ErrorKind, Experiment, Result, Tracker};
+use runlog_core::{Config, Error, Experiment, Result, Tracker};
 
 /// Looks at recorded training runs.
 #[derive(Debug, Parser)]
@@ -52,27 +52,12 @@ fn write(to: &mut dyn Write, output: &str) -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<String> {
-    let tracker = open(cli.tracking_uri.clone())?;
+    let tracker = Tracker::open_existing(cli.tracking_uri.as_deref(), Config::from_env()?)?;
     let now = runlog_core::clock::now_ms();
     match &cli.command {
         Command::List(arguments) => list::run(&tracker, arguments, now),
         Command::Show(arguments) => show::run(&tracker, arguments, now),
     }
-}
-
-fn open(tracking_uri: Option<String>) -> Result<Tracker> {
-    let uri = match tracking_uri {
-        Some(uri) => uri,
-        None => Config::from_env()?.tracking_uri.unwrap_or_else(|| "sqlite:///mlflow.db".to_owned()),
-    };
-    Tracker::open_existing(&uri).map_err(|error| {
-        if error.kind() != ErrorKind::NotFound {
-            return error;
-        }
-        let hint = "nothing is recorded here yet; record a run with runlog, or name another place with \
-                    --tracking-uri or MLFLOW_TRACKING_URI";
-        Error::not_found(hint).with("tracking_uri", uri).because(error)
-    })
 }
 
 /// The experiment with this name, else the one with this id.

@@ -4,7 +4,6 @@
 //! of it. The hidden names are MLflow's own, which its listings hide too.
 
 use std::fs::{self, File, OpenOptions};
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -45,8 +44,7 @@ impl LocalArtifacts {
         let parent = place.parent().unwrap_or(&self.root);
         fs::create_dir_all(parent)
             .map_err(|cause| Error::io("make the artifact directory", parent, cause))?;
-        let unique = RandomState::new().hash_one((std::process::id(), path));
-        let unfinished = parent.join(format!("{UNFINISHED}{unique:016x}"));
+        let unfinished = parent.join(format!("{UNFINISHED}{:016x}", crate::id::random_u64()));
         fill(&unfinished).and_then(|()| fs::rename(&unfinished, &place)).map_err(|cause| {
             // What can be done is done; the name is hidden if it stays.
             fs::remove_file(&unfinished).ok();

@@ -153,10 +153,11 @@ pub fn clean_path(path: &str) -> Result<String> {
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." if parts.pop().is_none() => {
-                return refuse("an artifact's path must not lead out of its run");
+            ".." => {
+                if parts.pop().is_none() {
+                    return refuse("an artifact's path must not lead out of its run");
+                }
             }
-            ".." => {}
             name => parts.push(name),
         }
     }

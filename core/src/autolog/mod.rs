@@ -4,5 +4,12 @@
 //! what to log, what an error means) lives here, so that all frameworks behave alike.
 
 mod monitor;
+mod options;
+mod recorder;
+mod registry;
 
+pub(crate) use monitor::monitor_driver;
 pub use monitor::{MetricSink, Monitor, MonitorDriver, SystemMetrics};
+pub use options::AutologOptions;
+pub use recorder::Recorder;
+pub use registry::{Integration, autolog, autolog_with, configure, integrations};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// How to sample the machine during a run. Unset fields follow the environment, then the monitor's defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,3 +41,14 @@ pub struct MonitorDriver {
 }
 
 inventory::collect!(MonitorDriver);
+
+/// The monitor that is linked into this program.
+pub(crate) fn monitor_driver() -> Result<&'static MonitorDriver> {
+    inventory::iter::<MonitorDriver>().min_by_key(|driver| driver.name).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            "system metrics are wanted but no monitor is linked; enable the feature `monitor` of runlog, or leave \
+             `log_system_metrics` and MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING unset",
+        )
+    })
+}

@@ -13,7 +13,7 @@
 //! Invariant: the mapping is made with the full length and never shrinks, moves or goes away while the segment lives.
 
 use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -52,7 +52,6 @@ pub(super) enum Backing {
 pub(super) struct Segment {
     map: MmapRaw,
     file: Option<File>,
-    path: PathBuf,
     backing: Backing,
     /// The segment's place in the journal, or [`FREE`].
     number: AtomicU64,
@@ -87,7 +86,7 @@ impl Segment {
             }
             _ => MmapRaw::from(MmapOptions::new().len(FILE_BYTES).map_anon().map_err(fail)?),
         };
-        let segment = Self::over(map, file, path, backing);
+        let segment = Self::over(map, file, backing);
         segment.word(0).store(MAGIC, Ordering::Relaxed);
         segment.word(1).store(FORMAT, Ordering::Relaxed);
         segment.write_header();
@@ -103,7 +102,7 @@ impl Segment {
             return Err(corrupt("a journal segment has the wrong length; it was cut or is not one", path));
         }
         let map = MmapOptions::new().len(FILE_BYTES).map_raw(&file).map_err(fail)?;
-        let segment = Self::over(map, Some(file), path, Backing::Mapped);
+        let segment = Self::over(map, Some(file), Backing::Mapped);
         if segment.word(0).load(Ordering::Relaxed) != MAGIC {
             return Err(corrupt("not a journal segment", path));
         }
@@ -125,11 +124,10 @@ impl Segment {
         Ok(segment)
     }
 
-    fn over(map: MmapRaw, file: Option<File>, path: &Path, backing: Backing) -> Self {
+    fn over(map: MmapRaw, file: Option<File>, backing: Backing) -> Self {
         Self {
             map,
             file,
-            path: path.to_owned(),
             backing,
             number: AtomicU64::new(FREE),
             salt: AtomicU64::new(0),
@@ -172,10 +170,6 @@ impl Segment {
     #[inline]
     pub(super) fn salt(&self) -> u64 {
         self.salt.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Publishes a slot.

@@ -4,6 +4,7 @@
 //! writing the files is the caller's part.
 
 mod example;
+pub(crate) mod log;
 mod mlmodel;
 mod signature;
 

@@ -19,8 +19,8 @@ pub const CHECKS: &[Check] = &[
 
 fn dataset(name: &str) -> Dataset {
     let mut dataset = Dataset::new(name, "0a1b2c3d");
-    dataset.source_type = "local".to_owned();
-    dataset.source = r#"{"uri":"/data/iris.csv"}"#.to_owned();
+    dataset.source_type = String::from("local");
+    dataset.source = String::from(r#"{"uri":"/data/iris.csv"}"#);
     dataset.schema = Some(r#"{"mlflow_colspec":[]}"#.to_owned());
     dataset.profile = Some(r#"{"num_rows":150}"#.to_owned());
     dataset
@@ -64,7 +64,7 @@ pub fn runs_of_one_experiment_share_a_dataset(store: &dyn Store) {
     let (first, second) = (run_in(store, &experiment_id, 1), run_in(store, &experiment_id, 2));
     ok(store.log_inputs(&first.info.run_id, &[DatasetInput::new(dataset("iris"), "train")]));
     let mut again = DatasetInput::new(dataset("iris"), "eval");
-    again.dataset.source = "{}".to_owned();
+    again.dataset.source = String::from("{}");
     ok(store.log_inputs(&second.info.run_id, &[again]));
     let found = ok(store.get_run(&second.info.run_id)).inputs.datasets;
     assert_eq!(found, [DatasetInput::new(dataset("iris"), "eval")]);

@@ -8,16 +8,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::failure::Outcome;
-use super::{file_system, schema};
+use super::file_system;
+use super::schema::{self, Readiness};
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a statement waits for other processes, as MLflow does.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often an incomplete schema is looked at again.
+const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// More than the store has statements, so that each is parsed once per connection.
 const STATEMENTS_MAX: usize = 64;
@@ -38,7 +44,10 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Opens the database at `path`; creates the schema if it holds nothing.
-    pub(super) fn open(path: &Path, artifact_root: &str) -> Outcome<Self> {
+    ///
+    /// Waits up to `patience` for tables that are missing: MLflow creates and migrates in many small transactions, and a
+    /// training is often started in the same moment as the server that shows it.
+    pub(super) fn open(path: &Path, artifact_root: &str, patience: Duration) -> Outcome<Self> {
         let mut writer = connect(path)?;
         if writer.is_readonly(rusqlite::MAIN_DB)? {
             return Err(denied("the database file is read-only", "the file").into());
@@ -52,7 +61,16 @@ impl Connections {
                     writer.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
             }
         }
-        schema::ensure(&mut writer, artifact_root)?;
+        let deadline = clock::instant() + patience;
+        loop {
+            match schema::ensure(&mut writer, artifact_root)? {
+                Readiness::Ready => break,
+                Readiness::Missing(missing) if clock::instant() >= deadline => {
+                    return Err(schema::incomplete(&missing).into());
+                }
+                Readiness::Missing(_) => thread::park_timeout(PROBE_INTERVAL),
+            }
+        }
         tune(&writer)?;
         let reader = connect(path)?;
         tune(&reader)?;

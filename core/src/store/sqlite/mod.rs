@@ -19,6 +19,7 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Batch, Limits, RunQuery, Store};
 use crate::entity::{
@@ -32,6 +33,9 @@ use failure::{Failure, Outcome};
 /// One batch is one transaction, and a transaction keeps other processes from writing: 10,000 points take some 30 ms,
 /// and larger batches are not faster. MLflow's own limits (1000, 100, 100) are those of its REST API.
 const LIMITS: Limits = Limits { metrics: 10_000, params: 1000, tags: 1000 };
+
+/// How long a database may lack tables when it is opened. MLflow creates one in a second or two.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs in a SQLite database with MLflow's schema.
 ///
@@ -54,11 +58,15 @@ impl SqliteStore {
     /// `Corrupt` for a file that is not MLflow's database, `Denied` for one that cannot be written, `Unavailable` if
     /// others keep it locked for 20 seconds.
     pub fn open(path: &Path, artifact_root: &Path) -> Result<Self> {
+        Self::open_within(path, artifact_root, MIGRATION_TIMEOUT)
+    }
+
+    fn open_within(path: &Path, artifact_root: &Path, patience: Duration) -> Result<Self> {
         let artifact_root = absolute_text(artifact_root)?;
         let place = path.display().to_string();
         let opened = connection::prepare_place(path)
             .map_err(Failure::from)
-            .and_then(|()| Connections::open(path, &artifact_root));
+            .and_then(|()| Connections::open(path, &artifact_root, patience));
         let connections = opened.map_err(|failure| failure.into_error().with("database", &place))?;
         Ok(Self { connections, place, artifact_root })
     }

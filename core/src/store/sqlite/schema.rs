@@ -71,8 +71,15 @@ pub(super) fn is_empty(db: &Connection) -> Outcome<bool> {
     Ok(tables == 0)
 }
 
+/// Whether a database can be used.
+pub(super) enum Readiness {
+    Ready,
+    /// It is MLflow's, but these tables and columns are not there (yet).
+    Missing(Vec<String>),
+}
+
 /// Creates the schema in an empty database, and checks that any other is MLflow's.
-pub(super) fn ensure(db: &mut Connection, artifact_root: &str) -> Outcome<()> {
+pub(super) fn ensure(db: &mut Connection, artifact_root: &str) -> Outcome<Readiness> {
     if is_empty(db)? {
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Another process may have been first while this one waited for the lock.
@@ -82,10 +89,14 @@ pub(super) fn ensure(db: &mut Connection, artifact_root: &str) -> Outcome<()> {
         transaction.commit()?;
     }
     let missing = missing(db)?;
-    if !missing.is_empty() {
-        return Err(if missing.len() == CORE.len() { foreign() } else { incomplete(&missing) }.into());
+    if missing.is_empty() {
+        add_default_experiment(db, artifact_root)?;
+        return Ok(Readiness::Ready);
     }
-    add_default_experiment(db, artifact_root)
+    if CORE.iter().all(|(table, _)| missing.iter().any(|name| name == table)) {
+        return Err(foreign().into());
+    }
+    Ok(Readiness::Missing(missing))
 }
 
 /// Adds experiment 0 to a database without experiments, as MLflow does when it opens one.

@@ -1,13 +1,40 @@
-//! What only a database can do wrong.
+//! What only a database can do wrong; what every store must do right is in `store::conformance`.
+
+mod at_once;
+mod meaning;
+mod opening;
+mod schemas;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::Connection;
+
 use super::SqliteStore;
-use crate::store::conformance;
+use crate::entity::{Metric, NewRun};
+use crate::store::{Batch, Store, conformance};
 
 fn open(directory: &Path) -> SqliteStore {
     SqliteStore::open(&directory.join("mlflow.db"), &directory.join("mlruns")).unwrap()
+}
+
+/// Another program that has the database open, such as MLflow.
+fn other(directory: &Path) -> Connection {
+    Connection::open(directory.join("mlflow.db")).unwrap()
+}
+
+fn text(db: &Connection, sql: &str) -> String {
+    db.query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0)).map(|it| format!("{it:?}")).unwrap()
+}
+
+fn new_run(store: &dyn Store) -> String {
+    let new =
+        NewRun { experiment_id: "0".to_owned(), run_name: "calm-fox-1".to_owned(), ..NewRun::default() };
+    store.create_run(&new).unwrap().info.run_id
+}
+
+fn point(value: f64, step: i64) -> Batch {
+    Batch { metrics: vec![Metric::new("loss", value, step.abs(), step)], ..Batch::default() }
 }
 
 #[test]

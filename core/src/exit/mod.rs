@@ -1,0 +1,161 @@
+//! How a process ends, and what that means for its runs: exit, panic, signal, fork.
+//!
+//! Whatever is called while the process exits ([`at_exit`]) touches no thread-local, logs nothing and waits for a
+//! bounded time: on the main thread the thread-locals are gone by then, and using one aborts the process.
+
+#[cfg(unix)]
+mod signal;
+
+use std::cell::RefCell;
+use std::panic::PanicHookInfo;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::Config;
+use crate::current;
+use crate::engine;
+use crate::entity::RunStatus;
+use crate::journal::record::Text;
+
+/// How long an exiting process waits for its store; what is left then is safe in the journal.
+const EXIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Counts the forks between the first process and this one, so that a child can tell what is its parent's.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// This process, as opposed to the one that forked it.
+#[inline]
+pub(crate) fn process() -> u32 {
+    PROCESS.load(Ordering::Relaxed)
+}
+
+/// Notices forks from now on.
+pub(crate) fn watch_forks() {
+    #[cfg(unix)]
+    {
+        extern "C" fn in_child() {
+            PROCESS.fetch_add(1, Ordering::Relaxed);
+        }
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            // SAFETY: the handler only adds to an atomic, which is allowed in a forked child.
+            #[expect(unsafe_code, reason = "there is no safe way to notice a fork")]
+            unsafe {
+                libc::pthread_atfork(None, None, Some(in_child));
+            }
+        });
+    }
+}
+
+/// Notices from now on how the process ends: its exit, panics, and (unless told not to) signals.
+pub(crate) fn watch(config: &Config) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        register_at_exit();
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            note_panic(info);
+            previous(info);
+        }));
+        #[cfg(unix)]
+        if !config.leave_signals {
+            signal::watch();
+        }
+    });
+}
+
+/// The message and place of the panic that this thread is unwinding from.
+pub(crate) fn last_panic() -> Option<String> {
+    LAST_PANIC.try_with(|panic| panic.borrow().clone()).ok().flatten()
+}
+
+/// The signal that this process has got, if any.
+pub(crate) fn signal_seen() -> Option<&'static str> {
+    #[cfg(unix)]
+    return signal::seen();
+    #[cfg(not(unix))]
+    None
+}
+
+/// Appends the panic to the journals, where it explains a process that dies of it.
+fn note_panic(info: &PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("a panic with a payload that is no text");
+    let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    let text = format!("panicked{place}: {message}");
+    LAST_PANIC.try_with(|last| *last.borrow_mut() = Some(text.clone())).ok();
+    note(RunStatus::Failed, &text);
+}
+
+/// Appends to the journals what happened to the process.
+fn note(status: RunStatus, text: &str) {
+    let note = Text::Note { time: clock::now_ms(), status, text: text.to_owned() };
+    for engine in engine::all() {
+        // A full journal has worse news than this.
+        engine.journal.text(&note).ok();
+    }
+}
+
+/// Ends every run that is still active, and delivers what is left.
+fn end_all(status: RunStatus, ended_by: Option<&str>) {
+    static ENDING: AtomicBool = AtomicBool::new(false);
+    if ENDING.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    for run in current::all() {
+        run.end_now(status, ended_by);
+    }
+    for engine in engine::all() {
+        engine.close(EXIT_WAIT);
+    }
+}
+
+/// The process exits, by returning from `main` or by `exit`. `None`: the system does not say with which status.
+fn at_exit(exit_status: Option<i32>) {
+    match (signal_seen(), exit_status) {
+        (Some(signal), _) => end_all(RunStatus::Killed, Some(signal)),
+        (None, None | Some(0)) => end_all(RunStatus::Finished, None),
+        (None, Some(code)) => {
+            end_all(RunStatus::Failed, Some(&format!("the process exited with status {code}")))
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn register_at_exit() {
+    use std::ffi::{c_int, c_void};
+
+    #[expect(unsafe_code, reason = "of libc's exit hooks, only this one tells the exit status")]
+    // SAFETY: declared as on_exit(3) has it.
+    unsafe extern "C" {
+        fn on_exit(hook: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    }
+    extern "C" fn hook(status: c_int, _: *mut c_void) {
+        at_exit(Some(status));
+    }
+    // SAFETY: the hook does not unwind, and needs no argument.
+    #[expect(unsafe_code, reason = "a C function")]
+    unsafe {
+        on_exit(hook, std::ptr::null_mut());
+    }
+}
+
+#[cfg(all(unix, not(all(target_os = "linux", target_env = "gnu"))))]
+fn register_at_exit() {
+    extern "C" fn hook() {
+        at_exit(None);
+    }
+    // SAFETY: the hook does not unwind.
+    #[expect(unsafe_code, reason = "a C function")]
+    unsafe {
+        libc::atexit(hook);
+    }
+}
+
+#[cfg(not(unix))]
+fn register_at_exit() {}

@@ -1,0 +1,139 @@
+//! What a process that was killed left in its journal, brought to the store by another one.
+
+use std::time::Duration;
+
+use crate::clock;
+use crate::deliver::{GaveUp, Ledger, deliver};
+use crate::entity::{Run, RunChange, RunStatus, Tag};
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::record::{Record, Text};
+use crate::journal::{Claim, Entry, Place, dead_journals};
+use crate::notice;
+use crate::run::ENDED_BY;
+use crate::shipper::{keep_rejected, retry_pause, run_of};
+use crate::store::{Batch, Store};
+
+/// The tag that names the process which has to end a run.
+pub(crate) const OWNER: &str = "runlog.owner";
+/// Records delivered at once.
+const TAKE_MAX: usize = 16_384;
+/// How long a busy store is tried for; the journal stays for the next time.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A panic or signal explains a death only if nothing was logged much later.
+const LAST_WORDS_MS: i64 = 1000;
+
+/// What a recovery brought to the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// Journals of dead processes that were delivered and removed.
+    pub journals: u64,
+    /// Records that were delivered.
+    pub records: u64,
+    /// Records that the store refused; they are kept in `rejected.jsonl` beside the journals.
+    pub refused: u64,
+    /// The ids of the runs that were ended because their process had died.
+    pub ended_runs: Vec<String>,
+}
+
+/// Delivers the journals of dead processes for the store at `address`, and ends their runs.
+pub(crate) fn recover(store: &dyn Store, place: &Place, address: &str) -> Result<Recovery> {
+    let mut recovery = Recovery::default();
+    for dir in dead_journals(place) {
+        let Some(claim) = Claim::take(&dir)? else { continue };
+        if claim.store() == address {
+            deliver_claim(store, place, claim, &mut recovery)?;
+        }
+    }
+    Ok(recovery)
+}
+
+fn deliver_claim(store: &dyn Store, place: &Place, claim: Claim, recovery: &mut Recovery) -> Result<()> {
+    let mut entries = claim.unacknowledged().peekable();
+    while entries.peek().is_some() {
+        let taken: Vec<Entry> = entries.by_ref().take(TAKE_MAX).collect();
+        let mut ledger = Dead { claim: &claim, place, recovery, deadline: clock::instant() + PATIENCE };
+        deliver(store, claim.definitions(), &taken, &mut ledger).map_err(|GaveUp| {
+            Error::new(
+                ErrorKind::Unavailable,
+                "the store is busy; a dead process's records stay in its journal",
+            )
+        })?;
+        taken.iter().for_each(|entry| claim.acknowledge(entry));
+    }
+    drop(entries);
+    end_runs(store, &claim, recovery)?;
+    store.sync()?;
+    claim.remove()?;
+    recovery.journals += 1;
+    Ok(())
+}
+
+struct Dead<'a> {
+    claim: &'a Claim,
+    place: &'a Place,
+    recovery: &'a mut Recovery,
+    deadline: std::time::Instant,
+}
+
+impl Ledger for Dead<'_> {
+    fn stored(&mut self, _: &Entry) {
+        self.recovery.records += 1;
+    }
+
+    fn refused(&mut self, entry: &Entry, error: &Error) {
+        self.recovery.refused += 1;
+        notice::error(
+            &format!("refused: {error}"),
+            format_args!("a record of a dead process is lost, the store refused it: {error}"),
+        );
+        keep_rejected(self.place, self.claim.definitions(), entry, error);
+    }
+
+    fn wait_to_retry(&mut self, _: &Error, attempt: u32) -> bool {
+        std::thread::park_timeout(retry_pause(attempt));
+        clock::instant() < self.deadline
+    }
+}
+
+/// Ends the runs that the dead process had to end, and only those: one may have been resumed elsewhere since.
+fn end_runs(store: &dyn Store, claim: &Claim, recovery: &mut Recovery) -> Result<()> {
+    for (number, definition) in claim.definitions().runs() {
+        if !definition.owned {
+            continue;
+        }
+        let run = match store.get_run(&definition.run_id) {
+            Ok(run) => run,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if run.info.status == RunStatus::Running && run.tag(OWNER) == Some(claim.owner_name()) {
+            end_run(store, claim, number, &run)?;
+            recovery.ended_runs.push(definition.run_id.clone());
+        }
+    }
+    Ok(())
+}
+
+fn end_run(store: &dyn Store, claim: &Claim, number: u32, run: &Run) -> Result<()> {
+    let mut end_time = run.data.metrics.iter().map(|m| m.timestamp).max().unwrap_or(run.info.start_time);
+    let mut last_words = None;
+    for entry in claim.all() {
+        match entry.record {
+            Record::Metric(point) if run_of(&entry) == number => end_time = end_time.max(point.timestamp),
+            Record::Text(Text::Note { time, status, text }) => last_words = Some((time, status, text)),
+            _ => {}
+        }
+    }
+    let (status, why) = match last_words {
+        Some((time, status, text)) if time + LAST_WORDS_MS >= end_time => {
+            end_time = end_time.max(time);
+            (status, text)
+        }
+        _ => (RunStatus::Failed, format!("its process ({}) died without ending it", claim.pid())),
+    };
+    let batch = Batch { tags: vec![Tag::new(ENDED_BY, why)], ..Batch::default() };
+    store.log_batch(&run.info.run_id, &batch)?;
+    let change = RunChange { status: Some(status), end_time: Some(end_time), run_name: None };
+    store.update_run(&run.info.run_id, &change)
+}

@@ -1,0 +1,281 @@
+//! From a tracking URI to a store, as MLflow reads tracking URIs.
+//!
+//! No message here shows more of a URI than its scheme: the rest may hold a password.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
+
+use super::{MemoryStore, Store};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a path keeps unescaped in a URI, as Python's `quote` has it.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A kind of store and the URIs that name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Driver {
+    /// What the store is called.
+    pub name: &'static str,
+    /// The schemes of its URIs, without the colon.
+    pub schemes: &'static [&'static str],
+    /// Opens the store at a place.
+    pub open: fn(&Place<'_>) -> Result<Arc<dyn Store>>,
+}
+
+/// What a [`Driver`] is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// What follows the scheme and its colon.
+    pub rest: &'a str,
+    /// Where experiments without a location of their own put their artifacts; `None` means where MLflow would.
+    pub artifact_root: Option<&'a Path>,
+    /// What relative paths are relative to.
+    pub working_dir: &'a Path,
+}
+
+/// Every store of this build.
+const DRIVERS: &[Driver] = &[
+    Driver { name: "sqlite", schemes: &["sqlite", "sqlite+pysqlite"], open: open_sqlite },
+    Driver { name: "memory", schemes: &["memory"], open: open_memory },
+];
+
+/// What MLflow has and this build has not, and what to do instead.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (
+        &["", "file"],
+        "MLflow's file store is not supported; write to a database such as sqlite:///mlflow.db (`mlflow \
+         migrate-filestore` moves old runs into one)",
+    ),
+    (&["http", "https"], "tracking servers are not supported by this build; log to sqlite:///mlflow.db"),
+    (
+        &["postgresql", "mysql", "mssql"],
+        "only MLflow's server writes to such a database; log to sqlite:///mlflow.db, or to a server before it",
+    ),
+    (
+        &["databricks", "databricks-uc", "uc"],
+        "Databricks is not supported; log to sqlite:///mlflow.db and move the runs there with MLflow",
+    ),
+];
+
+/// Opens the store that `uri` names.
+///
+/// # Errors
+/// `InvalidInput` for a URI that is wrong or unknown, `Unsupported` for one that only MLflow itself serves, and whatever
+/// the store says.
+///
+/// ```
+/// use runlog_core::store;
+/// use std::path::Path;
+///
+/// let store = store::open("memory:", None, Path::new("."))?;
+/// assert_eq!(store.get_experiment("0")?.name, "Default");
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub fn open(uri: &str, artifact_root: Option<&Path>, working_dir: &Path) -> Result<Arc<dyn Store>> {
+    let (scheme, rest) = split(uri);
+    let place = Place { rest, artifact_root, working_dir };
+    if let Some(driver) = DRIVERS.iter().find(|driver| driver.schemes.contains(&scheme)) {
+        return (driver.open)(&place);
+    }
+    // `postgresql+psycopg2` is a dialect and its driver.
+    let dialect = scheme.split('+').next().unwrap_or_default();
+    if let Some((_, advice)) = ELSEWHERE.iter().find(|(schemes, _)| schemes.contains(&dialect)) {
+        return Err(Error::new(ErrorKind::Unsupported, *advice).with("scheme", format!("{scheme:?}")));
+    }
+    let known = || DRIVERS.iter().flat_map(|driver| driver.schemes);
+    let lower = scheme.to_ascii_lowercase();
+    let message = if known().chain(ELSEWHERE.iter().flat_map(|(schemes, _)| *schemes)).any(|it| *it == lower)
+    {
+        format!("write the tracking URI's scheme in lower case: `{lower}:`")
+    } else {
+        let known: Vec<String> = known().map(|scheme| format!("`{scheme}:`")).collect();
+        format!("the tracking URI's scheme is unknown; use one of {}", known.join(", "))
+    };
+    Err(Error::invalid(message).with("scheme", scheme))
+}
+
+/// The tracking URI that MLflow uses when none is set: the database `mlflow.db` in the working directory.
+///
+/// # Errors
+/// Where an old `mlruns` directory would make MLflow use its file store instead, so that the two would not see the same
+/// runs.
+pub fn default_uri(working_dir: &Path) -> Result<String> {
+    let mlruns = working_dir.join("mlruns");
+    let is_run_store = |name: &std::ffi::OsStr| {
+        name.as_encoded_bytes().iter().all(u8::is_ascii_digit) && mlruns.join(name).join("meta.yaml").exists()
+    };
+    if let Ok(entries) = mlruns.read_dir()
+        && entries.flatten().any(|entry| is_run_store(&entry.file_name()))
+    {
+        return Err(Error::invalid(
+            "the directory holds an old file store, which MLflow would use by default; set MLFLOW_TRACKING_URI, to \
+             sqlite:///mlflow.db for a database next to it",
+        )
+        .with("path", mlruns.display()));
+    }
+    Ok(sqlite_uri(&working_dir.join("mlflow.db")))
+}
+
+/// The one name of the store that `uri` names, whichever way it was written: paths are absolute and without symbolic
+/// links, user and password are gone.
+///
+/// It says which journals belong to the store, so it must not change when the store is created.
+pub fn canonical(uri: &str, working_dir: &Path) -> String {
+    let (scheme, rest) = split(uri);
+    match scheme {
+        "sqlite" | "sqlite+pysqlite" => match sqlite_path(rest) {
+            Ok(Some(path)) => sqlite_uri(&real(&working_dir.join(path))),
+            Ok(None) => "sqlite://".to_owned(),
+            Err(_) => without_secrets(scheme, rest),
+        },
+        "memory" => "memory:".to_owned(),
+        "" | "file" => {
+            let path = if rest.is_empty() { "mlruns" } else { rest.strip_prefix("//").unwrap_or(rest) };
+            let path = if scheme.is_empty() { PathBuf::from(path) } else { decoded(path) };
+            format!("file://{}", encoded(&real(&working_dir.join(path))))
+        }
+        _ => without_secrets(scheme, rest),
+    }
+}
+
+/// Whether the store that `uri` names ends with the process.
+pub fn is_in_memory(uri: &str) -> bool {
+    let (scheme, rest) = split(uri);
+    match scheme {
+        "sqlite" | "sqlite+pysqlite" => matches!(sqlite_path(rest), Ok(None)),
+        scheme => scheme == "memory",
+    }
+}
+
+/// Whether the store that `uri` names is there, so that opening it creates nothing.
+///
+/// # Errors
+/// A URI that is wrong.
+pub fn exists(uri: &str, working_dir: &Path) -> Result<bool> {
+    let (scheme, rest) = split(uri);
+    Ok(match scheme {
+        "sqlite" | "sqlite+pysqlite" => sqlite_path(rest)?.is_none_or(|path| working_dir.join(path).exists()),
+        _ => true,
+    })
+}
+
+/// The scheme and what follows its colon. Without a scheme, or with one letter as Windows names drives, it is a path.
+fn split(uri: &str) -> (&str, &str) {
+    match uri.split_once(':') {
+        Some((scheme, rest))
+            if scheme.len() > 1
+                && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) =>
+        {
+            (scheme, rest)
+        }
+        None if matches!(uri, "databricks" | "databricks-uc") => (uri, ""),
+        _ => ("", uri),
+    }
+}
+
+/// The path in a SQLite URI, still relative if it is; `None` for a database in memory.
+fn sqlite_path(rest: &str) -> Result<Option<PathBuf>> {
+    let refuse = |message: &str| Err(Error::invalid(message));
+    if rest == "//" {
+        return Ok(None);
+    }
+    let Some(path) = rest.strip_prefix("///") else {
+        return refuse(
+            "a SQLite URI has three slashes before a relative path and four before an absolute one; write \
+             sqlite:///mlflow.db or sqlite:////data/mlflow.db",
+        );
+    };
+    if path.contains(['?', '#']) {
+        return refuse(
+            "a SQLite URI takes no options; remove them, or write %3F for ? and %23 for # in a path",
+        );
+    }
+    Ok(if matches!(path, "" | ":memory:") { None } else { Some(decoded(path)) })
+}
+
+#[cfg(feature = "sqlite")]
+fn open_sqlite(place: &Place<'_>) -> Result<Arc<dyn Store>> {
+    let default_root = place.working_dir.join("mlruns");
+    let artifact_root =
+        place.artifact_root.map_or(default_root, |artifact_root| place.working_dir.join(artifact_root));
+    Ok(match sqlite_path(place.rest)? {
+        Some(path) => Arc::new(super::SqliteStore::open(&place.working_dir.join(path), &artifact_root)?),
+        None => Arc::new(super::SqliteStore::in_memory(&artifact_root)?),
+    })
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_sqlite(_place: &Place<'_>) -> Result<Arc<dyn Store>> {
+    Err(Error::new(ErrorKind::Unsupported, "this build has no SQLite; add the feature `sqlite` of runlog"))
+}
+
+fn open_memory(place: &Place<'_>) -> Result<Arc<dyn Store>> {
+    if !matches!(place.rest, "" | "//") {
+        return Err(Error::invalid("a store in memory has no path; write `memory:`"));
+    }
+    Ok(Arc::new(MemoryStore::new()))
+}
+
+fn sqlite_uri(path: &Path) -> String {
+    format!("sqlite:///{}", encoded(path))
+}
+
+#[cfg(unix)]
+fn encoded(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    percent_encoding::percent_encode(path.as_os_str().as_bytes(), ESCAPED).to_string()
+}
+
+#[cfg(not(unix))]
+fn encoded(path: &Path) -> String {
+    percent_encoding::utf8_percent_encode(&path.to_string_lossy().replace('\\', "/"), ESCAPED).to_string()
+}
+
+#[cfg(unix)]
+fn decoded(text: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    std::ffi::OsString::from_vec(percent_decode_str(text).collect()).into()
+}
+
+#[cfg(not(unix))]
+fn decoded(text: &str) -> PathBuf {
+    percent_decode_str(text).decode_utf8_lossy().into_owned().into()
+}
+
+/// `path` absolute, with the symbolic links of what exists of it resolved.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // From the longest ancestor that exists; what is below it can hold no link yet.
+    for ancestor in absolute.ancestors() {
+        let Ok(resolved) = ancestor.canonicalize() else { continue };
+        let Ok(below) = absolute.strip_prefix(ancestor) else { continue };
+        return below.components().fold(resolved, |mut path, component| {
+            match component {
+                Component::ParentDir => {
+                    path.pop();
+                }
+                other => path.push(other),
+            }
+            path
+        });
+    }
+    absolute
+}
+
+/// A URI with a host, without `user:password@` and without its query, where passwords are found as well.
+fn without_secrets(scheme: &str, rest: &str) -> String {
+    let scheme = scheme.to_ascii_lowercase();
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let Some(rest) = rest.strip_prefix("//") else { return format!("{scheme}:{rest}") };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+    let path = path.trim_end_matches('/');
+    let slash = if path.is_empty() { "" } else { "/" };
+    format!("{scheme}://{host}{slash}{path}")
+}
+
+#[cfg(test)]
+mod tests;

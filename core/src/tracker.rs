@@ -1,0 +1,385 @@
+//! A connection to one store: starts and finds runs.
+
+use std::fmt;
+use std::panic::Location;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::artifact::{self, Artifacts, FileInfo, MemoryArtifacts};
+use crate::config::Config;
+use crate::context;
+use crate::engine::{Engine, lock};
+use crate::entity::{Experiment, LifecycleStage, LoggedModel, Metric, NewExperiment, Run};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exit;
+use crate::journal::{Place, dead_journals};
+use crate::notice;
+use crate::options::RunOptions;
+use crate::recover::{Recovery, recover};
+use crate::run::{ActiveRun, RunHandle};
+use crate::store::{self, MemoryStore, RunQuery, Store};
+use crate::{clock, start, validate};
+
+/// How long a read waits for what this process logged and the store has not taken yet.
+const READ_WAIT: Duration = Duration::from_secs(5);
+/// How long a tracker that is dropped waits for its store; what is left then is safe in the journal.
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
+
+/// A connection: one store, one artifact root, one journal. Cheap to clone.
+///
+/// Most programs need none: the free functions (`runlog::start_run`, …) use one for the process. Make your own to log to
+/// several stores, or in tests.
+///
+/// ```
+/// use runlog_core::{RunQuery, Tracker};
+///
+/// let tracker = Tracker::open("memory:")?;
+/// let run = tracker.start_run("baseline")?;
+/// run.log_param("learning_rate", 0.1);
+/// run.log_metric("loss", 0.25, 1);
+/// run.finish()?;
+///
+/// let runs = tracker.search_runs(&RunQuery::new())?;
+/// assert_eq!(runs[0].metric("loss"), Some(0.25));
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Tracker(Arc<Inner>);
+
+struct Inner {
+    uri: String,
+    /// The store's address: canonical, without secrets.
+    address: String,
+    config: Config,
+    home: Arc<Engine>,
+    /// The engine of a forked child, which must not touch its parent's.
+    forked: Mutex<Option<Arc<Engine>>>,
+    experiment: Mutex<Option<String>>,
+    resume: Mutex<Option<String>>,
+}
+
+impl Tracker {
+    /// Connects to the store at `uri`, such as `sqlite:///mlflow.db`, with this process's environment.
+    ///
+    /// A database that does not exist is created. What dead processes left for this store is delivered in the background.
+    ///
+    /// # Errors
+    /// A URI or a variable that is wrong, or a store that cannot be opened or created.
+    pub fn open(uri: impl AsRef<str>) -> Result<Self> {
+        Self::with_config(Some(uri.as_ref()), Config::from_env()?)
+    }
+
+    /// Connects to the store at `uri`, or else the one that `config` says, or else MLflow's default
+    /// (`sqlite:///mlflow.db` in the working directory).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn with_config(uri: Option<&str>, config: Config) -> Result<Self> {
+        let uri = Self::uri_of(uri, &config)?;
+        let engine = Self::connect(&uri, &config)?;
+        let tracker = Self(Arc::new(Inner {
+            address: store::canonical(&uri, &config.working_dir),
+            uri,
+            home: engine,
+            forked: Mutex::new(None),
+            experiment: Mutex::new(None),
+            resume: Mutex::new(config.run_id.clone()),
+            config,
+        }));
+        tracker.recover_in_background();
+        Ok(tracker)
+    }
+
+    /// Connects as [`with_config`](Self::with_config), but to a store that exists: nothing is created.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `NotFound` if there is no such database.
+    pub fn open_existing(uri: Option<&str>, config: Config) -> Result<Self> {
+        let uri = Self::uri_of(uri, &config)?;
+        if !store::exists(&uri, &config.working_dir)? {
+            return Err(Error::not_found(
+                "there is no such database; start a run to make one, or name another with --tracking-uri or \
+                 MLFLOW_TRACKING_URI",
+            )
+            .with("uri", uri));
+        }
+        Self::with_config(Some(&uri), config)
+    }
+
+    fn uri_of(uri: Option<&str>, config: &Config) -> Result<String> {
+        match uri.or(config.tracking_uri.as_deref()) {
+            Some(uri) => Ok(uri.to_owned()),
+            None if config.disabled => Ok("memory:".to_owned()),
+            None => store::default_uri(&config.working_dir),
+        }
+    }
+
+    /// The store that a program with this configuration uses if it names none.
+    pub(crate) fn default_uri(config: &Config) -> Option<String> {
+        Self::uri_of(None, config).ok()
+    }
+
+    fn connect(uri: &str, config: &Config) -> Result<Arc<Engine>> {
+        exit::watch_forks();
+        // `git` answers while the store opens.
+        context::prefetch(config);
+        let (store, place): (Arc<dyn Store>, _) = if config.disabled {
+            (Arc::new(MemoryStore::forgetful()), Place::Memory)
+        } else {
+            let store = store::open(uri, None, &config.working_dir)?;
+            let address = store::canonical(uri, &config.working_dir);
+            (store, if store::is_in_memory(uri) { Place::Memory } else { Place::of(&address, config) })
+        };
+        Engine::start(store, place, &store::canonical(uri, &config.working_dir), config.synchronous)
+    }
+
+    /// The URI that this tracker was opened with.
+    pub fn tracking_uri(&self) -> &str {
+        &self.0.uri
+    }
+
+    /// What this tracker was told by the environment.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The store, for what the tracker has no method for. Writes through it bypass the journal.
+    ///
+    /// # Errors
+    /// In a forked child: the store cannot be opened anew.
+    pub fn store(&self) -> Result<Arc<dyn Store>> {
+        Ok(Arc::clone(&self.engine()?.store))
+    }
+
+    /// The engine of this process.
+    pub(crate) fn engine(&self) -> Result<Arc<Engine>> {
+        if self.0.home.is_ours() {
+            return Ok(Arc::clone(&self.0.home));
+        }
+        let mut forked = lock(&self.0.forked);
+        if let Some(engine) = forked.as_ref().filter(|engine| engine.is_ours()) {
+            return Ok(Arc::clone(engine));
+        }
+        let engine = Self::connect(&self.0.uri, &self.0.config)?;
+        *forked = Some(Arc::clone(&engine));
+        Ok(engine)
+    }
+
+    /// Starts a run.
+    ///
+    /// `options` is a name, `()` for a random one, or [`RunOptions`].
+    ///
+    /// # Errors
+    /// This thread has an active run and `nested` is not set; the experiment is deleted or does not exist; a tag is
+    /// wrong; the store cannot be written.
+    #[track_caller]
+    pub fn start_run(&self, options: impl Into<RunOptions>) -> Result<ActiveRun> {
+        start::start_run(self, options.into(), Location::caller())
+    }
+
+    /// A handle to a run that this process did not start: it logs to it and never ends it.
+    ///
+    /// # Errors
+    /// There is no such run.
+    pub fn run_handle(&self, run_id: &str) -> Result<RunHandle> {
+        validate::run_id(run_id)?;
+        let engine = self.engine()?;
+        let run = engine.store.get_run(run_id)?;
+        RunHandle::new(self, engine, run.info, None, false)
+    }
+
+    /// Makes the experiment `name` the active one, where new runs go; it is created if there is none.
+    ///
+    /// # Errors
+    /// The name is empty or too long, or the experiment is deleted.
+    pub fn set_experiment(&self, name: &str) -> Result<Experiment> {
+        let experiment = self.find_or_create_experiment(name)?;
+        if experiment.lifecycle_stage == LifecycleStage::Deleted {
+            return Err(Error::invalid(
+                "the experiment is deleted; restore it with MLflow, or choose another name",
+            )
+            .with("experiment", name));
+        }
+        *lock(&self.0.experiment) = Some(experiment.experiment_id.clone());
+        Ok(experiment)
+    }
+
+    /// The id that `set_experiment` chose.
+    pub(crate) fn active_experiment(&self) -> Option<String> {
+        lock(&self.0.experiment).clone()
+    }
+
+    pub(crate) fn find_or_create_experiment(&self, name: &str) -> Result<Experiment> {
+        validate::experiment_name(name)?;
+        let store = self.store()?;
+        if let Some(experiment) = store.get_experiment_by_name(name)? {
+            return Ok(experiment);
+        }
+        let new = NewExperiment {
+            name: name.to_owned(),
+            creation_time: clock::now_ms(),
+            ..NewExperiment::default()
+        };
+        match store.create_experiment(&new) {
+            Ok(id) => store.get_experiment(&id),
+            // Another process was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => store
+                .get_experiment_by_name(name)?
+                .ok_or_else(|| Error::not_found("the experiment came and went").with("experiment", name)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The run that the environment says to resume; the first `start_run` takes it.
+    pub(crate) fn take_run_to_resume(&self) -> Option<String> {
+        lock(&self.0.resume).take()
+    }
+
+    /// The run with everything it logged.
+    ///
+    /// # Blocking
+    /// First waits, for at most 5 s, until what this process logged is stored.
+    ///
+    /// # Errors
+    /// There is no such run, or the store cannot be read.
+    pub fn get_run(&self, run_id: &str) -> Result<Run> {
+        validate::run_id(run_id)?;
+        self.caught_up()?.store.get_run(run_id)
+    }
+
+    /// The runs that `query` selects, newest start first. Blocks as [`get_run`](Self::get_run).
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
+        self.caught_up()?.store.search_runs(query)
+    }
+
+    /// Every point of a metric, sorted by time. Blocks as [`get_run`](Self::get_run).
+    ///
+    /// # Errors
+    /// There is no such run, or the store cannot be read.
+    pub fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
+        self.caught_up()?.store.metric_history(run_id, key)
+    }
+
+    /// The experiment with this id.
+    ///
+    /// # Errors
+    /// There is none, or the store cannot be read.
+    pub fn get_experiment(&self, experiment_id: &str) -> Result<Experiment> {
+        self.store()?.get_experiment(experiment_id)
+    }
+
+    /// The experiment with this name; `None` if there is none.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn get_experiment_by_name(&self, name: &str) -> Result<Option<Experiment>> {
+        self.store()?.get_experiment_by_name(name)
+    }
+
+    /// The model with its params, tags and metrics.
+    ///
+    /// # Errors
+    /// There is none, or the store cannot be read.
+    pub fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel> {
+        self.caught_up()?.store.get_logged_model(model_id)
+    }
+
+    /// The files and folders of a run, in `dir` (`""` is the root).
+    ///
+    /// # Errors
+    /// There is no such run, or its artifacts cannot be read.
+    pub fn list_artifacts(&self, run_id: &str, dir: &str) -> Result<Vec<FileInfo>> {
+        let uri = self.get_run(run_id)?.info.artifact_uri;
+        self.artifacts_at(&uri)?.list(dir)
+    }
+
+    /// The files at an artifact URI of this store.
+    pub(crate) fn artifacts_at(&self, uri: &str) -> Result<Box<dyn Artifacts>> {
+        if self.0.config.disabled { Ok(Box::new(MemoryArtifacts::discarding())) } else { artifact::open(uri) }
+    }
+
+    /// Waits until everything that this process logged so far is stored.
+    ///
+    /// # Errors
+    /// The store did not take it within a minute; it is still in the journal.
+    pub fn flush(&self) -> Result<()> {
+        self.engine()?.flush(Duration::from_secs(60))
+    }
+
+    /// The engine, when what this process logged is stored.
+    fn caught_up(&self) -> Result<Arc<Engine>> {
+        let engine = self.engine()?;
+        if let Err(waiting) = engine.flush(READ_WAIT) {
+            notice::warn(
+                "stale-read",
+                format_args!("what is read now may miss what was logged last: {waiting}"),
+            );
+        }
+        Ok(engine)
+    }
+
+    /// Delivers now what dead processes left in their journals for this store, and ends their runs.
+    ///
+    /// Opening a tracker does the same in the background; this is for who wants to wait for it, and to know.
+    ///
+    /// # Errors
+    /// The store cannot be written; the journals stay.
+    pub fn recover(&self) -> Result<Recovery> {
+        let engine = self.engine()?;
+        recover(&*engine.store, &engine.place, &self.0.address)
+    }
+
+    fn recover_in_background(&self) {
+        let engine = &self.0.home;
+        if dead_journals(&engine.place).is_empty() {
+            return;
+        }
+        let (store, place, address) =
+            (Arc::clone(&engine.store), engine.place.clone(), self.0.address.clone());
+        let recovery = move || match recover(&*store, &place, &address) {
+            Ok(recovery) if recovery.journals == 0 => {}
+            Ok(Recovery { records, ended_runs, .. }) => notice::tell(format_args!(
+                "delivered {records} record(s) of a process that had died, and ended {} run(s) of it",
+                ended_runs.len()
+            )),
+            Err(error) => notice::warn(
+                "recovery",
+                format_args!("what a dead process left in its journal is not delivered yet: {error}"),
+            ),
+        };
+        let thread = std::thread::Builder::new().name("runlog-recovery".to_owned());
+        if let Err(cause) = thread.spawn(recovery) {
+            notice::warn(
+                "recovery",
+                format_args!("cannot start the thread that recovers dead journals: {cause}"),
+            );
+        }
+    }
+
+    /// Where the journals for this tracker's store are kept, if they are.
+    pub fn journal_dir(&self) -> Option<PathBuf> {
+        match &self.0.home.place {
+            Place::Directory(dir) => Some(dir.clone()),
+            Place::Memory => None,
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.home.close(CLOSE_WAIT);
+        if let Some(engine) = lock(&self.forked).take() {
+            engine.close(CLOSE_WAIT);
+        }
+    }
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tracker").field(&self.0.address).finish()
+    }
+}

@@ -1,0 +1,148 @@
+//! The command `runlog`, called as a user calls it.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use runlog_core::{Config, RunOptions, Tracker};
+
+/// A directory with a database, and the command in it.
+#[derive(Debug)]
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn tracker(&self) -> Tracker {
+        let mut config = Config::from_map(&[].into()).unwrap();
+        config.working_dir = self.path().to_owned();
+        config.journal_dir = Some(self.path().join("journal"));
+        config.login = Some("ada".to_owned());
+        config.quiet = true;
+        Tracker::with_config(Some("sqlite:///mlflow.db"), config).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runlog"));
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null()).env_clear();
+        command.env("RUNLOG_JOURNAL_DIR", self.path().join("journal"));
+        command
+    }
+
+    fn runlog(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// What the command prints, when it works.
+    fn prints(&self, arguments: &[&str]) -> String {
+        let output = self.runlog(arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "");
+        text(&output.stdout)
+    }
+
+    /// What the command complains, when it fails.
+    fn complains(&self, arguments: &[&str]) -> String {
+        let output = self.runlog(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(text(&output.stdout), "");
+        let complaint = text(&output.stderr);
+        assert!(complaint.starts_with("error: ") && complaint.lines().count() == 1, "{complaint}");
+        complaint
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_owned()).unwrap()
+}
+
+#[test]
+fn looking_never_creates_a_store_and_says_how_to_get_one() {
+    let place = Place::new();
+    for arguments in [["list", "--all"], ["show", "x"]] {
+        let complaint = place.complains(&arguments);
+        assert!(complaint.contains("MLFLOW_TRACKING_URI") && complaint.contains("mlflow.db"), "{complaint}");
+    }
+    assert_eq!(place.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn a_run_is_listed_and_shown_with_what_it_logged() {
+    let place = Place::new();
+    let tracker = place.tracker();
+    let run = tracker.start_run(RunOptions::new().name("first").tag("team", "vision")).unwrap();
+    let id = run.run_id().to_owned();
+    run.log_param("learning_rate", 0.1);
+    run.log_metric("loss", 0.25, 7);
+    run.log_metric("system/cpu_utilization_percentage", 12.5, 0);
+    run.log_text("four", "notes/today.txt").unwrap();
+    run.finish().unwrap();
+    tracker.start_run("second").unwrap().fail("no data").unwrap();
+
+    let list = place.prints(&["list"]);
+    let lines: Vec<_> = list.lines().collect();
+    assert_eq!(lines.len(), 3, "{list}");
+    assert!(lines[0].starts_with("STATUS"), "{list}");
+    assert!(lines[1].starts_with("failed    second"), "the newest is first: {list}");
+    assert!(lines[2].starts_with(&format!("finished  first   {}", &id[..8])), "{list}");
+    assert!(lines[2].contains("Default") && lines[2].ends_with("loss=0.25"), "{list}");
+    assert!(place.prints(&["list", "-n", "1"]).contains("There are more"));
+    assert_eq!(place.prints(&["list", "--experiment", "Default"]), list);
+    assert!(place.complains(&["list", "--experiment", "none"]).contains("none"));
+
+    let shown = place.prints(&["show", &id[..12]]);
+    for line in [
+        "first  finished",
+        "  user        ada",
+        "  learning_rate  0.1",
+        "  loss  0.25  step 7",
+        "  cpu_utilization_percentage  12.5  step 0",
+        "  notes/today.txt  4 B",
+        "  team  vision",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\nis not in\n{shown}");
+    }
+    assert_eq!(place.prints(&["show", "first"]), shown);
+    assert!(place.prints(&["show", "second"]).contains("  ended by    no data\n"));
+
+    let json: serde_json::Value = serde_json::from_str(&place.prints(&["show", "first", "--json"])).unwrap();
+    assert_eq!(json["run"]["info"]["run_id"], id);
+    assert_eq!(json["artifacts"][0]["path"], "notes/today.txt");
+    let json: serde_json::Value = serde_json::from_str(&place.prints(&["list", "--json"])).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_name_of_two_runs_is_answered_with_their_ids() {
+    let place = Place::new();
+    let tracker = place.tracker();
+    let ids: Vec<_> = (0..2)
+        .map(|_| {
+            let run = tracker.start_run("same").unwrap();
+            let id = run.run_id().to_owned();
+            run.finish().unwrap();
+            id
+        })
+        .collect();
+    let complaint = place.complains(&["show", "same"]);
+    assert!(ids.iter().all(|id| complaint.contains(id)), "{complaint}");
+    assert!(place.complains(&["show", "other"]).contains("runlog list"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let place = Place::new();
+    place.tracker().start_run("one").unwrap().finish().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = place.command(&["list"]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let output = output.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+}
