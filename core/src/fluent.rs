@@ -40,7 +40,7 @@ thread_local! {
 
 /// The tracker that the fluent functions use on this thread.
 pub(crate) fn tracker() -> Result<Tracker> {
-    if let Some(local) = LOCAL.try_with(|local| local.borrow().last().cloned()).ok().flatten() {
+    if let Some(local) = local_tracker() {
         return Ok(local);
     }
     let mut process = lock(&PROCESS);
@@ -54,6 +54,11 @@ pub(crate) fn tracker() -> Result<Tracker> {
     let tracker = Tracker::with_config(process.uri.as_deref(), config)?;
     process.tracker = Some(tracker.clone());
     Ok(tracker)
+}
+
+/// The tracker that [`with_tracker`] has put in force on this thread.
+pub(crate) fn local_tracker() -> Option<Tracker> {
+    LOCAL.try_with(|local| local.borrow().last().cloned()).ok().flatten()
 }
 
 /// Lets the fluent functions and autologging use `tracker` on this thread while `body` runs.

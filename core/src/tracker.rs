@@ -152,6 +152,10 @@ impl Tracker {
         Ok(Arc::clone(&self.engine()?.store))
     }
 
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The engine of this process.
     pub(crate) fn engine(&self) -> Result<Arc<Engine>> {
         if self.0.home.is_ours() {
