@@ -107,7 +107,7 @@ fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions)
         let outputs = model.output(data.samples, data).batch_schema();
         spec = spec.signature(Signature::new(data.input_schema(), outputs));
     }
-    if options.log_input_examples
+    if options.logs_input_examples()
         && let Some(example) = data.input_example()
     {
         spec = spec.input_example(example);

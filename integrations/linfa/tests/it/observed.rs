@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use linfa::dataset::DatasetBase;
+use linfa::dataset::{DatasetBase, Pr};
 use linfa_clustering::KMeans;
 use linfa_svm::Svm;
 use linfa_trees::DecisionTree;
@@ -25,10 +25,10 @@ fn an_error_is_returned_and_ends_the_run_failed() {
 
 #[test]
 fn a_panic_goes_on_and_ends_the_run_failed() {
-    let data = linfa_datasets::iris().map_targets(|class| *class == 0);
-    let none: DatasetBase<Array2<f64>, Array1<bool>> = DatasetBase::new(data.records.clone(), Array1::from(vec![]));
+    // linfa panics when the width of a one-class SVM is not set.
+    let data = DatasetBase::new(linfa_datasets::iris().records, Array1::from(vec![(); 150]));
     let (result, run) = one_run(|| {
-        catch_unwind(AssertUnwindSafe(|| Svm::<_, bool>::params().gaussian_kernel(1.0).fit(&none).map(drop)))
+        catch_unwind(AssertUnwindSafe(|| Svm::<f64, Pr>::params().gaussian_kernel(1.0).fit(&data).map(drop)))
     });
     assert!(result.is_err(), "the panic reaches the caller");
     assert_eq!(run.info.status, RunStatus::Failed);
