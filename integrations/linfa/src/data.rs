@@ -160,7 +160,7 @@ impl<'x> Data<'x> {
 impl<'x, E> Values<'x, E> {
     /// The only column.
     pub(crate) fn single(&self) -> Option<ArrayView1<'x, E>> {
-        (self.columns.ncols() == 1).then(|| self.columns.clone().index_axis_move(Axis(1), 0))
+        (self.columns.ncols() == 1).then(|| self.columns.index_axis_move(Axis(1), 0))
     }
 
     fn shape(&self) -> Vec<usize> {
@@ -249,27 +249,27 @@ fn target_names<R: Records, T>(dataset: &DatasetBase<R, T>) -> &[String] {
 }
 
 /// The array in `value`, if it is one of two dimensions over `E`.
-fn matrix<'x, E: Known, T>(value: &'x T) -> Option<ArrayView2<'x, E::At<'x>>> {
+fn matrix<E: Known, T>(value: &T) -> Option<ArrayView2<'_, E::At<'_>>> {
     if let Some(array) = cast::<Array2<E>, T>(value) {
         return Some(array.view());
     }
     if let Some(view) = cast::<ArrayView2<'static, E>, T>(value) {
-        return Some(view.clone());
+        return Some(*view);
     }
     cast::<ArcArray2<E>, T>(value).map(ArcArray2::view)
 }
 
-fn vector<'x, E: Known, T>(value: &'x T) -> Option<ArrayView1<'x, E::At<'x>>> {
+fn vector<E: Known, T>(value: &T) -> Option<ArrayView1<'_, E::At<'_>>> {
     if let Some(array) = cast::<Array1<E>, T>(value) {
         return Some(array.view());
     }
     if let Some(view) = cast::<ArrayView1<'static, E>, T>(value) {
-        return Some(view.clone());
+        return Some(*view);
     }
     cast::<ArcArray1<E>, T>(value).map(ArcArray1::view)
 }
 
-fn values<'x, E: Known, T>(value: &'x T) -> Option<Values<'x, E::At<'x>>> {
+fn values<E: Known, T>(value: &T) -> Option<Values<'_, E::At<'_>>> {
     match vector::<E, T>(value) {
         Some(vector) => Some(one_column(vector)),
         None => matrix::<E, T>(value).map(columns),

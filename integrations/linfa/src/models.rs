@@ -45,7 +45,7 @@ pub(crate) trait Model<'x> {
     /// What it predicts, for as many samples.
     fn output(&self, samples: usize, data: &Data<'x>) -> Tensor;
 
-    /// Its bytes: MessagePack, with the names of the fields.
+    /// Its bytes, with the names of the fields.
     fn to_msgpack(&self) -> Result<Vec<u8>>;
 }
 

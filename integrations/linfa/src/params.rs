@@ -23,16 +23,15 @@ pub(crate) struct Estimator {
 
 impl Estimator {
     pub(crate) fn of<P>(params: &P) -> Result<Self> {
-        let pairs = match known(params) {
-            Some(pairs) => pairs?,
-            None => {
-                tracing::debug!(
-                    target: "runlog::linfa",
-                    estimator = std::any::type_name::<P>(),
-                    "the settings of this type cannot be read; log them with `log_params`"
-                );
-                Vec::new()
-            }
+        let pairs = if let Some(pairs) = known(params) {
+            pairs?
+        } else {
+            tracing::debug!(
+                target: "runlog::linfa",
+                estimator = std::any::type_name::<P>(),
+                "the settings of this type cannot be read; log them with `log_params`"
+            );
+            Vec::new()
         };
         let params = pairs.into_iter().filter(|(key, _)| !is_generator(key)).collect();
         Ok(Self { name: name(std::any::type_name::<P>()), params })

@@ -64,7 +64,9 @@ fn linear_regression() {
 #[test]
 fn linear_regression_of_single_precision() {
     let data = linfa_datasets::diabetes();
-    let data = DatasetBase::new(data.records.mapv(|v| v as f32), data.targets.mapv(|v| v as f32));
+    #[expect(clippy::cast_possible_truncation, reason = "single precision is the point")]
+    let short = |value: &f64| *value as f32;
+    let data = DatasetBase::new(data.records.map(short), data.targets.map(short));
     let (_, run) = one_run(|| LinearRegression::new().with_intercept(false).fit(&data).unwrap());
     check(&run, "LinearRegression", &[("fit_intercept", "False")], &REGRESSION);
     assert!(run.inputs.datasets[0].dataset.schema.as_ref().unwrap().contains("float32"));
@@ -137,7 +139,8 @@ fn support_vector_machines_of_all_three_kinds() {
     });
     check(&run, "Svm", &[("c", "[5.0, 1.0]"), ("kernel.method", "Gaussian(80.0)")], &CLASSIFICATION);
 
-    let (_, run) = one_run(|| Svm::<_, linfa::dataset::Pr>::params().gaussian_kernel(30.0).fit(&data).unwrap());
+    let (_, run) =
+        one_run(|| Svm::<_, linfa::dataset::Pr>::params().gaussian_kernel(30.0).fit(&data).unwrap());
     check(&run, "Svm", &[("kernel.method", "Gaussian(30.0)")], &CLASSIFICATION);
 
     let (data, _) = linfa_datasets::diabetes().split_with_ratio(0.3);

@@ -18,7 +18,8 @@ mod linfas_prelude_and_our_fit {
     #[test]
     fn is_recorded() {
         fit_a_tree!();
-        let _: fn(&linfa_trees::DecisionTree<f64, usize>, &ndarray::Array2<f64>) -> _ = |model, x| model.predict(x);
+        let _: fn(&linfa_trees::DecisionTree<f64, usize>, &ndarray::Array2<f64>) -> _ =
+            |model, x| model.predict(x);
     }
 }
 
@@ -73,10 +74,12 @@ mod pointers_and_checked_params {
     #[test]
     fn are_recorded() {
         let data = linfa_datasets::iris();
-        let (_, runs) = crate::recorded(|| {
+        let ((), runs) = crate::recorded(|| {
             let params = DecisionTree::params().max_depth(Some(1));
-            (&params).fit(&data).unwrap();
-            Box::new(params).fit(&data).unwrap();
+            let borrowed = &params;
+            borrowed.fit(&data).unwrap();
+            let boxed = Box::new(params);
+            boxed.fit(&data).unwrap();
             Rc::new(params).fit(&data).unwrap();
             params.check().unwrap().fit(&data).unwrap();
             let closure = |depth| DecisionTree::params().max_depth(Some(depth)).fit(&data.view());
@@ -121,7 +124,8 @@ fn calls_inside_linfa_are_not_runs_of_their_own() {
     let mut data = linfa_datasets::diabetes();
     let (_, runs) = recorded(|| {
         let models = vec![linfa_linear::LinearRegression::new()];
-        data.cross_validate_single(3, &models, |prediction, truth| prediction.r2(truth)).map(|scores| scores.len())
+        data.cross_validate_single(3, &models, |prediction, truth| prediction.r2(truth))
+            .map(|scores| scores.len())
     });
     assert!(runs.is_empty());
 }

@@ -6,7 +6,7 @@ use linfa::dataset::{DatasetBase, Pr};
 use linfa_clustering::KMeans;
 use linfa_svm::Svm;
 use linfa_trees::DecisionTree;
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 use runlog_core::{ModelStatus, RunStatus};
 use runlog_linfa::Fit;
 
@@ -50,7 +50,7 @@ fn results_are_the_same_bit_for_bit() {
 #[test]
 fn a_run_of_the_users_is_joined_and_not_ended() {
     let data = linfa_datasets::iris();
-    let (_, run) = one_run(|| {
+    let ((), run) = one_run(|| {
         let run = runlog_core::fluent::start_run("mine").unwrap();
         DecisionTree::params().fit(&data).unwrap();
         let seen = runlog_core::fluent::get_run(run.run_id()).unwrap();
@@ -88,7 +88,8 @@ fn a_model_is_saved_as_it_is_and_described() {
         assert!(described.contains(line), "{line} in\n{described}");
     }
     let matrix =
-        std::fs::read_to_string(format!("{}/training_confusion_matrix.json", runs[0].info.artifact_uri)).unwrap();
+        std::fs::read_to_string(format!("{}/training_confusion_matrix.json", runs[0].info.artifact_uri))
+            .unwrap();
     let matrix: serde_json::Value = serde_json::from_str(&matrix).unwrap();
     assert_eq!(matrix["labels"], serde_json::json!([0, 1, 2]));
     assert_eq!(matrix["matrix"][0], serde_json::json!([50, 0, 0]));
@@ -97,13 +98,15 @@ fn a_model_is_saved_as_it_is_and_described() {
 /// The digest is the one that MLflow 3.17.2 gives for the same arrays.
 #[test]
 fn a_dataset_has_mlflows_digest_and_description() {
-    let records = Array2::from_shape_fn((4, 3), |(row, column)| (row * 3 + column) as f64 / 4.0);
+    let records = Array1::range(0.0, 3.0, 0.25).into_shape_with_order((4, 3)).unwrap();
     let data = DatasetBase::new(records, Array1::from(vec![0_usize, 1, 2, 1]));
     let (_, run) = one_run(|| DecisionTree::params().fit(&data).unwrap());
     let dataset = &run.inputs.datasets[0].dataset;
     assert_eq!((dataset.name.as_str(), dataset.digest.as_str()), ("dataset", "22bea49c"));
     assert_eq!(dataset.source_type, "code");
-    assert!(dataset.schema.as_ref().unwrap().starts_with(r#"{"mlflow_tensorspec": {"features": "[{\"type\""#));
+    assert!(
+        dataset.schema.as_ref().unwrap().starts_with(r#"{"mlflow_tensorspec": {"features": "[{\"type\""#)
+    );
     assert_eq!(
         dataset.profile.as_deref().unwrap(),
         r#"{"features_shape": [4, 3], "features_size": 12, "features_nbytes": 96, "targets_shape": [4], "targets_size": 4, "targets_nbytes": 32}"#
