@@ -15,6 +15,10 @@ use crate::cast::{Known, cast};
 /// Rows that an input example shows; MLflow's own number.
 const EXAMPLE_ROWS: usize = 5;
 
+/// Named features that are described as columns; with more, as of a table of genes, the text would outgrow what MLflow
+/// stores, and they are described as an array.
+const COLUMNS_MAX: usize = 1_000;
+
 /// A dataset, read.
 pub(crate) struct Data<'x> {
     pub(crate) records: Matrix<'x>,
@@ -85,7 +89,7 @@ impl<'x> Data<'x> {
 
     fn feature_columns(&self) -> Option<Vec<Column>> {
         let dtype = self.features_tensor()?.dtype;
-        let named = self.feature_names.len() == self.features && self.features > 0;
+        let named = self.feature_names.len() == self.features && (1..=COLUMNS_MAX).contains(&self.features);
         named.then(|| self.feature_names.iter().map(|name| Column::new(name, dtype.into())).collect())
     }
 

@@ -38,7 +38,7 @@
 //! | estimator | tags `estimator_name`, `estimator_class`, and `runlog.source`: file and line of the call |
 //! | data | an input with MLflow's digest, the shape or the columns, and the context `train` |
 //! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
-//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` |
+//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
 //! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
 //! | model | a logged model `model` with signature, loaded by [`load`] |
 //! | end | FINISHED; FAILED with the message for `Err` and for a panic |

@@ -195,9 +195,11 @@ where
         let Some((metrics, confusion)) = metrics::classification(&truth, &predicted.view()) else {
             return Ok(None);
         };
-        let confusion = serde_json::to_value(&confusion)
+        let confusion = confusion
+            .map(serde_json::to_value)
+            .transpose()
             .map_err(|cause| Error::invalid("cannot write the labels as JSON").because(cause))?;
-        Ok(Some(Evaluation { metrics, confusion: Some(confusion) }))
+        Ok(Some(Evaluation { metrics, confusion }))
     }
 
     fn output(&self, samples: usize, _: &Data<'x>) -> Tensor {

@@ -10,8 +10,8 @@ use linfa_logistic::{LogisticRegression, MultiLogisticRegression};
 use linfa_svm::Svm;
 use linfa_trees::DecisionTree;
 use ndarray::Ix1;
-use rand::SeedableRng;
 use rand::rngs::{SmallRng, StdRng};
+use rand::{SeedableRng, thread_rng};
 use runlog_core::{Run, RunStatus};
 use runlog_linfa::Fit;
 
@@ -70,6 +70,24 @@ fn linear_regression_of_single_precision() {
     let (_, run) = one_run(|| LinearRegression::new().with_intercept(false).fit(&data).unwrap());
     check(&run, "LinearRegression", &[("fit_intercept", "False")], &REGRESSION);
     assert!(run.inputs.datasets[0].dataset.schema.as_ref().unwrap().contains("float32"));
+}
+
+#[test]
+fn the_other_kinds_in_single_precision() {
+    #[expect(clippy::cast_possible_truncation, reason = "single precision is the point")]
+    let records = linfa_datasets::iris().records.map(|value| *value as f32);
+    let data = DatasetBase::new(records, linfa_datasets::iris().targets);
+    let (_, run) = one_run(|| DecisionTree::params().fit(&data).unwrap());
+    check(&run, "DecisionTree", &[("min_impurity_decrease", "1e-05")], &CLASSIFICATION);
+    let (_, run) = one_run(|| GaussianNb::params().fit(&data).unwrap());
+    check(&run, "GaussianNb", &[("var_smoothing", "1e-09")], &CLASSIFICATION);
+    let (_, run) = one_run(|| MultiLogisticRegression::default().max_iterations(9).fit(&data).unwrap());
+    check(&run, "MultiLogisticRegression", &[("max_iterations", "9")], &CLASSIFICATION);
+    let (_, run) = one_run(|| KMeans::params_with_rng(3, thread_rng()).fit(&data).unwrap());
+    check(&run, "KMeans", &[], &["training_inertia", "training_silhouette_score"]);
+    let flags = data.map_targets(|class| *class == 0);
+    let (_, run) = one_run(|| Svm::<f32, bool>::params().linear_kernel().fit(&flags).unwrap());
+    check(&run, "Svm", &[("kernel.method", "Linear")], &CLASSIFICATION);
 }
 
 #[test]
