@@ -1,7 +1,9 @@
 //! Which run a call without a handle means.
 //!
 //! First the thread's own innermost run; else, if the process has exactly one top-level run, the innermost run of the
-//! process (inside `with_tracker`: of that tracker). So a worker thread logs into the run that its program is in, never into a new hidden one.
+//! process. So a worker thread logs into the run that its program is in, never into a new hidden one.
+//!
+//! A run that autologging started belongs to one training: trainings on other threads do not join it.
 
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
@@ -10,26 +12,36 @@ use crate::error::{Error, Result};
 use crate::fluent;
 use crate::run::RunHandle;
 
+/// Who started a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A call of `start_run`, or a log call that found no run.
+    #[default]
+    User,
+    /// An observed training that found no run to join.
+    Autologging,
+}
+
 thread_local! {
     static STACK: RefCell<Vec<RunHandle>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Every run that this process started and has not ended, in the order of their starts.
-static ACTIVE: Mutex<Vec<RunHandle>> = Mutex::new(Vec::new());
+static ACTIVE: Mutex<Vec<(RunHandle, Origin)>> = Mutex::new(Vec::new());
 
 /// The run of the last `start_run` that has ended, or is still active, in the whole process.
 static LAST: Mutex<Option<RunHandle>> = Mutex::new(None);
 
 /// Makes `run` the innermost run of this thread.
-pub(crate) fn push(run: &RunHandle) {
-    active().push(run.clone());
+pub(crate) fn push(run: &RunHandle, origin: Origin) {
+    active().push((run.clone(), origin));
     *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.clone());
     STACK.with_borrow_mut(|stack| stack.push(run.clone()));
 }
 
 /// Takes an ended run out of the process's list; threads notice by themselves. Touches no thread-local.
 pub(crate) fn remove(run: &RunHandle) {
-    active().retain(|other| !other.is_same(run));
+    active().retain(|(other, _)| !other.is_same(run));
 }
 
 /// The innermost run that this thread started and that is still active.
@@ -56,14 +68,29 @@ pub(crate) fn outermost_of_this_thread() -> Option<RunHandle> {
 /// # Errors
 /// The process has several top-level runs, and none is this thread's.
 pub(crate) fn find() -> Result<Option<RunHandle>> {
+    find_where(|_| true)
+}
+
+/// The run that a training on this thread joins: as [`find`], but not what another training was given.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn find_to_join() -> Result<Option<RunHandle>> {
+    find_where(|origin| origin == Origin::User)
+}
+
+fn find_where(counts: impl Fn(Origin) -> bool) -> Result<Option<RunHandle>> {
     if let Some(run) = of_this_thread() {
         return Ok(Some(run));
     }
+    // A thread with a tracker of its own does not mean the runs of another one.
     let local = fluent::local_tracker();
+    let here = |run: &RunHandle| local.as_ref().is_none_or(|local| run.tracker().is_same(local));
     let active = active();
     let active: Vec<&RunHandle> = active
         .iter()
-        .filter(|run| run.is_active() && local.as_ref().is_none_or(|local| local.is_same(run.tracker())))
+        .filter(|(run, origin)| run.is_active() && counts(*origin) && here(run))
+        .map(|(run, _)| run)
         .collect();
     match active.iter().filter(|run| run.is_top_level()).count() {
         0 | 1 => Ok(active.last().copied().cloned()),
@@ -76,7 +103,7 @@ pub(crate) fn find() -> Result<Option<RunHandle>> {
 
 /// Every active run of the process, innermost first.
 pub(crate) fn all() -> Vec<RunHandle> {
-    active().iter().rev().filter(|run| run.is_active()).cloned().collect()
+    active().iter().rev().map(|(run, _)| run).filter(|run| run.is_active()).cloned().collect()
 }
 
 /// The run that was started last in this process.
@@ -84,6 +111,52 @@ pub(crate) fn last() -> Option<RunHandle> {
     LAST.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn active() -> std::sync::MutexGuard<'static, Vec<RunHandle>> {
+fn active() -> std::sync::MutexGuard<'static, Vec<(RunHandle, Origin)>> {
     ACTIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+    use crate::fluent::{start_run, with_tracker};
+    use crate::options::RunOptions;
+    use crate::tracker::Tracker;
+
+    /// Starts a run of `origin` on one thread, and asks on another one while it is active.
+    fn seen_from_another_thread(origin: Origin, ask: fn() -> Result<Option<RunHandle>>) -> Option<String> {
+        let tracker = Tracker::open("memory:").unwrap();
+        let (started, asked) = (Barrier::new(2), Barrier::new(2));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                with_tracker(&tracker, || {
+                    let mut options = RunOptions::new().name("theirs").silent(true);
+                    options.origin = origin;
+                    let run = start_run(options).unwrap();
+                    started.wait();
+                    asked.wait();
+                    run.finish().unwrap();
+                });
+            });
+            started.wait();
+            let seen = with_tracker(&tracker, ask);
+            asked.wait();
+            seen.unwrap().map(|run| run.name().to_owned())
+        })
+    }
+
+    #[test]
+    fn a_training_joins_a_users_run_but_not_another_trainings() {
+        assert_eq!(seen_from_another_thread(Origin::User, find_to_join).as_deref(), Some("theirs"));
+        assert_eq!(seen_from_another_thread(Origin::Autologging, find_to_join), None);
+        assert_eq!(seen_from_another_thread(Origin::Autologging, find).as_deref(), Some("theirs"));
+    }
+
+    #[test]
+    fn a_thread_with_its_own_tracker_means_no_run_of_another() {
+        let ask = || with_tracker(&Tracker::open("memory:").unwrap(), find);
+        assert_eq!(seen_from_another_thread(Origin::User, ask), None);
+    }
 }

@@ -1,5 +1,6 @@
 //! What `start_run` is told.
 
+use crate::current::Origin;
 use crate::entity::Tag;
 
 /// How to start a run. A plain name will do where nothing else is wanted.
@@ -25,6 +26,7 @@ pub struct RunOptions {
     pub(crate) description: Option<String>,
     pub(crate) log_system_metrics: Option<bool>,
     pub(crate) silent: bool,
+    pub(crate) origin: Origin,
 }
 
 impl RunOptions {

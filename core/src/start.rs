@@ -51,7 +51,7 @@ pub(crate) fn start_run(
     let first_step = next_window(&run);
     let handle = RunHandle::new(tracker, engine, run.info, parent, true)?;
     exit::watch(tracker.config());
-    current::push(&handle);
+    current::push(&handle, options.origin);
     let active = ActiveRun::new(handle, started_at);
 
     if let Some(driver) = monitor {

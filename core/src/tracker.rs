@@ -139,10 +139,6 @@ impl Tracker {
         &self.0.uri
     }
 
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// What this tracker was told by the environment.
     pub fn config(&self) -> &Config {
         &self.0.config
@@ -154,6 +150,10 @@ impl Tracker {
     /// In a forked child: the store cannot be opened anew.
     pub fn store(&self) -> Result<Arc<dyn Store>> {
         Ok(Arc::clone(&self.engine()?.store))
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The engine of this process.

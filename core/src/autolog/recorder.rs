@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::options::AutologOptions;
 use super::registry::Integration;
-use crate::current;
+use crate::current::{self, Origin};
 use crate::entity::RunStatus;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fluent;
@@ -72,11 +72,12 @@ impl Recorder {
         options: &Arc<AutologOptions>,
         started_at: &'static Location<'static>,
     ) -> Result<Option<Self>> {
-        let (run, managed) = match current::find()? {
+        let (run, managed) = match current::find_to_join()? {
             Some(_) if options.exclusive => return Ok(None),
             Some(users) => (users, None),
             None => {
                 let mut start = RunOptions::new().silent(options.silent).tag(AUTOLOGGING, integration.name);
+                start.origin = Origin::Autologging;
                 for (key, value) in options.extra_tags.iter().filter(|(key, _)| key != AUTOLOGGING) {
                     start = start.tag(key, value);
                 }

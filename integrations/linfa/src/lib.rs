@@ -1,1 +1,177 @@
-//! Autologging for linfa.
+//! Autologging for [linfa](https://docs.rs/linfa): one changed import records every fit.
+//!
+//! Read this if you train with linfa and want to know what is recorded, and what is not. Users depend on `runlog` with
+//! the feature `linfa`, where this crate is `runlog::linfa`.
+//!
+//! ```
+//! use linfa::prelude::*;
+//! use linfa_trees::DecisionTree;
+//! use runlog_linfa::Fit; // the one changed line: takes the place of linfa's `Fit`
+//!
+//! runlog_linfa::autolog();
+//! # runlog_core::fluent::set_tracking_uri("memory:")?;
+//! let model = DecisionTree::params().max_depth(Some(3)).fit(&linfa_datasets::iris())?;
+//! # let _ = model;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The import
+//!
+//! [`Fit`] has linfa's name, its generics and its method, and is implemented for every estimator: no call that compiled
+//! with linfa's stops compiling. Write one of
+//!
+//! - `use linfa::prelude::*;` and `use runlog_linfa::Fit;`,
+//! - `use runlog_linfa::prelude::*;` *instead of* linfa's prelude,
+//! - `use runlog_linfa::traits::{Fit, Predict};`.
+//!
+//! Two preludes at once compile, with a warning, and record nothing: the first glob import wins. Nothing is recorded
+//! either where the call goes through linfa's own trait: in `cross_validate`, behind `&dyn linfa::traits::Fit`, and in
+//! a function bounded by linfa's `Fit`. Bound it by ours.
+//!
+//! # What is recorded
+//!
+//! Into the active run, or into a run of its own:
+//!
+//! | what | as |
+//! |---|---|
+//! | settings | params, without the state of random number generators |
+//! | estimator | tags `estimator_name`, `estimator_class`, and `runlog.source`: file and line of the call |
+//! | data | an input with MLflow's digest, the shape or the columns, and the context `train` |
+//! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
+//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
+//! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
+//! | model | a logged model `model` with signature, loaded by [`load`] |
+//! | end | FINISHED; FAILED with the message for `Err` and for a panic |
+//!
+//! Metrics are scikit-learn's, of at most [`ROWS_FOR_METRICS_MAX`] evenly spread rows (the silhouette of
+//! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. linfa tells nothing during a fit, so there
+//! are no metrics by step.
+//!
+//! Known are linear, isotonic, Tweedie and logistic regression (binary and multinomial), elastic net (and its
+//! multi-task form), decision trees, Gaussian and multinomial naive Bayes, SVMs, k-means and Gaussian mixtures, over
+//! `f64` and `f32`, with labels `usize`, `bool`, `String` and `&str`. Of every other type the name, the data and the
+//! time are recorded.
+//!
+//! # Costs
+//!
+//! With autologging off, a call costs one atomic load more than linfa's own. With it on, the fit itself runs exactly as
+//! linfa runs it, and nothing of it is read before it has ended.
+
+#![deny(unsafe_code)]
+
+mod cast;
+mod data;
+mod engine;
+mod metrics;
+mod models;
+mod options;
+mod params;
+
+use std::error::Error as StdError;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use linfa::dataset::{DatasetBase, Records};
+use runlog_core::autolog::{self, Integration};
+use runlog_core::{Error, ErrorKind, Result};
+use serde::de::DeserializeOwned;
+
+pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
+
+/// The name of the file that holds a logged model.
+pub const MODEL_FILE: &str = "model.msgpack";
+
+/// The name under which `MLmodel` says how a model is loaded.
+const FLAVOR: &str = "runlog_linfa";
+
+static SWITCH: AtomicBool = AtomicBool::new(false);
+
+static INTEGRATION: Integration = Integration { name: "linfa", framework_version: "0.8", switch: &SWITCH };
+
+inventory::submit! { &INTEGRATION }
+
+/// linfa's `Fit`, recorded: the same name, the same generics, the same result.
+///
+/// It is implemented for everything that linfa's is, and is not for implementing: write an estimator of your own
+/// against `linfa::traits::Fit`.
+pub trait Fit<R: Records, T, E: StdError + From<linfa::Error>> {
+    /// The fitted model.
+    type Object;
+
+    /// Fits the estimator to `dataset`, and records it where autologging is on.
+    ///
+    /// # Errors
+    /// Those of the estimator, untouched.
+    #[track_caller]
+    fn fit(&self, dataset: &DatasetBase<R, T>) -> Result<Self::Object, E>;
+}
+
+impl<P, R, T, E> Fit<R, T, E> for P
+where
+    P: linfa::traits::Fit<R, T, E>,
+    R: Records,
+    E: StdError + From<linfa::Error>,
+{
+    type Object = P::Object;
+
+    #[track_caller]
+    fn fit(&self, dataset: &DatasetBase<R, T>) -> Result<Self::Object, E> {
+        engine::fit(self, dataset)
+    }
+}
+
+/// linfa's traits, with [`Fit`] in the place of its own.
+pub mod traits {
+    pub use crate::Fit;
+    #[doc(no_inline)]
+    pub use linfa::traits::{FitWith, Predict, PredictInplace, Transformer};
+}
+
+/// linfa's prelude, with [`Fit`] in the place of its own; import it *instead of* linfa's.
+pub mod prelude {
+    pub use crate::Fit;
+    #[doc(no_inline)]
+    pub use linfa::prelude::*;
+}
+
+/// Records every fit of linfa from here on, with MLflow's defaults.
+///
+/// `runlog::autolog()` does it for every framework at once.
+pub fn autolog() {
+    autolog_with(LinfaOptions::new());
+}
+
+/// Records every fit of linfa from here on, as `options` say.
+///
+/// They win over those of `runlog::autolog_with`, whenever that is called.
+pub fn autolog_with(options: LinfaOptions) {
+    let LinfaOptions { common, own } = options;
+    own.set();
+    autolog::configure(&INTEGRATION, common);
+}
+
+/// Reads a model that autologging saved: `path` is the file, or the folder of the logged model.
+///
+/// Name the type without borrowed labels: a tree over `&str` is read as one over `String`.
+///
+/// # Errors
+/// A file that is not there, and one that holds another type of model.
+///
+/// ```no_run
+/// use linfa_trees::DecisionTree;
+///
+/// let model: DecisionTree<f64, usize> = runlog_linfa::load("mlruns/0/models/m-…/artifacts")?;
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub fn load<M: DeserializeOwned>(path: impl AsRef<Path>) -> Result<M> {
+    let path = path.as_ref();
+    let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
+    let reader = File::open(&file).map_err(|cause| Error::io("read the model", &file, cause))?;
+    rmp_serde::from_read(BufReader::new(reader)).map_err(|cause| {
+        Error::new(ErrorKind::Corrupt, "not this type of model; `model_class` in `MLmodel` names its type")
+            .with("path", file.display())
+            .because(cause)
+    })
+}

@@ -1,0 +1,100 @@
+//! What autologging of linfa can be told beyond the options that all frameworks share.
+
+use std::sync::{PoisonError, RwLock};
+
+use runlog_core::autolog::AutologOptions;
+
+use crate::models::Limits;
+
+/// Rows that are predicted for the training metrics, unless [`LinfaOptions::max_rows_for_metrics`] says otherwise.
+///
+/// A prediction of as many rows takes well under a second with every linear model and tree.
+pub const ROWS_FOR_METRICS_MAX: usize = 100_000;
+
+/// Rows of which the silhouette is taken, unless [`LinfaOptions::silhouette_rows_max`] says otherwise.
+///
+/// The cost grows with the square: 2 000 rows are 4 million distances, some 50 ms.
+pub const SILHOUETTE_ROWS_MAX: usize = 2_000;
+
+/// How linfa is autologged: the shared [`AutologOptions`], and what only fitted estimators have.
+///
+/// ```
+/// use runlog_core::autolog::AutologOptions;
+/// use runlog_linfa::LinfaOptions;
+///
+/// let options = LinfaOptions::new()
+///     .common(AutologOptions::default().log_models(false))
+///     .max_rows_for_metrics(10_000);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing until they are passed to `autolog_with`"]
+pub struct LinfaOptions {
+    pub(crate) common: AutologOptions,
+    pub(crate) own: Settings,
+}
+
+impl Default for LinfaOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LinfaOptions {
+    /// MLflow's defaults.
+    pub fn new() -> Self {
+        Self { common: AutologOptions::default(), own: Settings::DEFAULT }
+    }
+
+    /// Sets the options that all frameworks share.
+    pub fn common(mut self, common: AutologOptions) -> Self {
+        self.common = common;
+        self
+    }
+
+    /// Whether to measure each model on its own training data; it is, by default.
+    pub fn post_training_metrics(mut self, measure: bool) -> Self {
+        self.own.post_training_metrics = measure;
+        self
+    }
+
+    /// The most rows to predict for the training metrics; more are sampled evenly.
+    ///
+    /// [`ROWS_FOR_METRICS_MAX`] by default.
+    pub fn max_rows_for_metrics(mut self, rows: usize) -> Self {
+        self.own.limits.rows_max = rows;
+        self
+    }
+
+    /// The most rows to take the silhouette of; more are sampled evenly.
+    ///
+    /// [`SILHOUETTE_ROWS_MAX`] by default.
+    pub fn silhouette_rows_max(mut self, rows: usize) -> Self {
+        self.own.limits.silhouette_rows_max = rows;
+        self
+    }
+}
+
+/// The options that are linfa's alone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) post_training_metrics: bool,
+    pub(crate) limits: Limits,
+}
+
+impl Settings {
+    const DEFAULT: Self = Self {
+        post_training_metrics: true,
+        limits: Limits { rows_max: ROWS_FOR_METRICS_MAX, silhouette_rows_max: SILHOUETTE_ROWS_MAX },
+    };
+
+    pub(crate) fn current() -> Self {
+        *CURRENT.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set(self) {
+        *CURRENT.write().unwrap_or_else(PoisonError::into_inner) = self;
+    }
+}
+
+static CURRENT: RwLock<Settings> = RwLock::new(Settings::DEFAULT);

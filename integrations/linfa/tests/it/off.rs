@@ -1,0 +1,80 @@
+//! Autologging that is off, or told to leave things out. Options are the process's, so each case is a process.
+
+use std::process::Command;
+
+use linfa_trees::DecisionTree;
+use runlog_core::autolog::AutologOptions;
+use runlog_core::fluent::{start_run, with_tracker};
+use runlog_core::{RunQuery, Tracker};
+use runlog_linfa::{Fit, LinfaOptions};
+
+const CASE: &str = "RUNLOG_LINFA_CASE";
+
+/// Runs the case in a process of its own and returns what it said.
+fn child(case: &str) -> String {
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    let output = test.args(["off::in_a_child", "--exact", "--nocapture"]).env(CASE, case).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    said.lines().find_map(|line| line.split_once("said: ")).unwrap().1.to_owned()
+}
+
+/// Does nothing unless it is a child.
+#[test]
+fn in_a_child() {
+    #[expect(clippy::disallowed_methods, reason = "tells a child from its parent")]
+    let Some(case) = std::env::var_os(CASE) else { return };
+    match case.to_str().unwrap() {
+        "never on" => {}
+        "disabled" => runlog_linfa::autolog_with(common(AutologOptions::new().disable(true))),
+        "exclusive" => runlog_linfa::autolog_with(common(AutologOptions::new().exclusive(true))),
+        "bare" => runlog_linfa::autolog_with(
+            common(AutologOptions::new().log_models(false).log_datasets(false)).post_training_metrics(false),
+        ),
+        "sampled" => runlog_linfa::autolog_with(LinfaOptions::new().max_rows_for_metrics(40)),
+        "global call later" => {
+            runlog_linfa::autolog_with(common(AutologOptions::new().log_models(false)));
+            runlog_core::autolog::autolog();
+        }
+        "globally" => runlog_core::autolog::autolog(),
+        other => panic!("no such case: {other}"),
+    }
+    let tracker = Tracker::open("memory:").unwrap();
+    with_tracker(&tracker, || {
+        let _users = (case == "exclusive").then(|| start_run("users").unwrap());
+        DecisionTree::params().fit(&linfa_datasets::iris()).unwrap();
+    });
+    let runs = tracker.search_runs(&RunQuery::new()).unwrap();
+    let shown: Vec<String> = runs
+        .iter()
+        .map(|run| {
+            let (params, metrics) = (run.data.params.len(), run.data.metrics.len());
+            format!("{params} {metrics} {} {}", run.inputs.datasets.len(), run.outputs.len())
+        })
+        .collect();
+    println!("said: {}", shown.join("; "));
+}
+
+fn common(options: AutologOptions) -> LinfaOptions {
+    LinfaOptions::new().common(options)
+}
+
+#[test]
+fn off_records_nothing() {
+    assert_eq!(child("never on"), "");
+    assert_eq!(child("disabled"), "");
+}
+
+/// Params, metrics, datasets and models of each run.
+#[test]
+fn options_leave_out_what_they_say() {
+    assert_eq!(child("exclusive"), "0 0 0 0");
+    assert_eq!(child("bare"), "5 0 0 0");
+    assert_eq!(child("sampled"), "5 5 1 1");
+}
+
+#[test]
+fn the_own_call_wins_over_a_later_global_one() {
+    assert_eq!(child("global call later"), "5 5 1 0");
+    assert_eq!(child("globally"), "5 5 1 1");
+}
