@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use divan::Bencher;
-use runlog_core::{ActiveRun, Config, Tracker};
+use runlog::{ActiveRun, Config, Tracker};
 use tempfile::TempDir;
 
 fn main() {

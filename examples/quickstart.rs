@@ -4,7 +4,6 @@
 
 use linfa::prelude::*;
 use linfa_trees::DecisionTree;
-use runlog::linfa::Fit; // the changed import: `fit` now records itself
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     runlog::autolog();

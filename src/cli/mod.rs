@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use runlog_core::{Config, Error, Experiment, Result, Tracker};
+use runlog::{Config, Error, Experiment, Result, Tracker};
 
 /// Looks at recorded training runs.
 #[derive(Debug, Parser)]
