@@ -53,6 +53,9 @@ fn write(to: &mut dyn Write, output: &str) -> ExitCode {
 
 fn run(cli: &Cli) -> Result<String> {
     let tracker = Tracker::open_existing(cli.tracking_uri.as_deref(), Config::from_env()?)?;
+    // What a killed process left in its journal belongs to its run, and so does the end of that run. Where the store
+    // cannot be written, what it has is still worth a look.
+    let _recovery = tracker.recover();
     let now = runlog_core::clock::now_ms();
     match &cli.command {
         Command::List(arguments) => list::run(&tracker, arguments, now),
