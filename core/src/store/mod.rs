@@ -48,7 +48,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Creates an experiment and returns its id. `AlreadyExists` also when a deleted one has the name.
     fn create_experiment(&self, new: &NewExperiment) -> Result<String>;
 
-    /// The experiment with this id, deleted ones too.
+    /// The experiment with this id, deleted ones too. Text that is no id of this store is an id of nothing: `NotFound`.
     fn get_experiment(&self, experiment_id: &str) -> Result<Experiment>;
 
     /// The experiment with this name, deleted ones too; `None` if there is none.
@@ -65,26 +65,28 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Changes what `change` names.
     fn update_run(&self, run_id: &str, change: &RunChange) -> Result<()>;
 
-    /// The runs that `query` selects, newest start first, then by id.
+    /// The runs that `query` selects, newest start first, then by id. Experiments that do not exist have no runs.
     fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>>;
 
-    /// Every point of a metric, sorted by time, step and value; empty if the run has none.
+    /// Every point of a metric, sorted by time, step and value; empty if the run has none, `NotFound` if there is no run.
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>>;
 
     /// Stores metrics, params and tags of an active run, at most [`limits`](Self::limits) of each.
     ///
     /// A point whose key, value, time and step are stored already is ignored. The latest value of a key is the one
     /// with the greatest step, then time, then value, in whatever order points arrive. A point with a `model_id` is
-    /// stored as a metric of that model as well.
+    /// stored as a metric of that model as well, and `NotFound` if there is no such model. The tag `mlflow.runName` is
+    /// the run's name.
     fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<()>;
 
     /// Removes a tag; `NotFound` if the run has none of that key.
     fn delete_tag(&self, run_id: &str, key: &str) -> Result<()>;
 
-    /// Links datasets to an active run; a dataset of the same name and digest in the experiment is reused.
+    /// Links datasets to an active run; a dataset of the same name and digest in the experiment is reused, as it was
+    /// first described. A link that exists keeps its tags.
     fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()>;
 
-    /// Links models to the active run that made them.
+    /// Links models to the active run that made them. Whether the models exist is not checked, as in MLflow.
     fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<()>;
 
     /// Creates a model with status `PENDING` and returns it.
@@ -93,7 +95,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sets the status and the update time of a model and returns it.
     fn finalize_logged_model(&self, model_id: &str, status: ModelStatus, now: i64) -> Result<LoggedModel>;
 
-    /// The model with its params, tags and metrics.
+    /// The model with its params, tags and metrics; a deleted one is `NotFound`, as in MLflow.
     fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel>;
 
     /// How much one [`log_batch`](Self::log_batch) may hold.

@@ -2,19 +2,21 @@
 //!
 //! It does what the contract says in the plainest way, so that it can be read as the contract's second copy.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod state;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::point::{self, Point};
 use super::{Batch, Limits, RUN_NAME_TAG, RunQuery, Store, location, param_conflict};
 use crate::clock;
 use crate::entity::{
-    Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus,
-    NewExperiment, NewLoggedModel, NewRun, Param, Run, RunChange, RunInfo, Tag,
+    DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel,
+    NewRun, Run, RunChange, RunInfo, Tag,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id;
+use state::{State, Stored, StoredModel};
 
 /// No transaction gets too long here; a batch only has to fit in memory twice.
 const LIMITS: Limits = Limits { metrics: 10_000, params: 1000, tags: 1000 };
@@ -32,38 +34,6 @@ pub struct MemoryStore {
     state: Mutex<State>,
     /// Whether a metric keeps every point or its latest one.
     forgetful: bool,
-}
-
-struct State {
-    /// By id; the next id is one more than the greatest.
-    experiments: BTreeMap<u64, Experiment>,
-    runs: BTreeMap<String, Stored>,
-    /// By experiment, name and digest: the first description of each.
-    datasets: BTreeMap<(String, String, String), Dataset>,
-    models: BTreeMap<String, StoredModel>,
-}
-
-struct Stored {
-    info: RunInfo,
-    metrics: BTreeMap<String, Series>,
-    params: BTreeMap<String, String>,
-    tags: BTreeMap<String, String>,
-    /// By name and digest.
-    inputs: BTreeMap<(String, String), DatasetInput>,
-    /// The step by model.
-    outputs: BTreeMap<String, i64>,
-}
-
-/// The points of one metric; never empty.
-struct Series {
-    latest: Metric,
-    points: BTreeSet<Point>,
-}
-
-struct StoredModel {
-    model: LoggedModel,
-    /// The value by name, time, step and run: the first of each stays, as in MLflow.
-    metrics: BTreeMap<(String, i64, i64, String), f64>,
 }
 
 impl MemoryStore {
@@ -105,117 +75,6 @@ impl Default for MemoryStore {
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore").field("forgetful", &self.forgetful).finish_non_exhaustive()
-    }
-}
-
-impl State {
-    fn experiment(&self, experiment_id: &str) -> Result<&Experiment> {
-        let found = experiment_id.parse().ok().and_then(|id: u64| self.experiments.get(&id));
-        found.ok_or_else(|| {
-            Error::not_found("no experiment has this id; look for it by its name")
-                .with("experiment_id", experiment_id)
-        })
-    }
-
-    /// The experiment that something new is created in.
-    fn home(&self, experiment_id: &str) -> Result<&Experiment> {
-        let experiment = self.experiment(experiment_id)?;
-        match experiment.lifecycle_stage {
-            LifecycleStage::Active => Ok(experiment),
-            LifecycleStage::Deleted => {
-                Err(Error::invalid("the experiment is deleted; restore it or use another one")
-                    .with("experiment", &experiment.name))
-            }
-        }
-    }
-
-    fn run(&self, run_id: &str) -> Result<&Stored> {
-        self.runs.get(run_id).ok_or_else(|| {
-            Error::not_found("no run has this id; a store in memory has only the runs of its process")
-                .with("run", run_id)
-        })
-    }
-
-    /// The run, to be written to.
-    fn active_run(&mut self, run_id: &str) -> Result<&mut Stored> {
-        if self.run(run_id)?.info.lifecycle_stage == LifecycleStage::Deleted {
-            return Err(
-                Error::invalid("the run is deleted; restore it before writing to it").with("run", run_id)
-            );
-        }
-        self.runs.get_mut(run_id).ok_or_else(|| Error::new(ErrorKind::Unexpected, "a run vanished"))
-    }
-
-    fn model(&mut self, model_id: &str) -> Result<&mut StoredModel> {
-        self.models.get_mut(model_id).ok_or_else(|| {
-            Error::not_found("no logged model has this id; create it first").with("model", model_id)
-        })
-    }
-}
-
-impl Stored {
-    fn get(&self) -> Run {
-        let mut run = Run::new(self.info.clone());
-        run.data.metrics = self.metrics.values().map(|series| series.latest.clone()).collect();
-        run.data.params = self.params.iter().map(|(key, value)| Param::new(key, value)).collect();
-        run.data.tags = self.tags.iter().map(|(key, value)| Tag::new(key, value)).collect();
-        run.inputs.datasets = self.inputs.values().cloned().collect();
-        run.outputs = self.outputs.iter().map(|(model_id, step)| ModelOutput::new(model_id, *step)).collect();
-        run.outputs.sort();
-        run
-    }
-
-    fn log_metric(&mut self, metric: &Metric, forgetful: bool) {
-        let point = Point::of(metric);
-        // What a point says of a model is kept with the model.
-        let metric = Metric { model_id: None, ..metric.clone() };
-        match self.metrics.get_mut(&metric.key) {
-            None => {
-                let key = metric.key.clone();
-                self.metrics.insert(key, Series { latest: metric, points: BTreeSet::from([point]) });
-            }
-            Some(series) => {
-                let is_later = point::compare(&metric, &series.latest).is_gt();
-                if forgetful && is_later {
-                    series.points.clear();
-                }
-                if !forgetful || is_later {
-                    series.points.insert(point);
-                }
-                if is_later {
-                    series.latest = metric;
-                }
-            }
-        }
-    }
-
-    fn set_tag(&mut self, tag: &Tag) {
-        if tag.key == RUN_NAME_TAG {
-            self.info.run_name.clone_from(&tag.value);
-        }
-        self.tags.insert(tag.key.clone(), tag.value.clone());
-    }
-}
-
-impl StoredModel {
-    fn get(&self) -> LoggedModel {
-        let mut model = self.model.clone();
-        model.metrics = self
-            .metrics
-            .iter()
-            .map(|((key, timestamp, step, _), value)| {
-                Metric::new(key, *value, *timestamp, *step).for_model(&model.model_id)
-            })
-            .collect();
-        model
-    }
-
-    fn log_metric(&mut self, run_id: &str, metric: &Metric, forgetful: bool) {
-        if forgetful {
-            self.metrics.retain(|(key, _, _, run), _| *key != metric.key || run != run_id);
-        }
-        let place = (metric.key.clone(), metric.timestamp, metric.step, run_id.to_owned());
-        self.metrics.entry(place).or_insert(metric.value);
     }
 }
 
@@ -308,9 +167,7 @@ impl Store for MemoryStore {
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
         let state = self.state();
         let series = state.run(run_id)?.metrics.get(key);
-        Ok(series
-            .map(|series| series.points.iter().map(|point| point.metric(key)).collect())
-            .unwrap_or_default())
+        Ok(series.map(|series| series.history(key)).unwrap_or_default())
     }
 
     fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<()> {

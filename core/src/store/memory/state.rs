@@ -1,0 +1,168 @@
+//! What a store in memory holds, and how single things in it change.
+//!
+//! Nothing here is atomic: the store checks what may be refused before it changes anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::entity::{
+    Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, Param, Run, RunInfo,
+    Tag,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::RUN_NAME_TAG;
+use crate::store::point::{self, Point};
+
+pub(super) struct State {
+    /// By id; the next id is one more than the greatest.
+    pub(super) experiments: BTreeMap<u64, Experiment>,
+    pub(super) runs: BTreeMap<String, Stored>,
+    /// By experiment, name and digest: the first description of each.
+    pub(super) datasets: BTreeMap<(String, String, String), Dataset>,
+    pub(super) models: BTreeMap<String, StoredModel>,
+}
+
+pub(super) struct Stored {
+    pub(super) info: RunInfo,
+    pub(super) metrics: BTreeMap<String, Series>,
+    pub(super) params: BTreeMap<String, String>,
+    pub(super) tags: BTreeMap<String, String>,
+    /// By name and digest.
+    pub(super) inputs: BTreeMap<(String, String), DatasetInput>,
+    /// The step by model.
+    pub(super) outputs: BTreeMap<String, i64>,
+}
+
+/// The points of one metric; never empty.
+pub(super) struct Series {
+    latest: Metric,
+    points: BTreeSet<Point>,
+}
+
+pub(super) struct StoredModel {
+    pub(super) model: LoggedModel,
+    /// The value by name, time, step and run: the first of each stays, as in MLflow.
+    pub(super) metrics: BTreeMap<(String, i64, i64, String), f64>,
+}
+
+impl State {
+    pub(super) fn experiment(&self, experiment_id: &str) -> Result<&Experiment> {
+        let found = experiment_id.parse().ok().and_then(|id: u64| self.experiments.get(&id));
+        found.ok_or_else(|| {
+            Error::not_found("no experiment has this id; look for it by its name")
+                .with("experiment_id", experiment_id)
+        })
+    }
+
+    /// The experiment that something new is created in.
+    pub(super) fn home(&self, experiment_id: &str) -> Result<&Experiment> {
+        let experiment = self.experiment(experiment_id)?;
+        match experiment.lifecycle_stage {
+            LifecycleStage::Active => Ok(experiment),
+            LifecycleStage::Deleted => {
+                Err(Error::invalid("the experiment is deleted; restore it or use another one")
+                    .with("experiment", &experiment.name))
+            }
+        }
+    }
+
+    pub(super) fn run(&self, run_id: &str) -> Result<&Stored> {
+        self.runs.get(run_id).ok_or_else(|| {
+            Error::not_found("no run has this id; a store in memory has only the runs of its process")
+                .with("run", run_id)
+        })
+    }
+
+    /// The run, to be written to.
+    pub(super) fn active_run(&mut self, run_id: &str) -> Result<&mut Stored> {
+        if self.run(run_id)?.info.lifecycle_stage == LifecycleStage::Deleted {
+            return Err(
+                Error::invalid("the run is deleted; restore it before writing to it").with("run", run_id)
+            );
+        }
+        self.runs.get_mut(run_id).ok_or_else(|| Error::new(ErrorKind::Unexpected, "a run vanished"))
+    }
+
+    pub(super) fn model(&mut self, model_id: &str) -> Result<&mut StoredModel> {
+        self.models.get_mut(model_id).ok_or_else(|| {
+            Error::not_found("no logged model has this id; create it first").with("model", model_id)
+        })
+    }
+}
+
+impl Stored {
+    pub(super) fn get(&self) -> Run {
+        let mut run = Run::new(self.info.clone());
+        run.data.metrics = self.metrics.values().map(|series| series.latest.clone()).collect();
+        run.data.params = self.params.iter().map(|(key, value)| Param::new(key, value)).collect();
+        run.data.tags = self.tags.iter().map(|(key, value)| Tag::new(key, value)).collect();
+        run.inputs.datasets = self.inputs.values().cloned().collect();
+        run.outputs = self.outputs.iter().map(|(model_id, step)| ModelOutput::new(model_id, *step)).collect();
+        run.outputs.sort();
+        run
+    }
+
+    pub(super) fn log_metric(&mut self, metric: &Metric, forgetful: bool) {
+        // What a point says of a model is kept with the model.
+        let point = Metric { model_id: None, ..metric.clone() };
+        match self.metrics.get_mut(&metric.key) {
+            Some(series) => series.add(point, forgetful),
+            None => {
+                self.metrics.insert(metric.key.clone(), Series::of(point));
+            }
+        }
+    }
+
+    pub(super) fn set_tag(&mut self, tag: &Tag) {
+        if tag.key == RUN_NAME_TAG {
+            self.info.run_name.clone_from(&tag.value);
+        }
+        self.tags.insert(tag.key.clone(), tag.value.clone());
+    }
+}
+
+impl Series {
+    fn of(metric: Metric) -> Self {
+        Self { points: BTreeSet::from([Point::of(&metric)]), latest: metric }
+    }
+
+    fn add(&mut self, metric: Metric, forgetful: bool) {
+        let is_later = point::compare(&metric, &self.latest).is_gt();
+        if forgetful && !is_later {
+            return;
+        }
+        if forgetful {
+            self.points.clear();
+        }
+        self.points.insert(Point::of(&metric));
+        if is_later {
+            self.latest = metric;
+        }
+    }
+
+    /// Every point, sorted by time, step and value.
+    pub(super) fn history(&self, key: &str) -> Vec<Metric> {
+        self.points.iter().map(|point| point.metric(key)).collect()
+    }
+}
+
+impl StoredModel {
+    pub(super) fn get(&self) -> LoggedModel {
+        let mut model = self.model.clone();
+        model.metrics = self
+            .metrics
+            .iter()
+            .map(|((key, timestamp, step, _), value)| {
+                Metric::new(key, *value, *timestamp, *step).for_model(&model.model_id)
+            })
+            .collect();
+        model
+    }
+
+    pub(super) fn log_metric(&mut self, run_id: &str, metric: &Metric, forgetful: bool) {
+        if forgetful {
+            self.metrics.retain(|(key, _, _, run), _| *key != metric.key || run != run_id);
+        }
+        let place = (metric.key.clone(), metric.timestamp, metric.step, run_id.to_owned());
+        self.metrics.entry(place).or_insert(metric.value);
+    }
+}

@@ -1,0 +1,76 @@
+//! What the monitor costs on this machine: processor time a tick and at one sample a second, and the time of a stop.
+//!
+//! `cargo run --release -p runlog-monitor --example cost` (Linux; takes about half a minute)
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use runlog_core::autolog::{MetricSink, Monitor, SystemMetrics};
+use runlog_core::{Error, Result, clock};
+
+/// Sends, once a window, where the system accounts for the thread that logs it.
+struct Windows {
+    sender: SyncSender<PathBuf>,
+}
+
+impl MetricSink for Windows {
+    fn log(&mut self, key: &str, _: f64, _: i64, _: i64) {
+        if key == "system/disk_usage_megabytes" {
+            let thread = fs::read_link("/proc/thread-self").unwrap_or_default();
+            // The receiver is gone once it has seen enough.
+            self.sender.send(thread).unwrap_or_default();
+        }
+    }
+}
+
+fn start(interval: Option<Duration>) -> Result<(Box<dyn Monitor>, Receiver<PathBuf>)> {
+    let (sender, receiver) = sync_channel(16);
+    let mut asked = SystemMetrics::default();
+    asked.interval = interval;
+    Ok(((runlog_monitor::DRIVER.start)(&asked, Box::new(Windows { sender }))?, receiver))
+}
+
+/// Nanoseconds that the thread has been on a processor, in its own code and in the kernel's.
+fn processor_nanos(thread: &PathBuf) -> Option<f64> {
+    let schedstat = fs::read_to_string(PathBuf::from("/proc").join(thread).join("schedstat")).ok()?;
+    schedstat.split_whitespace().next()?.parse().ok()
+}
+
+/// The processor time of one of `ticks` ticks in seconds, and its share of the wall time.
+fn cost(interval: Duration, ticks: u32) -> Result<(f64, f64)> {
+    let unreadable = || Error::invalid("this example reads /proc, which only Linux has");
+    let (monitor, points) = start(Some(interval))?;
+    // The first ticks grow buffers and fault pages in.
+    let thread = points.iter().nth(3).ok_or_else(unreadable)?;
+    let (started, before) = (clock::instant(), processor_nanos(&thread).ok_or_else(unreadable)?);
+    for _ in 0..ticks {
+        points.recv().map_err(|gone| Error::invalid("the monitor has ended").because(gone))?;
+    }
+    let spent = (processor_nanos(&thread).ok_or_else(unreadable)? - before) / 1e9;
+    let share = spent / started.elapsed().as_secs_f64();
+    drop(points);
+    monitor.stop();
+    Ok((spent / f64::from(ticks), share))
+}
+
+#[expect(clippy::print_stdout, reason = "an example shows its figures")]
+fn main() -> Result<()> {
+    let (tick, _) = cost(Duration::from_millis(2), 2000)?;
+    println!("a tick with its wake-up:   {:.1} µs of processor time", tick * 1e6);
+    let (tick, share) = cost(Duration::from_secs(1), 20)?;
+    println!("one sample a second:       {:.4} % of a core ({:.1} µs a tick)", share * 100.0, tick * 1e6);
+
+    let mut stops = Vec::new();
+    for _ in 0..500 {
+        let (monitor, points) = start(None)?;
+        drop(points.recv());
+        let asked = clock::instant();
+        monitor.stop();
+        stops.push(asked.elapsed());
+    }
+    stops.sort_unstable();
+    println!("a stop with a last sample: p50 {:?}, p99 {:?}, max {:?}", stops[250], stops[495], stops[499]);
+    Ok(())
+}

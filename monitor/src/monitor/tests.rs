@@ -1,0 +1,158 @@
+//! The thread and its handle, with probes that hang, panic and wait to be let go.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex};
+
+use super::*;
+use crate::probe::{Aggregation, Probe, ProbeError, Registry};
+use crate::testing::{probe, warnings};
+
+/// A sink that sends the step of every point; its receiver learns when the thread has let go of it.
+struct Sent(SyncSender<i64>);
+
+impl MetricSink for Sent {
+    fn log(&mut self, _: &str, _: f64, _: i64, step: i64) {
+        self.0.send(step).unwrap();
+    }
+}
+
+fn start(driver: &'static [Driver]) -> (SystemMonitor, Receiver<i64>) {
+    let (sender, receiver) = sync_channel(1000);
+    let asked = SystemMetrics::default();
+    let monitor = SystemMonitor::start(driver, Roots::default(), &asked, Box::new(Sent(sender))).unwrap();
+    (monitor, receiver)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of every driver")]
+fn open_steady(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
+    let key = registry.key("steady", Aggregation::Mean);
+    Ok(probe(move |sink| {
+        sink.put(key, 1.0);
+        Ok(())
+    }))
+}
+
+/// One gauge that is always there.
+const STEADY: &[Driver] = &[Driver { name: "steady", open: open_steady }];
+
+#[test]
+fn a_stop_and_a_drop_end_the_thread_and_nothing_is_logged_after() {
+    let (monitor, points) = start(STEADY);
+    assert_eq!(points.recv().unwrap(), 0, "the opening");
+    Box::new(monitor).stop();
+    assert!(points.iter().count() <= 1, "at most a last window, and then the sink is gone");
+
+    let (monitor, points) = start(STEADY);
+    drop(monitor);
+    assert_eq!(points.iter().next(), Some(0), "also when stopped before the thread had begun");
+}
+
+#[test]
+fn in_a_forked_child_the_handle_does_nothing() {
+    let (mut monitor, points) = start(STEADY);
+    assert_eq!(points.recv().unwrap(), 0);
+    let bell = Arc::clone(&monitor.bell);
+    // What a child sees: the process that started the thread is another one.
+    monitor.owner = monitor.owner.wrapping_add(1);
+    drop(monitor);
+    assert!(!bell.is_told_to_stop());
+    assert!(bell.stop(Duration::from_mins(1)), "the parent's thread was there all the while");
+    assert!(points.iter().count() <= 1);
+}
+
+/// How far the stuck driver is, and the word that it changed.
+static GATE: (Mutex<Gate>, Condvar) = (Mutex::new(Gate::Outside), Condvar::new());
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    Outside,
+    /// The driver is in its call.
+    Shut,
+    /// The driver may come back.
+    Open,
+}
+
+fn set_gate(gate: Gate) {
+    *GATE.0.lock().unwrap() = gate;
+    GATE.1.notify_all();
+}
+
+fn wait_for_gate(gate: Gate) {
+    drop(GATE.1.wait_while(GATE.0.lock().unwrap(), |now| *now != gate).unwrap());
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of every driver")]
+fn open_stuck(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
+    let key = registry.key("stuck", Aggregation::Mean);
+    let mut readings = 0;
+    Ok(probe(move |sink| {
+        readings += 1;
+        if readings == 2 {
+            set_gate(Gate::Shut);
+            wait_for_gate(Gate::Open);
+        }
+        sink.put(key, 1.0);
+        Ok(())
+    }))
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_stuck_driver_which_then_logs_nothing() {
+    const STUCK: &[Driver] = &[Driver { name: "stuck", open: open_stuck }];
+    let (sender, points) = sync_channel(1000);
+    let mut asked = SystemMetrics::default();
+    asked.interval = Some(Duration::from_millis(1));
+    let mut monitor = SystemMonitor::start(STUCK, Roots::default(), &asked, Box::new(Sent(sender))).unwrap();
+    assert_eq!(points.recv().unwrap(), 0);
+    wait_for_gate(Gate::Shut);
+    monitor.patience = Duration::from_millis(1);
+    assert_eq!(warnings(|| Box::new(monitor).stop()), 1);
+    set_gate(Gate::Open);
+    assert_eq!(points.iter().count(), 0, "the run is over when the driver comes back");
+}
+
+/// A sink that holds the last handle of its own monitor.
+struct Owning(Arc<Mutex<Option<SystemMonitor>>>, SyncSender<i64>);
+
+impl MetricSink for Owning {
+    fn log(&mut self, _: &str, _: f64, _: i64, step: i64) {
+        drop(self.0.lock().unwrap().take());
+        self.1.send(step).unwrap();
+    }
+}
+
+#[test]
+fn a_handle_dropped_by_the_sink_does_not_wait_for_itself() {
+    let (sender, points) = sync_channel(1000);
+    let slot = Arc::new(Mutex::new(None));
+    let mut held = slot.lock().unwrap();
+    let sink = Box::new(Owning(Arc::clone(&slot), sender));
+    *held = Some(SystemMonitor::start(STEADY, Roots::default(), &SystemMetrics::default(), sink).unwrap());
+    drop(held);
+    assert_eq!(points.iter().next(), Some(0));
+    assert!(slot.lock().unwrap().is_none());
+}
+
+struct Panicking;
+
+impl MetricSink for Panicking {
+    fn log(&mut self, _: &str, _: f64, _: i64, _: i64) {
+        panic!("a sink's own fault");
+    }
+}
+
+#[test]
+fn a_sink_that_panics_ends_the_monitor_with_a_warning_and_the_stop_returns() {
+    let asked = SystemMetrics::default();
+    let monitor = SystemMonitor::start(STEADY, Roots::default(), &asked, Box::new(Panicking)).unwrap();
+    assert_eq!(warnings(|| Box::new(monitor).stop()), 1);
+}
+
+#[test]
+fn what_means_nothing_is_refused_before_a_thread_starts() {
+    let (sender, points) = sync_channel(1);
+    let mut asked = SystemMetrics::default();
+    asked.node_id = Some("node*1".to_owned());
+    assert!(SystemMonitor::start(STEADY, Roots::default(), &asked, Box::new(Sent(sender))).is_err());
+    assert!(points.recv().is_err());
+}

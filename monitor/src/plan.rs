@@ -1,0 +1,78 @@
+//! What was asked for, made definite: MLflow's two parameters, or the defaults where neither is given.
+//!
+//! Invariant: a plan has MLflow's window. Its default window is 10 s long as MLflow's, but sampled every second, so the
+//! same number of points estimates the time between them better.
+
+use std::time::Duration;
+
+use runlog_core::autolog::SystemMetrics;
+use runlog_core::{Error, Result};
+
+/// MLflow's default sampling interval, which is also its default window.
+const MLFLOW_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the default window is sampled.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+/// Samples in the default window.
+const DEFAULT_SAMPLES: u32 = 10;
+/// The shortest interval; a shorter one would spend a core on reading the same counters.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
+
+/// How one run is sampled.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Plan {
+    /// The time between two samples.
+    pub(crate) interval: Duration,
+    /// Samples that make one point.
+    pub(crate) samples: u32,
+    /// The step of the first point.
+    pub(crate) first_step: i64,
+}
+
+impl Plan {
+    /// The plan for `asked`: as soon as one of MLflow's parameters is set, the other has MLflow's default.
+    ///
+    /// # Errors
+    /// An interval of no time, or windows of no samples.
+    pub(crate) fn new(asked: &SystemMetrics) -> Result<Self> {
+        let (interval, samples) = match (asked.interval, asked.samples_before_logging) {
+            (None, None) => (DEFAULT_INTERVAL, DEFAULT_SAMPLES),
+            (interval, samples) => (interval.unwrap_or(MLFLOW_INTERVAL), samples.unwrap_or(1)),
+        };
+        if interval.is_zero() {
+            return Err(Error::invalid(
+                "the sampling interval of system metrics must be longer than no time",
+            ));
+        }
+        if samples == 0 {
+            return Err(Error::invalid("system metrics need at least 1 sample before logging"));
+        }
+        Ok(Self { interval: interval.max(INTERVAL_MIN), samples, first_step: asked.first_step })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(interval_secs: Option<f64>, samples: Option<u32>) -> Result<(f64, u32)> {
+        let mut asked = SystemMetrics::default();
+        asked.interval = interval_secs.map(Duration::from_secs_f64);
+        asked.samples_before_logging = samples;
+        Plan::new(&asked).map(|plan| (plan.interval.as_secs_f64(), plan.samples))
+    }
+
+    #[test]
+    fn one_parameter_of_mlflows_brings_mlflows_default_for_the_other() {
+        assert_eq!(plan(None, None).unwrap(), (1.0, 10));
+        assert_eq!(plan(Some(2.5), None).unwrap(), (2.5, 1));
+        assert_eq!(plan(None, Some(3)).unwrap(), (10.0, 3));
+        assert_eq!(plan(Some(0.5), Some(4)).unwrap(), (0.5, 4));
+    }
+
+    #[test]
+    fn no_time_and_no_samples_are_refused_and_a_busy_loop_is_slowed() {
+        assert!(plan(Some(0.0), None).is_err());
+        assert!(plan(None, Some(0)).is_err());
+        assert_eq!(plan(Some(1e-9), None).unwrap(), (0.001, 1));
+    }
+}

@@ -1,0 +1,181 @@
+//! Reads every probe, and turns what a window has seen into points with steps.
+//!
+//! Invariants: no key has two points at one step; steps rise by one a window and timestamps never fall; a probe that
+//! panics ends alone.
+//!
+//! The steps of a run whose first step is `s`:
+//!
+//! ```text
+//!  step s      the opening: every key's first reading, at once. Gauges at the start, rates at the first sample after
+//!              it (unless that sample closes a window, which then is their first point)
+//!  step s + 1  the first whole window (MLflow's step s, whose sample is taken at its start)
+//!  step s + k  the k-th window; the last one is logged at the end however short it is
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use runlog_core::autolog::MetricSink;
+
+use crate::TARGET;
+use crate::pace::{Pace, Wake};
+use crate::plan::Plan;
+use crate::probe::{Driver, Probe, ProbeError, Roots};
+use crate::schedule::Schedule;
+use crate::window::{Registry, Window};
+
+/// A last window with nothing but this much time in it repeats the window before and is left out, unless a key would
+/// have no point at all without it: over a few ticks of the kernel's clock a rate is mostly noise.
+const SLIVER: Duration = Duration::from_millis(100);
+
+/// The probes of one run, their window, and where its points go.
+pub(crate) struct Sampler {
+    plan: Plan,
+    probes: Vec<Armed>,
+    window: Window,
+    sink: Box<dyn MetricSink>,
+    /// The number of whole windows logged.
+    windows: i64,
+    /// The samples in the window under way.
+    taken: u32,
+    last_sample: Duration,
+    last_timestamp: i64,
+}
+
+struct Armed {
+    probe: Box<dyn Probe>,
+    health: Health,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// It has failed at least once, which was said; it is asked again.
+    Failing,
+    /// It panicked and is not asked again: what it had half done cannot be known.
+    Ended,
+}
+
+/// Opens every probe whose hardware is there.
+pub(crate) fn open_probes(drivers: &[Driver], roots: &Roots, registry: &mut Registry) -> Vec<Box<dyn Probe>> {
+    let mut probes = Vec::with_capacity(drivers.len());
+    for driver in drivers {
+        match catch_unwind(AssertUnwindSafe(|| (driver.open)(roots, registry))) {
+            Ok(Ok(probe)) => probes.push(probe),
+            Ok(Err(ProbeError::Absent(reason))) => {
+                tracing::debug!(target: TARGET, probe = driver.name, reason, "not there, so without metrics");
+            }
+            Ok(Err(ProbeError::Failed(error))) => {
+                tracing::warn!(target: TARGET, probe = driver.name, %error, "cannot be read, so without metrics");
+            }
+            Err(_panic) => {
+                tracing::warn!(target: TARGET, probe = driver.name, "panicked while opening, so without metrics");
+            }
+        }
+    }
+    probes
+}
+
+impl Sampler {
+    pub(crate) fn new(
+        plan: Plan,
+        probes: Vec<Box<dyn Probe>>,
+        registry: Registry,
+        sink: Box<dyn MetricSink>,
+    ) -> Self {
+        let probes = probes.into_iter().map(|probe| Armed { probe, health: Health::Well }).collect();
+        Self {
+            plan,
+            probes,
+            window: Window::new(registry),
+            sink,
+            windows: 0,
+            taken: 0,
+            last_sample: Duration::ZERO,
+            last_timestamp: 0,
+        }
+    }
+
+    /// Samples until told to stop, then logs the last window.
+    pub(crate) fn run(mut self, pace: &mut impl Pace) {
+        let mut schedule = Schedule::new(self.plan.interval);
+        self.sample(pace.elapsed(), None);
+        self.log_opening(pace.now_ms());
+        self.window.clear();
+        while pace.wait_until(schedule.deadline()) == Wake::Due {
+            let now = pace.elapsed();
+            let gap = schedule.arrive(now);
+            self.sample(now, self.since_last(now, gap));
+            self.taken += 1;
+            if self.taken >= self.plan.samples {
+                self.log_window(pace.now_ms());
+            } else if self.windows == 0 {
+                self.log_opening(pace.now_ms());
+            }
+        }
+        let now = pace.elapsed();
+        let gap = now >= schedule.deadline() && schedule.arrive(now);
+        self.finish(now, gap, pace);
+    }
+
+    fn finish(&mut self, now: Duration, gap: bool, pace: &impl Pace) {
+        let sliver = now.saturating_sub(self.last_sample) < SLIVER.min(self.plan.interval);
+        if self.taken == 0 && sliver && !self.window.has_unlogged() {
+            return;
+        }
+        self.sample(now, self.since_last(now, gap));
+        self.log_window(pace.now_ms());
+    }
+
+    /// The time that the sample at `now` stands for; unknown after a gap, so that no rate is averaged over the hole.
+    fn since_last(&self, now: Duration, gap: bool) -> Option<Duration> {
+        (!gap).then(|| now.saturating_sub(self.last_sample))
+    }
+
+    fn sample(&mut self, now: Duration, since_last: Option<Duration>) {
+        self.last_sample = now;
+        for Armed { probe, health } in &mut self.probes {
+            if *health == Health::Ended {
+                continue;
+            }
+            let mut sink = self.window.sink(since_last, self.plan.interval);
+            match catch_unwind(AssertUnwindSafe(|| probe.sample(&mut sink))) {
+                Ok(Ok(()) | Err(ProbeError::Absent(_))) => {}
+                Ok(Err(ProbeError::Failed(error))) => {
+                    if *health == Health::Well {
+                        *health = Health::Failing;
+                        tracing::warn!(target: TARGET, probe = probe.name(), %error, "failed; its metrics have holes");
+                    }
+                }
+                Err(_panic) => {
+                    *health = Health::Ended;
+                    tracing::warn!(target: TARGET, probe = probe.name(), "panicked; its metrics end here");
+                }
+            }
+        }
+    }
+
+    fn log_opening(&mut self, now_ms: i64) {
+        let timestamp = self.timestamp(now_ms);
+        let Self { window, sink, plan, .. } = self;
+        window.first_values(|key, value| sink.log(key, value, timestamp, plan.first_step));
+    }
+
+    fn log_window(&mut self, now_ms: i64) {
+        self.windows = self.windows.saturating_add(1);
+        self.taken = 0;
+        let step = self.plan.first_step.saturating_add(self.windows);
+        let timestamp = self.timestamp(now_ms);
+        let Self { window, sink, .. } = self;
+        window.drain(|key, value| sink.log(key, value, timestamp, step));
+    }
+
+    /// The wall clock may be set back during a run; the points of a metric must not be.
+    fn timestamp(&mut self, now_ms: i64) -> i64 {
+        self.last_timestamp = self.last_timestamp.max(now_ms);
+        self.last_timestamp
+    }
+}
+
+#[cfg(test)]
+mod tests;
