@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn lines(tags: &[Tag]) -> String {
-        tags.iter().map(|tag| format!("{}={}\n", tag.key, tag.value)).collect()
+        tags.iter().flat_map(|tag| [&tag.key, "=", &tag.value, "\n"]).collect()
     }
 
     #[test]
