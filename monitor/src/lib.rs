@@ -35,8 +35,9 @@
 //!
 //! # Threads
 //!
-//! One thread, `runlog-monitor`, reads and logs; it wakes once an interval, by absolute deadlines, and allocates
-//! nothing then. When more than two deadlines were missed (the process was stopped), no rate is averaged over the hole.
+//! One thread, `runlog-monitor`, reads and logs; it wakes once an interval, by absolute deadlines, and on Linux
+//! allocates nothing then. When more than two deadlines were missed (the process was stopped), no rate is averaged
+//! over the hole.
 
 #![forbid(unsafe_code)]
 

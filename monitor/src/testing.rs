@@ -54,6 +54,7 @@ pub(crate) enum Scene {
     /// The wall clock is set to so many milliseconds after the start; then the next scene.
     SetClock(i64),
     /// Something else in the world; then the next scene.
+    #[cfg(target_os = "linux")]
     Do(Box<dyn FnMut()>),
 }
 
@@ -90,6 +91,7 @@ impl Pace for ScriptedPace {
                     return Wake::Stop;
                 }
                 Some(Scene::SetClock(ms)) => self.clock_ms = Some(ms),
+                #[cfg(target_os = "linux")]
                 Some(Scene::Do(mut act)) => act(),
                 None => return Wake::Stop,
             }

@@ -3,4 +3,10 @@
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod endings;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
 mod tidy;

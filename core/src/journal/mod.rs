@@ -413,7 +413,7 @@ impl Journal {
         let Some(home) = &self.home else { return };
         let done = self.done_below(reader) >= self.tail();
         let lock = home.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if done && let Err(cause) = std::fs::remove_dir_all(&home.dir) {
+        if done && let Err(cause) = recovery::remove(&home.dir) {
             tracing::debug!(target: "runlog::journal", %cause, "a delivered journal stays behind");
         }
         drop(lock);

@@ -8,7 +8,7 @@ use super::definitions::Definitions;
 use super::owner::Owner;
 use super::segment::{FREE, SLOTS, SLOTS_LOG2, Segment};
 use super::{Entry, Found, Place, index, read_aside, read_record};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
 
 /// A dead process's journal, which nobody else will deliver while this is held.
@@ -56,7 +56,12 @@ impl Claim {
         if lock.try_lock().is_err() {
             return Ok(None);
         }
-        let (owner, file) = Owner::read(dir)?;
+        let (owner, file) = match Owner::read(dir) {
+            Ok(owner) => owner,
+            // Delivered and removed by another one just now.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if !owner.is_dead(&file) {
             return Ok(None);
         }
@@ -137,6 +142,14 @@ impl Claim {
     }
 }
 
+/// Removes a journal's directory in one step, so that nobody finds half of it.
+pub(super) fn remove(dir: &Path) -> std::io::Result<()> {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let gone = dir.with_file_name(format!(".gone-{name}"));
+    std::fs::rename(dir, &gone)?;
+    std::fs::remove_dir_all(&gone)
+}
+
 fn read_segments(dir: &Path) -> Result<BTreeMap<u64, Segment>> {
     let fail = |cause| Error::io("read a dead process's journal", dir, cause);
     let mut segments = BTreeMap::new();
@@ -151,7 +164,7 @@ fn read_segments(dir: &Path) -> Result<BTreeMap<u64, Segment>> {
                 segments.insert(segment.number(), segment);
             }
             // The process died while it made the file; nothing can be in it.
-            Err(error) if error.kind() == crate::ErrorKind::Corrupt => {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::debug!(target: "runlog::journal", %error, "passed over");
             }
             Err(error) => return Err(error),

@@ -1,7 +1,7 @@
 //! Probes: each reads one kind of hardware, in a file of its own.
 //!
 //! Invariants: a probe registers keys only for hardware that it found; it puts a value only where it has read one; it
-//! neither logs nor measures itself, which is the sampler's part; a sample of a healthy probe does not allocate.
+//! neither logs nor measures itself, which is the sampler's part; a sample of a healthy probe of ours does not allocate.
 
 #[cfg(target_os = "linux")]
 mod cpu;
@@ -153,6 +153,7 @@ fn corrupt(what: &'static str) -> ProbeError {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 pub(crate) mod testing {
     //! Opens a probe and reads it as the sampler would.
 
@@ -195,7 +196,6 @@ pub(crate) mod testing {
     }
 
     /// Roots in `dir`, with one file under its `proc`.
-    #[cfg(target_os = "linux")]
     pub(crate) fn tree(dir: &Path, file: &str, content: &str) -> Roots {
         let proc = dir.join("proc");
         let path = proc.join(file);

@@ -37,7 +37,7 @@ pub(super) struct Connections {
     /// `None` for a database in memory, which only its one connection sees.
     reader: Option<Mutex<Connection>>,
     /// The write-ahead log next to the database, if there may be one.
-    wal: Option<PathBuf>,
+    pub(super) wal: Option<PathBuf>,
     /// Whether the directory entry of the log is known to be on disk.
     wal_entry_synced: AtomicBool,
 }
@@ -52,14 +52,14 @@ impl Connections {
         if writer.is_readonly(rusqlite::MAIN_DB)? {
             return Err(denied("the database file is read-only", "the file").into());
         }
-        if schema::is_empty(&writer)? {
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            if file_system::is_local(directory.unwrap_or(Path::new("."))) {
-                // Before the first table, so that no process sees a database that changes its mode. If another one
-                // got in between, the mode stays as that one left it.
-                let _mode: Result<String, _> =
-                    writer.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
-            }
+        let is_empty = schema::is_empty(&writer)?;
+        // The file is there now. SQLite puts the log next to what a symbolic link names.
+        let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if is_empty && file_system::is_local(&resolved) {
+            // Before the first table, so that no process sees a database that changes its mode. If another one got in
+            // between, the mode stays as that one left it.
+            let _mode: Result<String, _> =
+                writer.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
         }
         let deadline = clock::instant() + patience;
         loop {
@@ -74,12 +74,12 @@ impl Connections {
         tune(&writer)?;
         let reader = connect(path)?;
         tune(&reader)?;
-        // SQLite puts the log next to the file that a symbolic link names.
-        let wal = writer.path().map(|resolved| PathBuf::from(format!("{resolved}-wal")));
+        let mut wal = resolved.into_os_string();
+        wal.push("-wal");
         Ok(Self {
             writer: Mutex::new(writer),
             reader: Some(Mutex::new(reader)),
-            wal,
+            wal: Some(wal.into()),
             wal_entry_synced: AtomicBool::new(false),
         })
     }

@@ -1,4 +1,4 @@
-//! Whether a directory lies on a disk of this machine.
+//! Whether a file lies on a disk of this machine.
 //!
 //! SQLite's WAL mode keeps an index in shared memory, which other machines do not see: on a network share it corrupts
 //! the database as soon as two of them write.
@@ -27,10 +27,10 @@ const REMOTE: [(u32, &str); 15] = [
     (0x786F_4256, "vboxsf"),
 ];
 
-/// Whether `directory` is on a local file system; what cannot be told is not.
+/// Whether `path` is on a local file system; what cannot be told is not.
 #[cfg(target_os = "linux")]
-pub(super) fn is_local(directory: &Path) -> bool {
-    let Ok(stat) = rustix::fs::statfs(directory) else { return false };
+pub(super) fn is_local(path: &Path) -> bool {
+    let Ok(stat) = rustix::fs::statfs(path) else { return false };
     // The field is signed or not and 32 or 64 bits wide, by architecture; the magic is its low half.
     let magic = i128::from(stat.f_type) & 0xFFFF_FFFF;
     !REMOTE.iter().any(|(remote, _)| i128::from(*remote) == magic)
@@ -38,7 +38,7 @@ pub(super) fn is_local(directory: &Path) -> bool {
 
 /// Elsewhere working directories are on local disks as a rule, and there is no portable question to ask.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_local(_directory: &Path) -> bool {
+pub(super) fn is_local(_path: &Path) -> bool {
     true
 }
 

@@ -74,6 +74,23 @@ fn a_new_database_has_a_log_and_an_existing_one_keeps_its_mode() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn the_log_that_is_synced_is_the_one_that_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+    fs::create_dir_all(&real).unwrap();
+    fs::create_dir_all(&link).unwrap();
+    fs::write(real.join("runs.db"), "").unwrap();
+    std::os::unix::fs::symlink(real.join("runs.db"), link.join("mlflow.db")).unwrap();
+    let store = open(&link);
+    new_run(&store);
+    let log = store.connections.wal.as_deref().unwrap();
+    assert_eq!(log, real.canonicalize().unwrap().join("runs.db-wal"));
+    assert!(log.metadata().unwrap().len() > 0);
+    store.sync().unwrap();
+}
+
 #[test]
 fn a_commit_under_a_rollback_journal_waits_for_the_disk() {
     let directory = tempfile::tempdir().unwrap();

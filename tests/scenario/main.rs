@@ -1,0 +1,186 @@
+//! Programs that the tests start to see how processes end: each logs something, then ends in its own way.
+//!
+//! The store and the journal come from the environment, as a user's would.
+#![expect(
+    clippy::print_stdout,
+    clippy::exit,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "these programs end in every way there is, and tell the tests how far they are"
+)]
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use memmap2::MmapRaw;
+use runlog::{Error, Result, RunOptions, RunStatus};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let scenario = arguments.first().map_or("", String::as_str);
+    match scenario {
+        "finish" => {
+            let run = runlog::start_run("finish")?;
+            run.log_metric("loss", 0.5, 1);
+            run.finish()
+        }
+        "drop" => {
+            let run = runlog::start_run("drop")?;
+            run.log_metric("loss", 0.5, 1);
+            Ok(())
+        }
+        "error" => {
+            runlog::run("error", |run| {
+                run.log_metric("loss", 0.5, 1);
+                Err::<(), Error>(Error::invalid("the data is empty"))
+            })
+            .ok();
+            Ok(())
+        }
+        "panic" => {
+            let _run = runlog::start_run("panic")?;
+            panic!("shapes differ: [2] and [3]");
+        }
+        "abort" => {
+            let _run = runlog::start_run("abort")?;
+            std::panic::set_hook(abort_after(std::panic::take_hook()));
+            panic!("this one aborts");
+        }
+        "exit-with-guard" => {
+            let run = runlog::start_run("exit-with-guard")?;
+            run.log_metric("loss", 0.5, 1);
+            std::process::exit(arguments[1].parse().unwrap());
+        }
+        "implicit" => {
+            runlog::log_metric("loss", 0.5, 1);
+            if arguments.get(1).is_some_and(|how| how == "panic") {
+                panic!("after all");
+            }
+            Ok(())
+        }
+        "implicit-in-thread" => {
+            std::thread::scope(|scope| scope.spawn(|| runlog::log_metric("loss", 0.5, 1)).join().unwrap())
+                .wait()
+        }
+        "worker-thread" => {
+            let run = runlog::start_run("worker-thread")?;
+            std::thread::scope(|scope| scope.spawn(|| runlog::log_metric("loss", 0.5, 1)).join().unwrap())
+                .wait()?;
+            run.finish()
+        }
+        "nested" => {
+            let outer = runlog::start_run("outer")?;
+            let inner = runlog::start_run(RunOptions::new().name("inner").nested(true))?;
+            inner.log_metric("loss", 0.5, 1);
+            std::process::exit(i32::from(outer.run_id() == inner.run_id()));
+        }
+        "end-run" => {
+            let run = runlog::start_run("end-run")?;
+            runlog::end_run(RunStatus::Killed)?;
+            assert!(runlog::active_run().is_none());
+            drop(run);
+            Ok(())
+        }
+        "system-metrics" => {
+            let run = runlog::start_run(RunOptions::new().name("system-metrics").log_system_metrics(true))?;
+            std::thread::sleep(Duration::from_millis(200));
+            run.finish()
+        }
+        "wait-for-signal" => wait_for_signal(&arguments[1]),
+        "fork" => fork(),
+        "log-and-count" => log_and_count(Path::new(&arguments[1])),
+        other => panic!("no scenario {other:?}"),
+    }
+}
+
+type Hook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Sync + Send + 'static>;
+
+/// As `panic = "abort"`: the hooks run, then the process is gone.
+fn abort_after(previous: Hook) -> Hook {
+    Box::new(move |info| {
+        previous(info);
+        std::process::abort();
+    })
+}
+
+/// Tells the test that it may send its signal, and waits for it.
+fn wait_for_signal(handling: &str) -> Result<()> {
+    if handling == "ignored" {
+        set_handler(libc::SIG_IGN);
+    } else if handling == "handled-before" {
+        set_handler(handler());
+    }
+    let run = runlog::start_run("signal")?;
+    if handling == "handled-after" {
+        set_handler(handler());
+    }
+    run.log_metric("loss", 0.5, 1);
+    println!("ready");
+    // Ends when the test closes the pipe, which it does if the signal did not end the process.
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    run.set_tag("handled", HANDLED.load(Ordering::Relaxed));
+    run.finish()
+}
+
+static HANDLED: AtomicU64 = AtomicU64::new(0);
+
+fn handler() -> libc::sighandler_t {
+    extern "C" fn count(_: libc::c_int) {
+        HANDLED.fetch_add(1, Ordering::Relaxed);
+    }
+    count as extern "C" fn(libc::c_int) as libc::sighandler_t
+}
+
+fn set_handler(handler: libc::sighandler_t) {
+    // SAFETY: the handler only adds to an atomic.
+    #[expect(unsafe_code, reason = "an application with a handler of its own")]
+    unsafe {
+        libc::signal(libc::SIGTERM, handler);
+    }
+}
+
+/// The child logs to its parent's run and exits; the parent goes on and finishes.
+fn fork() -> Result<()> {
+    let run = runlog::start_run("fork")?;
+    let loss = run.metric("loss");
+    loss.log(0.5, 1).wait()?;
+    // SAFETY: the child only uses what runlog promises to work after a fork, then exits.
+    #[expect(unsafe_code, reason = "there is no safe fork")]
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let stored = loss.log(0.25, 2).wait();
+        drop(run);
+        std::process::exit(i32::from(stored.is_err()));
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    #[expect(unsafe_code, reason = "the child is no `std::process::Child`")]
+    unsafe {
+        libc::waitpid(child, &raw mut status, 0);
+    }
+    run.log_param("child_status", status);
+    run.finish()
+}
+
+/// Logs one point each millisecond, and after each call counts it in shared memory.
+fn log_and_count(counter: &Path) -> Result<()> {
+    let file = std::fs::File::options().read(true).write(true).open(counter).unwrap();
+    let map = MmapRaw::map_raw(&file).unwrap();
+    // SAFETY: the file is at least eight bytes long and page-aligned in memory, and both processes use it atomically.
+    #[expect(unsafe_code, reason = "a counter in memory shared with the test")]
+    let counter = unsafe { &*map.as_mut_ptr().cast::<AtomicU64>() };
+    let run = runlog::start_run("log-and-count")?;
+    println!("{}", run.run_id());
+    // The test says when the store is as it wants it.
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+    let loss = run.metric("loss");
+    for step in 0_u64.. {
+        loss.log(0.5, step);
+        counter.store(step + 1, Ordering::Release);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    run.finish()
+}
