@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 /// What the environment says, as far as runlog listens to it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a variable of its own")]
 pub struct Config {
     /// `MLFLOW_TRACKING_URI`: the store.
     pub tracking_uri: Option<String>,

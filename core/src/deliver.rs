@@ -83,7 +83,9 @@ impl Delivery<'_> {
         for tags in last.chunks(limits.tags) {
             self.send(run, tags)?;
         }
-        replaced.iter().for_each(|entry| self.ledger.stored(entry));
+        for entry in replaced {
+            self.ledger.stored(entry);
+        }
         for metrics in lane.metrics.chunks(limits.metrics) {
             self.send(run, metrics)?;
         }
@@ -95,9 +97,16 @@ impl Delivery<'_> {
         let batch = self.batch(entries);
         let outcome = self.retry(run, |store, run_id| store.log_batch(run_id, &batch))?;
         match outcome {
-            Ok(()) => entries.iter().for_each(|entry| self.ledger.stored(entry)),
+            Ok(()) => {
+                for entry in entries {
+                    self.ledger.stored(entry);
+                }
+            }
+            // One record is to blame, or the run is gone, whatever the record.
             Err(error) if entries.len() == 1 || error.kind() == ErrorKind::NotFound => {
-                entries.iter().for_each(|entry| self.ledger.refused(entry, &error));
+                for entry in entries {
+                    self.ledger.refused(entry, &error);
+                }
             }
             Err(_one_of_them) => {
                 let (first, second) = entries.split_at(entries.len() / 2);

@@ -17,7 +17,7 @@ use crate::notice;
 use crate::store::Store;
 
 /// How long a synchronous log call waits for a store that does not answer.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 /// How many refusals keep their full text.
 const REFUSALS_KEPT: usize = 1024;
 /// A refusal that had no record, such as a bad key, is found by ticket; tickets are counted here.

@@ -36,7 +36,8 @@ const ABBREVIATED_ITEMS: usize = 3;
 /// | up to 20 scalars | `[1, 2]` |
 /// | more scalars | `[0, 1, 2, ..., 99] (100 items)` |
 /// | sequence of structs | `layers.0.units = 32`, for the first 20 |
-/// | `()`, `PhantomData` | nothing |
+/// | `()`, a JSON null | `None` |
+/// | `PhantomData` | nothing |
 ///
 /// A value without fields has the key `value`.
 ///
@@ -65,7 +66,7 @@ pub fn flatten<T: Serialize + ?Sized>(value: &T) -> Result<Vec<(String, String)>
 /// A value on its way to pairs.
 #[derive(Clone, Debug, PartialEq)]
 enum Tree {
-    /// Nothing worth a param: `()`, `PhantomData`.
+    /// Nothing worth a param: `PhantomData`.
     Absent,
     /// A scalar, or a name.
     Text(String),
@@ -277,6 +278,7 @@ mod tests {
                 "layers.0.dropout = None",
                 "layers.1.units = 2",
                 "layers.1.dropout = 1e+16",
+                "nothing = None",
             ],
         );
     }
@@ -298,7 +300,7 @@ mod tests {
         check(&Kernel::Linear, &["value = Linear"]);
         check(&Kernel::Gaussian(f64::NAN), &["value = Gaussian(nan)"]);
         check(&None::<u8>, &["value = None"]);
-        check(&(), &[]);
+        check(&(), &["value = None"]);
     }
 
     #[test]

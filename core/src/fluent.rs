@@ -116,7 +116,7 @@ pub fn set_experiment(name: &str) -> Result<Experiment> {
 /// the store cannot be written.
 #[track_caller]
 pub fn start_run(options: impl Into<RunOptions>) -> Result<ActiveRun> {
-    crate::start::start_run(&tracker()?, options.into(), Location::caller())
+    crate::start::start_run(&tracker()?, &options.into(), Location::caller())
 }
 
 /// Runs `body` in a run: `Ok` ends it `FINISHED`, `Err` and a panic end it `FAILED` with the reason.

@@ -18,7 +18,7 @@ pub(crate) const OWNER: &str = "runlog.owner";
 /// Records delivered at once.
 const TAKE_MAX: usize = 16_384;
 /// How long a busy store is tried for; the journal stays for the next time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A panic or signal explains a death only if nothing was logged much later.
 const LAST_WORDS_MS: i64 = 1000;
 
@@ -59,7 +59,9 @@ fn deliver_claim(store: &dyn Store, place: &Place, claim: Claim, recovery: &mut 
                 "the store is busy; a dead process's records stay in its journal",
             )
         })?;
-        taken.iter().for_each(|entry| claim.acknowledge(entry));
+        for entry in &taken {
+            claim.acknowledge(entry);
+        }
     }
     drop(entries);
     end_runs(store, &claim, recovery)?;

@@ -391,7 +391,7 @@ impl RunHandle {
     /// # Errors
     /// The store did not take it in that time; it is still in the journal.
     pub fn flush(&self) -> Result<()> {
-        self.binding()?.engine.flush(Duration::from_secs(60))
+        self.binding()?.engine.flush(Duration::from_mins(1))
     }
 
     pub(crate) fn watch(&self, monitor: Box<dyn Monitor>) {

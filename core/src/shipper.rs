@@ -86,7 +86,7 @@ impl Shipper {
         for entry in &*taken {
             engine.journal.acknowledge(entry);
         }
-        let done_below = engine.journal.done_below(reader);
+        let done_below = reader.done_below();
         engine.announce(|progress| {
             progress.done_below = done_below;
             progress.trouble = None;

@@ -25,7 +25,7 @@ const DEFAULT_EXPERIMENT: &str = "0";
 /// Starts or resumes a run and makes it the innermost one of this thread.
 pub(crate) fn start_run(
     tracker: &Tracker,
-    options: RunOptions,
+    options: &RunOptions,
     started_at: &'static Location<'static>,
 ) -> Result<ActiveRun> {
     if !options.nested
@@ -45,8 +45,8 @@ pub(crate) fn start_run(
     let resumed = options.run_id.clone().or_else(|| tracker.take_run_to_resume());
     let parent = if options.nested { current::of_this_thread() } else { None };
     let run = match &resumed {
-        Some(run_id) => resume(tracker, &engine, run_id, &options)?,
-        None => create(tracker, &engine, parent.as_ref(), &options)?,
+        Some(run_id) => resume(tracker, &engine, run_id, options)?,
+        None => create(tracker, &engine, parent.as_ref(), options)?,
     };
     let first_step = next_window(&run);
     let handle = RunHandle::new(tracker, engine, run.info, parent, true)?;

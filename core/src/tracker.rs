@@ -175,7 +175,7 @@ impl Tracker {
     /// wrong; the store cannot be written.
     #[track_caller]
     pub fn start_run(&self, options: impl Into<RunOptions>) -> Result<ActiveRun> {
-        start::start_run(self, options.into(), Location::caller())
+        start::start_run(self, &options.into(), Location::caller())
     }
 
     /// A handle to a run that this process did not start: it logs to it and never ends it.
@@ -307,7 +307,7 @@ impl Tracker {
     /// # Errors
     /// The store did not take it within a minute; it is still in the journal.
     pub fn flush(&self) -> Result<()> {
-        self.engine()?.flush(Duration::from_secs(60))
+        self.engine()?.flush(Duration::from_mins(1))
     }
 
     /// The engine, when what this process logged is stored.

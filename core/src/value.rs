@@ -44,20 +44,6 @@ impl Step for Option<i64> {
     }
 }
 
-macro_rules! integers {
-    ($($integer:ty),*) => {$(
-        impl Value for $integer {
-            #[inline]
-            #[expect(clippy::cast_precision_loss, clippy::cast_lossless, reason = "rounding is what is documented")]
-            fn value(self) -> f64 {
-                self as f64
-            }
-        }
-    )*};
-}
-
-integers!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize);
-
 macro_rules! small_integers {
     ($($integer:ty),*) => {$(
         impl Step for $integer {
@@ -66,10 +52,17 @@ macro_rules! small_integers {
                 self.into()
             }
         }
+
+        impl Value for $integer {
+            #[inline]
+            fn value(self) -> f64 {
+                self.into()
+            }
+        }
     )*};
 }
 
-small_integers!(i8, i16, i32, i64, u8, u16, u32);
+small_integers!(i8, i16, i32, u8, u16, u32);
 
 macro_rules! large_integers {
     ($($integer:ty),*) => {$(
@@ -79,10 +72,33 @@ macro_rules! large_integers {
                 i64::try_from(self).unwrap_or(if self > 0 { i64::MAX } else { i64::MIN })
             }
         }
+
+        impl Value for $integer {
+            #[inline]
+            #[expect(clippy::cast_precision_loss, reason = "rounding is what is documented")]
+            fn value(self) -> f64 {
+                self as f64
+            }
+        }
     )*};
 }
 
 large_integers!(i128, isize, u64, u128, usize);
+
+impl Step for i64 {
+    #[inline]
+    fn step(self) -> i64 {
+        self
+    }
+}
+
+impl Value for i64 {
+    #[inline]
+    #[expect(clippy::cast_precision_loss, reason = "rounding is what is documented")]
+    fn value(self) -> f64 {
+        self as f64
+    }
+}
 
 #[cfg(test)]
 mod tests {

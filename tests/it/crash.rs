@@ -93,8 +93,13 @@ impl Counter {
     }
 
     fn get(&self) -> u64 {
+        #[expect(
+            unsafe_code,
+            clippy::cast_ptr_alignment,
+            reason = "a counter in memory shared with the child"
+        )]
         // SAFETY: the file is a page long and stays so, and both processes use the word atomically.
-        #[expect(unsafe_code, reason = "a counter in memory shared with the child")]
-        unsafe { &*self.0.as_mut_ptr().cast::<AtomicU64>() }.load(Ordering::Acquire)
+        let counter = unsafe { &*self.0.as_mut_ptr().cast::<AtomicU64>() };
+        counter.load(Ordering::Acquire)
     }
 }

@@ -9,7 +9,7 @@ mod recorder;
 mod registry;
 
 pub(crate) use monitor::monitor_driver;
-pub use monitor::{MetricSink, Monitor, MonitorDriver, SystemMetrics};
+pub use monitor::{MetricSink, Monitor, MonitorDriver, StartMonitor, SystemMetrics};
 pub use options::AutologOptions;
 pub use recorder::Recorder;
 pub use registry::{Integration, autolog, autolog_with, configure, integrations};

@@ -31,13 +31,16 @@ pub trait Monitor: fmt::Debug + Send {
     fn stop(self: Box<Self>);
 }
 
+/// Starts to sample into a sink.
+pub type StartMonitor = fn(&SystemMetrics, Box<dyn MetricSink>) -> Result<Box<dyn Monitor>>;
+
 /// What a monitor crate registers with [`inventory::submit!`].
 #[derive(Clone, Copy, Debug)]
 pub struct MonitorDriver {
     /// For messages.
     pub name: &'static str,
     /// Starts sampling into the sink.
-    pub start: fn(&SystemMetrics, Box<dyn MetricSink>) -> Result<Box<dyn Monitor>>,
+    pub start: StartMonitor,
 }
 
 inventory::collect!(MonitorDriver);

@@ -80,7 +80,7 @@ impl Recorder {
                 for (key, value) in options.extra_tags.iter().filter(|(key, _)| key != AUTOLOGGING) {
                     start = start.tag(key, value);
                 }
-                let managed = crate::start::start_run(&fluent::tracker()?, start, started_at)?;
+                let managed = crate::start::start_run(&fluent::tracker()?, &start, started_at)?;
                 (managed.handle(), Some(managed))
             }
         };

@@ -65,6 +65,7 @@ impl ViewType {
 /// A named group of runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
+#[expect(clippy::struct_field_names, reason = "MLflow's names")]
 pub struct Experiment {
     /// Decimal text; `0` is MLflow's "Default".
     pub experiment_id: String,

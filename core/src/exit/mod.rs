@@ -121,7 +121,7 @@ fn at_exit(exit_status: Option<i32>) {
         (Some(signal), _) => end_all(RunStatus::Killed, Some(signal)),
         (None, None | Some(0)) => end_all(RunStatus::Finished, None),
         (None, Some(code)) => {
-            end_all(RunStatus::Failed, Some(&format!("the process exited with status {code}")))
+            end_all(RunStatus::Failed, Some(&format!("the process exited with status {code}")));
         }
     }
 }

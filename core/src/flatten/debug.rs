@@ -44,7 +44,7 @@ impl Parser<'_> {
             Some('\'') => Tree::Text(self.quoted('\'')),
             Some('[') => Tree::Sequence(self.items(']', depth)),
             Some('(') => match self.items(')', depth) {
-                items if items.count == 0 => Tree::Absent,
+                items if items.count == 0 => Tree::Text("None".to_owned()),
                 items => Tree::Sequence(items),
             },
             Some('{') => self.map(depth),

@@ -106,8 +106,9 @@ impl Serializer for TreeSerializer {
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Tree, Refusal> {
         tree(value)
     }
+    /// `()`, and what JSON calls null.
     fn serialize_unit(self) -> Result<Tree, Refusal> {
-        Ok(Tree::Absent)
+        self.serialize_none()
     }
     fn serialize_unit_struct(self, name: &'static str) -> Result<Tree, Refusal> {
         Ok(if name == "PhantomData" { Tree::Absent } else { Tree::Text(name.to_owned()) })

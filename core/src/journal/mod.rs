@@ -42,13 +42,13 @@ use crate::error::{Error, Result};
 use crate::notice;
 
 /// Segments that may be in use at once: 1 GiB.
-const SEGMENTS_MAX: u64 = 256;
+const SEGMENTS_MAX: u16 = 256;
 /// Room beside those for what is reserved while the bound is being checked.
 const SEGMENTS_SLACK: usize = 16;
 /// Where a segment's number is looked up; more than can be in use.
 const RING: usize = 512;
 /// The share of the journal that only params, tags and ends may use: 1 %.
-const RESERVE_SLOTS: u64 = SEGMENTS_MAX * SLOTS as u64 / 100;
+const RESERVE_SLOTS: u64 = SEGMENTS_MAX as u64 * SLOTS as u64 / 100;
 /// Segments that are made before they are needed.
 const SEGMENTS_AHEAD: u64 = 2;
 /// Slots whose pages are made writable before they are needed: 1 MiB.
@@ -115,6 +115,13 @@ pub(crate) struct Reader {
     warmed: u64,
 }
 
+impl Reader {
+    /// Everything below is stored or refused, once every record that was read is acknowledged.
+    pub(crate) fn done_below(&self) -> u64 {
+        self.passed.iter().copied().min().unwrap_or(self.next).min(self.next)
+    }
+}
+
 impl Journal {
     /// Opens a journal of this process for the store at `address`.
     ///
@@ -144,7 +151,7 @@ impl Journal {
             metric_limit: AtomicU64::new(0),
             text_limit: AtomicU64::new(0),
             ring: (0..RING).map(|_| AtomicU32::new(0)).collect(),
-            segments: (0..SEGMENTS_MAX as usize + SEGMENTS_SLACK).map(|_| OnceLock::new()).collect(),
+            segments: (0..usize::from(SEGMENTS_MAX) + SEGMENTS_SLACK).map(|_| OnceLock::new()).collect(),
             growth: Mutex::default(),
             backing: home.as_ref().map_or(Backing::Memory, |home| place::backing_in(&home.dir)),
             definitions,
@@ -252,15 +259,14 @@ impl Journal {
         if let Some(segment) = self.find(number) {
             return Some(segment);
         }
-        let place = match growth.free.pop() {
-            Some(place) => place,
-            None => {
-                let place = growth.made;
-                let segment = self.create(place)?;
-                self.segments.get(place as usize)?.set(segment).ok()?;
-                growth.made += 1;
-                place
-            }
+        let place = if let Some(place) = growth.free.pop() {
+            place
+        } else {
+            let place = growth.made;
+            let segment = self.create(place)?;
+            self.segments.get(place as usize)?.set(segment).ok()?;
+            growth.made += 1;
+            place
         };
         let segment = self.segments.get(place as usize)?.get()?;
         segment.assign(number, crate::id::random_u64());
@@ -289,7 +295,7 @@ impl Journal {
     }
 
     fn set_limits(&self, first_segment: u64) {
-        let end = (first_segment + SEGMENTS_MAX) << SLOTS_LOG2;
+        let end = (first_segment + u64::from(SEGMENTS_MAX)) << SLOTS_LOG2;
         self.text_limit.store(end, Ordering::Relaxed);
         self.metric_limit.store(end - RESERVE_SLOTS, Ordering::Relaxed);
     }
@@ -341,11 +347,6 @@ impl Journal {
                 segment.acknowledge(index(sequence));
             }
         }
-    }
-
-    /// Everything below is stored or refused, once every record that was read is acknowledged.
-    pub(crate) fn done_below(&self, reader: &Reader) -> u64 {
-        reader.passed.iter().copied().min().unwrap_or(reader.next).min(reader.next)
     }
 
     /// Whether a segment waits to be recycled.
@@ -411,7 +412,7 @@ impl Journal {
     /// Removes the journal if everything in it is stored or refused.
     pub(crate) fn close(&self, reader: &Reader) {
         let Some(home) = &self.home else { return };
-        let done = self.done_below(reader) >= self.tail();
+        let done = reader.done_below() >= self.tail();
         let lock = home.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         if done && let Err(cause) = recovery::remove(&home.dir) {
             tracing::debug!(target: "runlog::journal", %cause, "a delivered journal stays behind");
@@ -488,7 +489,7 @@ fn read_record(get: impl Fn(u64) -> Option<slot::Read>, first: u64) -> Found {
 /// The slots of a range, by segment.
 fn split(range: Range<u64>) -> impl Iterator<Item = (u64, Range<usize>)> {
     let segments =
-        if range.is_empty() { 0..0 } else { range.start >> SLOTS_LOG2..(range.end - 1 >> SLOTS_LOG2) + 1 };
+        if range.is_empty() { 0..0 } else { range.start >> SLOTS_LOG2..((range.end - 1) >> SLOTS_LOG2) + 1 };
     segments.map(move |number| {
         let start = number << SLOTS_LOG2;
         let inside =

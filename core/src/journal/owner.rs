@@ -78,8 +78,8 @@ impl Owner {
     pub(super) fn is_dead(&self, file: &File) -> bool {
         match file.try_lock() {
             Ok(()) => true,
-            Err(TryLockError::WouldBlock) => self.is_gone(),
-            Err(TryLockError::Error(_)) => self.is_gone(),
+            // Held by that process, by a child of it, or no file system for locks.
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => self.is_gone(),
         }
     }
 

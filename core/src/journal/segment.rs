@@ -258,9 +258,13 @@ impl Segment {
     #[inline]
     fn slot(&self, index: usize) -> &Slot {
         assert!(index < SLOTS, "a segment has 65,536 slots");
+        #[expect(
+            unsafe_code,
+            clippy::cast_ptr_alignment,
+            reason = "a slot in mapped memory, which is aligned"
+        )]
         // SAFETY: the mapping is FILE_BYTES long and lives as long as `self` (type's invariant), SLOTS_AT + index · 64
         // is inside it and 64-byte aligned, and everyone, other processes too, touches these bytes as atomics.
-        #[expect(unsafe_code, reason = "a slot in mapped memory")]
         unsafe {
             &*self.map.as_mut_ptr().add(SLOTS_AT + index * slot::BYTES).cast::<Slot>()
         }
@@ -274,8 +278,12 @@ impl Segment {
     #[inline]
     fn word(&self, word: usize) -> &AtomicU64 {
         assert!(word < FILE_BYTES / 8, "inside the mapping");
+        #[expect(
+            unsafe_code,
+            clippy::cast_ptr_alignment,
+            reason = "a word in mapped memory, which is aligned"
+        )]
         // SAFETY: as in `slot`; a word is 8 bytes and 8-byte aligned.
-        #[expect(unsafe_code, reason = "a word in mapped memory")]
         unsafe {
             &*self.map.as_mut_ptr().add(word * 8).cast::<AtomicU64>()
         }

@@ -69,9 +69,10 @@ pub(super) fn seal(
     salt: u64,
 ) -> [u64; WORDS] {
     debug_assert!(extent <= RECORD_BYTES_MAX, "an extent has 24 bits");
-    let [a, b, c, d, e, f] = payload;
-    let head = kind.code() << 32 | (extent as u64) << 40;
-    let mut words = [head, sequence, a, b, c, d, e, f];
+    let mut words = [0; WORDS];
+    words[0] = kind.code() << 32 | (extent as u64) << 40;
+    words[1] = sequence;
+    words[2..].copy_from_slice(&payload);
     words[0] |= checksum(&words, salt);
     words
 }

@@ -20,7 +20,9 @@ fn journal(dir: &Path) -> Journal {
 fn read_all(journal: &Journal, reader: &mut Reader) -> Vec<Record> {
     let mut entries = Vec::new();
     journal.read(reader, usize::MAX, &mut entries);
-    entries.iter().for_each(|entry| journal.acknowledge(entry));
+    for entry in &entries {
+        journal.acknowledge(entry);
+    }
     entries.into_iter().map(|entry| entry.record).collect()
 }
 
@@ -58,7 +60,7 @@ fn records_are_read_once_in_the_order_of_their_calls() {
         [Record::Metric(point(1)), Record::Text(tag(&"long ".repeat(100))), Record::Metric(point(2))]
     );
     assert_eq!(read_all(&journal, &mut reader), []);
-    assert_eq!(journal.done_below(&reader), journal.tail());
+    assert_eq!(reader.done_below(), journal.tail());
 }
 
 #[test]
@@ -106,14 +108,14 @@ fn a_slot_that_is_reserved_but_not_published_delays_nobody() {
     let reserved = journal.reserve(1, &journal.metric_limit).unwrap();
     journal.metric(point(2)).unwrap();
     assert_eq!(read_all(&journal, &mut reader), [Record::Metric(point(2))]);
-    assert_eq!(journal.done_below(&reader), reserved);
+    assert_eq!(reader.done_below(), reserved);
     let segment = journal.segment(reserved).unwrap();
     segment.publish(
         index(reserved),
         &slot::seal(Kind::Metric, 0, reserved, point(1).to_words(), segment.salt()),
     );
     assert_eq!(read_all(&journal, &mut reader), [Record::Metric(point(1))]);
-    assert_eq!(journal.done_below(&reader), journal.tail());
+    assert_eq!(reader.done_below(), journal.tail());
 }
 
 #[test]
@@ -188,7 +190,9 @@ fn many_threads_lose_and_double_nothing() {
             .map(|thread| {
                 let journal = &journal;
                 scope.spawn(move || {
-                    (0..EACH).for_each(|n| drop(journal.metric(point(thread * EACH + n)).unwrap()))
+                    for n in 0..EACH {
+                        journal.metric(point(thread * EACH + n)).unwrap();
+                    }
                 })
             })
             .collect();
@@ -200,7 +204,7 @@ fn many_threads_lose_and_double_nothing() {
             }
             journal.recycle(&mut reader);
             journal.stay_ahead(&mut reader);
-            if finished && journal.done_below(&reader) == journal.tail() {
+            if finished && reader.done_below() == journal.tail() {
                 break;
             }
         }

@@ -1,0 +1,103 @@
+//! MLflow reads what we wrote as its own, and we read what it wrote.
+
+use runlog::{RunOptions, RunQuery, RunStatus};
+use serde_json::{Value, json};
+
+use crate::support::Place;
+
+/// The run of this name.
+fn named<'a>(runs: &'a Value, name: &str) -> &'a Value {
+    runs.as_array()
+        .unwrap()
+        .iter()
+        .find(|run| run["name"] == name)
+        .unwrap_or_else(|| panic!("no {name}: {runs}"))
+}
+
+#[test]
+fn mlflow_reads_what_we_wrote_goes_on_with_it_and_so_do_we() {
+    let place = Place::new();
+    let tracker = place.tracker();
+    tracker.set_experiment("ours").unwrap();
+    let options = RunOptions::new().name("ours").tag("team", "vision").description("**what** it is");
+    let run = tracker.start_run(options).unwrap();
+    run.log_param("lr", 0.1);
+    run.log_params(&json!({"net": {"layers": [32, 16], "dropout": null, "bias": true}}));
+    for step in 0..1500 {
+        run.log_metric("loss", 1.0 / f64::from(step + 1), step);
+    }
+    run.log_metric("late", 1.0, 5);
+    run.log_metric("late", 2.0, 3);
+    run.log_metrics([("nan", f64::NAN), ("inf", f64::INFINITY), ("-inf", f64::NEG_INFINITY)], None);
+    run.set_tag("stage", "é \"quoted\" 🦀");
+    run.log_text("hello", "notes/hello.txt").unwrap();
+    run.log_dict(&json!({"b": 1, "a": [1, 2]}), "conf.yaml").unwrap();
+    let child = tracker.start_run(RunOptions::new().name("child").nested(true)).unwrap();
+    child.fail("on purpose").unwrap();
+    let run_id = run.run_id().to_owned();
+    run.finish().unwrap();
+
+    // MLflow migrates the database to its own schema here, while our tracker has it open.
+    let runs = place.mlflow(&["read"]);
+    let ours = named(&runs, "ours");
+    assert_eq!((&ours["status"], &ours["user"]), (&json!("FINISHED"), &json!("ada")));
+    assert_eq!(
+        ours["params"],
+        json!({"lr": "0.1", "net.layers": "[32, 16]", "net.dropout": "None", "net.bias": "True"})
+    );
+    assert_eq!(ours["history"]["loss"].as_array().unwrap().len(), 1500);
+    assert_eq!(ours["metrics"]["late"], 1.0, "the latest is the one with the greatest step");
+    assert_eq!(ours["metrics"]["nan"], "nan");
+    assert_eq!((&ours["metrics"]["inf"], &ours["metrics"]["-inf"]), (&json!(f64::MAX), &json!(f64::MIN)));
+    let tag = |name: &str| ours["tags"][name].as_str();
+    assert_eq!(tag("stage"), Some("é \"quoted\" 🦀"));
+    assert_eq!(tag("mlflow.note.content"), Some("**what** it is"));
+    assert_eq!((tag("mlflow.runName"), tag("mlflow.user")), (Some("ours"), Some("ada")));
+    assert_eq!(tag("mlflow.source.type"), Some("LOCAL"));
+    assert_eq!(ours["artifacts"], json!(["conf.yaml", "notes/hello.txt"]));
+    let child = named(&runs, "child");
+    assert_eq!((&child["status"], &child["tags"]["mlflow.parentRunId"]), (&json!("FAILED"), &json!(run_id)));
+
+    // And it is still ours to write.
+    place.mlflow(&["resume", &run_id]);
+    let resumed = tracker.start_run(RunOptions::new().run_id(&run_id)).unwrap();
+    resumed.log_metric("loss", 0.0, 1500).wait().unwrap();
+    resumed.finish().unwrap();
+    let read = tracker.get_run(&run_id).unwrap();
+    assert_eq!((read.metric("from_python"), read.metric("batch")), (Some(2.5), Some(1.0)));
+    assert_eq!((read.tag("seen_by"), read.param("lr_again")), (Some("MLflow"), Some("0.1")));
+    let runs = place.mlflow(&["read"]);
+    assert_eq!(named(&runs, "ours")["metrics"]["loss"], 0.0);
+    assert_eq!(named(&runs, "ours")["status"], "FINISHED");
+}
+
+#[test]
+fn we_read_what_mlflow_wrote_and_write_into_its_database() {
+    let place = Place::new();
+    let written = place.mlflow(&["write"]);
+    let tracker = place.tracker();
+    let run = tracker.get_run(written["run_id"].as_str().unwrap()).unwrap();
+    assert_eq!((run.info.run_name.as_str(), run.info.status), ("from-python", RunStatus::Finished));
+    assert_eq!(
+        (run.param("lr"), run.param("layers"), run.param("none")),
+        (Some("0.1"), Some("[1, 2]"), Some("None"))
+    );
+    assert_eq!(run.metric("loss"), Some(1.0 / 3.0));
+    assert!(run.metric("nan").unwrap().is_nan());
+    assert_eq!(tracker.metric_history(&run.info.run_id, "loss").unwrap().len(), 3);
+    let input = &run.inputs.datasets[0];
+    assert_eq!((input.dataset.name.as_str(), input.context()), ("six", Some("train")));
+    assert_eq!(input.dataset.digest, written["digest"].as_str().unwrap());
+    let model = tracker.get_logged_model(written["model_id"].as_str().unwrap()).unwrap();
+    assert_eq!((model.name.as_str(), model.status), ("empty", runlog::ModelStatus::Ready));
+    assert_eq!(tracker.list_artifacts(&run.info.run_id, "notes").unwrap()[0].path, "notes/hello.txt");
+
+    tracker.set_experiment("written by MLflow").unwrap();
+    let ours = tracker.start_run("into-theirs").unwrap();
+    ours.log_metric("loss", 0.25, 1);
+    ours.finish().unwrap();
+    assert_eq!(tracker.search_runs(&RunQuery::new()).unwrap().len(), 2);
+    let runs = place.mlflow(&["read"]);
+    assert_eq!(named(&runs, "into-theirs")["experiment_id"], named(&runs, "from-python")["experiment_id"]);
+    assert_eq!(named(&runs, "into-theirs")["history"]["loss"], json!([[1, 0.25]]));
+}
