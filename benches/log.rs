@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use divan::{AllocProfiler, Bencher};
-use runlog_core::{ActiveRun, Config, Tracker};
+use runlog::{ActiveRun, Config, Tracker};
 use tempfile::TempDir;
 
 #[global_allocator]

@@ -114,10 +114,15 @@ fn git_facts(dir: &Path) -> Option<GitFacts> {
 /// A question to `git` that is being answered, or has been.
 #[derive(Debug, Default)]
 struct Lookup {
-    /// The outer `None` means: not yet.
-    #[expect(clippy::option_option, reason = "no answer yet is not the answer that there is no repository")]
-    answer: Mutex<Option<Option<GitFacts>>>,
+    answer: Mutex<Answer>,
     answered: Condvar,
+}
+
+#[derive(Debug, Default)]
+enum Answer {
+    #[default]
+    Awaited,
+    Given(Option<GitFacts>),
 }
 
 impl Lookup {
@@ -140,7 +145,7 @@ impl Lookup {
     }
 
     fn set(&self, facts: Option<GitFacts>) {
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(facts);
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Answer::Given(facts);
         self.answered.notify_all();
     }
 
@@ -148,9 +153,12 @@ impl Lookup {
         let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let (answer, _) = self
             .answered
-            .wait_timeout_while(answer, GIT_WAIT_MAX, |answer| answer.is_none())
+            .wait_timeout_while(answer, GIT_WAIT_MAX, |answer| matches!(answer, Answer::Awaited))
             .unwrap_or_else(PoisonError::into_inner);
-        answer.clone().flatten()
+        match &*answer {
+            Answer::Given(facts) => facts.clone(),
+            Answer::Awaited => None,
+        }
     }
 }
 
@@ -214,7 +222,7 @@ mod tests {
     }
 
     fn lines(tags: &[Tag]) -> String {
-        tags.iter().map(|tag| [&*tag.key, "=", &*tag.value, "\n"].concat()).collect()
+        tags.iter().flat_map(|tag| [&tag.key, "=", &tag.value, "\n"]).collect()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use runlog_core::{Result, Run, RunQuery, RunStatus, Tracker};
+use runlog::{Result, Run, RunQuery, RunStatus, Tracker};
 
 use super::text::{number, plain, shortened, table};
 use super::{experiment, json, time};
@@ -112,7 +112,7 @@ fn metrics(run: &Run) -> String {
 
 #[cfg(test)]
 mod tests {
-    use runlog_core::{Metric, RunInfo};
+    use runlog::{Metric, RunInfo};
 
     use super::*;
 

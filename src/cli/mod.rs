@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use runlog_core::{Config, Error, Experiment, Result, Tracker};
+use runlog::{Config, Error, Experiment, Result, Tracker};
 
 /// Looks at recorded training runs.
 #[derive(Debug, Parser)]
@@ -53,6 +53,9 @@ fn write(to: &mut dyn Write, output: &str) -> ExitCode {
 
 fn run(cli: &Cli) -> Result<String> {
     let tracker = Tracker::open_existing(cli.tracking_uri.as_deref(), Config::from_env()?)?;
+    // What a killed process left in its journal belongs to its run, and so does the end of that run. Where the store
+    // cannot be written, what it has is still worth a look.
+    let _recovery = tracker.recover();
     let now = runlog_core::clock::now_ms();
     match &cli.command {
         Command::List(arguments) => list::run(&tracker, arguments, now),

@@ -1,11 +1,11 @@
 //! `runlog show`: everything that one run recorded, by kind.
 
 use clap::Args;
-use runlog_core::artifact::FileInfo;
-use runlog_core::{
+use runlog::{
     DatasetInput, Error, ErrorKind, Experiment, LoggedModel, Metric, Param, Result, Run, RunQuery, Tag,
     Tracker,
 };
+use runlog_core::artifact::FileInfo;
 use serde_json::{Value, json};
 
 use super::list;
@@ -220,7 +220,7 @@ fn tags(tags: &[Tag]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use runlog_core::{Dataset, RunInfo, RunStatus};
+    use runlog::{Dataset, RunInfo, RunStatus};
 
     use super::*;
 

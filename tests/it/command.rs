@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use runlog_core::{Config, RunOptions, Tracker};
+use runlog::{Config, RunOptions, Tracker};
 
 /// A directory with a database, and the command in it.
 #[derive(Debug)]
