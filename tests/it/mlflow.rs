@@ -1,9 +1,11 @@
 //! MLflow reads what we wrote as its own, and we read what it wrote.
 
+use std::path::{Path, PathBuf};
+
 use runlog::{RunOptions, RunQuery, RunStatus};
 use serde_json::{Value, json};
 
-use crate::support::Place;
+use crate::support::{Place, text};
 
 /// The run of this name.
 fn named<'a>(runs: &'a Value, name: &str) -> &'a Value {
@@ -12,6 +14,61 @@ fn named<'a>(runs: &'a Value, name: &str) -> &'a Value {
         .iter()
         .find(|run| run["name"] == name)
         .unwrap_or_else(|| panic!("no {name}: {runs}"))
+}
+
+/// The example of the README, built beside the command.
+fn quickstart() -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_runlog")).with_file_name("examples").join("quickstart");
+    assert!(
+        built.exists(),
+        "build it first: `cargo build --example quickstart`, as `cargo test --workspace` does"
+    );
+    built
+}
+
+#[test]
+fn mlflow_reads_the_quickstarts_runs_as_its_own() {
+    let place = Place::new();
+    let output = place.command(quickstart()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let runs = place.mlflow(&["read"]);
+    assert_eq!(runs.as_array().unwrap().len(), 6);
+    for run in runs.as_array().unwrap() {
+        assert_eq!(run["status"], "FINISHED", "{run}");
+        assert!(!run["params"].as_object().unwrap().is_empty(), "{run}");
+        assert!(run["history"].as_object().unwrap().keys().any(|key| key.starts_with("training_")), "{run}");
+        assert_eq!(run["datasets"][0]["tags"]["mlflow.data.context"], "train");
+        let [model] = &run["models"].as_array().unwrap()[..] else { panic!("one model: {run}") };
+        assert_eq!((&model["status"], &model["source_run_id"]), (&json!("READY"), &run["run_id"]));
+        assert_eq!((&model["flavors"], &model["params"]), (&json!(["runlog_linfa"]), &run["params"]));
+        assert!(model["inputs"].is_array() && model["outputs"].is_array(), "it has a signature: {model}");
+        assert!(model["files"].as_array().unwrap().contains(&json!("model.msgpack")), "{model}");
+    }
+    let svm = named(&runs, "good-wine-svm");
+    for key in ["c", "nu", "kernel.method", "solver_params.eps", "solver_params.shrinking", "platt.maxiter"] {
+        assert!(svm["params"][key].is_string(), "{key}: {svm}");
+    }
+    for key in ["accuracy_score", "precision_score", "recall_score", "f1_score", "score"] {
+        assert_eq!(svm["history"][format!("training_{key}")].as_array().unwrap().len(), 1, "{key}");
+    }
+    assert!(svm["metrics"]["valid_accuracy"].is_number(), "what the user logged is beside it");
+    assert!(svm["tags"]["mlflow.autologging"].is_null(), "it is the user's own run");
+    for key in [
+        "cpu_utilization_percentage",
+        "system_memory_usage_megabytes",
+        "system_memory_usage_percentage",
+        "disk_usage_percentage",
+        "disk_usage_megabytes",
+        "disk_available_megabytes",
+        "network_receive_megabytes",
+        "network_transmit_megabytes",
+    ] {
+        let points = svm["history"][format!("system/{key}")].as_array();
+        assert!(points.is_some_and(|points| !points.is_empty()), "{key}: {svm}");
+    }
+    assert_eq!(svm["artifacts"], json!(["training_confusion_matrix.json"]));
+    let managed = runs.as_array().unwrap().iter().filter(|run| run["tags"]["mlflow.autologging"] == "linfa");
+    assert_eq!(managed.count(), 5);
 }
 
 #[test]

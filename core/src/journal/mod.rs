@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <place>/<store>/<process>/   owner.json           who writes it, locked while that process lives
+//!                              recovery.lock        locked while another process delivers it
 //!                              definitions.jsonl    what the numbers in records mean
 //!                              0.seg 1.seg …        slots, recycled
 //!                              aside-N.json         records over 64 KiB
@@ -429,6 +430,9 @@ impl Home {
         let temporary = place.join(format!(".new-{name}"));
         place::make_private(&temporary)?;
         let lock = Owner::this_process(address).write(&temporary)?;
+        let recovery_lock = temporary.join(recovery::LOCK);
+        std::fs::write(&recovery_lock, "")
+            .map_err(|cause| Error::io("make the journal's directory", &recovery_lock, cause))?;
         let dir = place.join(&name);
         std::fs::rename(&temporary, &dir)
             .map_err(|cause| Error::io("make the journal's directory", &dir, cause))?;

@@ -11,6 +11,11 @@ use super::{Entry, Found, Place, index, read_aside, read_record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
 
+/// The lock of who delivers a dead process's journal: beside the owner's, which a forked child may still hold.
+///
+/// It is made with the journal, never by who delivers it, so that nobody makes a file in a directory that is going.
+pub(super) const LOCK: &str = "recovery.lock";
+
 /// A dead process's journal, which nobody else will deliver while this is held.
 #[derive(Debug)]
 pub(crate) struct Claim {
@@ -45,11 +50,10 @@ impl Claim {
     /// # Errors
     /// The journal is of an unknown format, or cannot be read.
     pub(crate) fn take(dir: &Path) -> Result<Option<Self>> {
-        // A lock beside the owner's, which a forked child of the dead process may still hold.
-        let path = dir.join("recovery.lock");
-        let lock = File::options().write(true).create(true).truncate(false).open(&path);
-        let lock = match lock {
+        let path = dir.join(LOCK);
+        let lock = match File::options().write(true).open(&path) {
             Ok(lock) => lock,
+            // Delivered and removed by another one just now.
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(cause) => return Err(Error::io("claim a dead process's journal", &path, cause)),
         };
@@ -137,8 +141,7 @@ impl Claim {
     /// # Errors
     /// A file cannot be removed.
     pub(crate) fn remove(self) -> Result<()> {
-        std::fs::remove_dir_all(&self.dir)
-            .map_err(|cause| Error::io("remove a delivered journal", &self.dir, cause))
+        remove(&self.dir).map_err(|cause| Error::io("remove a delivered journal", &self.dir, cause))
     }
 }
 
