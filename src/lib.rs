@@ -19,3 +19,8 @@ pub use runlog_linfa as linfa;
 /// System metrics, for those who write probes.
 #[cfg(feature = "monitor")]
 pub use runlog_monitor as monitor;
+
+/// The code in README.md, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

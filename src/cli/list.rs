@@ -96,9 +96,12 @@ pub(super) fn duration(run: &Run, now: i64) -> String {
     }
 }
 
-/// The first of the run's own metrics; what the machine did is in `show`.
+/// The first of the run's own metrics, those of data it has not trained on before the others; what the machine did is
+/// in `show`.
 fn metrics(run: &Run) -> String {
-    let own: Vec<_> = run.data.metrics.iter().filter(|metric| !metric.key.starts_with("system/")).collect();
+    let mut own: Vec<_> =
+        run.data.metrics.iter().filter(|metric| !metric.key.starts_with("system/")).collect();
+    own.sort_by_key(|metric| metric.key.starts_with("training_"));
     let mut shown: Vec<_> = own
         .iter()
         .take(METRICS_SHOWN)

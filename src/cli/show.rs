@@ -120,7 +120,7 @@ fn as_text(shown: &Shown, now: i64) -> String {
     section(&mut text, "Metrics (latest)", &metrics(&own));
     section(&mut text, "System metrics (latest)", &metrics(&system));
     section(&mut text, "Datasets", &datasets(&run.inputs.datasets));
-    section(&mut text, "Models", &models(&shown.models));
+    section(&mut text, "Models", &models(&shown.models, run));
     section(&mut text, "Artifacts", &files(&shown.files));
     section(&mut text, "Tags", &tags(&run.data.tags));
     text
@@ -184,17 +184,15 @@ fn datasets(datasets: &[DatasetInput]) -> String {
     table(&datasets.iter().map(row).collect::<Vec<_>>(), 2, &[])
 }
 
-fn models(models: &[LoggedModel]) -> String {
+/// The models, with what the run's own params do not say already.
+fn models(models: &[LoggedModel], run: &Run) -> String {
     let mut text = String::new();
     for model in models {
         let kind = model.model_type.as_deref().unwrap_or("");
         let row = [&model.name, &model.model_id, &model.status.to_string().to_ascii_lowercase(), kind];
         text.push_str(&table(&[row.map(plain).to_vec()], 2, &[]));
-        text.push_str(&table(
-            &model.params.iter().map(|p| pair(&p.key, &p.value)).collect::<Vec<_>>(),
-            4,
-            &[],
-        ));
+        let new = model.params.iter().filter(|param| run.param(&param.key) != Some(&param.value));
+        text.push_str(&table(&new.map(|p| pair(&p.key, &p.value)).collect::<Vec<_>>(), 4, &[]));
     }
     text
 }
@@ -264,6 +262,7 @@ mod tests {
         run.inputs.datasets.push(DatasetInput::new(Dataset::new("iris", "d1"), "train"));
         let mut model = LoggedModel::new("m-1", "0", "model");
         model.model_type = Some("linfa_trees::DecisionTree".to_owned());
+        model.params = vec![Param::new("learning_rate", "0.1"), Param::new("rounds", "3")];
         let files = vec![FileInfo::file("model/MLmodel", 1234), FileInfo::file("n.txt", 5)];
         let experiment = Experiment::new("0", "Default", "/x");
         let shown = Shown { run, experiment, models: vec![model], files: Ok(files) };
@@ -295,6 +294,7 @@ Datasets
 
 Models
   model  m-1  pending  linfa_trees::DecisionTree
+    rounds  3
 
 Artifacts
   model/MLmodel  1.2 kB
