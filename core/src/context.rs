@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::entity::Tag;
+use crate::notice;
 use crate::validate;
 
 /// How long a start waits for `git`, which can hang on a network file system; past it the tags are left out.
@@ -70,7 +71,10 @@ fn user_in(passwd: &str, uid: u32) -> Option<String> {
 /// The tags of `MLFLOW_RUN_CONTEXT`; what cannot be a tag is left out with a warning.
 fn run_context(json: &str) -> BTreeMap<String, String> {
     let Ok(context) = serde_json::from_str::<BTreeMap<String, serde_json::Value>>(json) else {
-        tracing::warn!(target: "runlog::context", "MLFLOW_RUN_CONTEXT is ignored: it must be a JSON object of tags");
+        notice::warn(
+            "run-context",
+            format_args!("MLFLOW_RUN_CONTEXT is ignored: it must be a JSON object of tags"),
+        );
         return BTreeMap::new();
     };
     let text = |(key, value)| match value {
@@ -80,7 +84,7 @@ fn run_context(json: &str) -> BTreeMap<String, String> {
     let usable = |(key, _): &(String, String)| match validate::key(key) {
         Ok(()) => true,
         Err(error) => {
-            tracing::warn!(target: "runlog::context", %error, "a tag of MLFLOW_RUN_CONTEXT is ignored");
+            notice::warn("run-context-tag", format_args!("a tag of MLFLOW_RUN_CONTEXT is ignored: {error}"));
             false
         }
     };

@@ -82,14 +82,13 @@ pub(crate) fn all() -> Vec<Arc<Engine>> {
 }
 
 impl Engine {
-    /// Opens the journal and starts the shipper.
+    /// Starts the shipper. `place` is where the journals of the store are, of other processes too.
     pub(crate) fn start(
         store: Arc<dyn Store>,
+        journal: Journal,
         place: Place,
-        address: &str,
         synchronous: bool,
     ) -> Result<Arc<Self>> {
-        let journal = Journal::open(&place, address);
         let mut engines = lock(&ENGINES);
         let engine = Arc::new(Self {
             id: u32::try_from(engines.len()).unwrap_or(u32::MAX),
@@ -274,12 +273,12 @@ impl Engine {
         self.further.notify_all();
     }
 
-    /// Asks the shipper to deliver what is there and to end, and waits for that.
+    /// Asks the shipper to deliver what is there and to end, waits for that, and says whether it has.
     ///
     /// Touches no thread-local, so that it can be called while the process exits.
-    pub(crate) fn close(&self, patience: Duration) {
+    pub(crate) fn close(&self, patience: Duration) -> bool {
         if !self.is_ours() {
-            return;
+            return false;
         }
         let deadline = clock::instant() + patience;
         let mut progress = self.progress();
@@ -288,10 +287,11 @@ impl Engine {
         while !progress.closed {
             let left = deadline.saturating_duration_since(clock::instant());
             if left.is_zero() {
-                return;
+                return false;
             }
             progress = self.further.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 }
 

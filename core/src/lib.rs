@@ -23,7 +23,7 @@ pub mod json;
 mod logged;
 pub mod model;
 mod names;
-mod notice;
+pub mod notice;
 mod options;
 mod recover;
 mod run;

@@ -8,8 +8,10 @@ use std::sync::{Mutex, PoisonError};
 
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Something works worse than it should. Said once per `kind`.
-pub(crate) fn warn(kind: &str, message: fmt::Arguments<'_>) {
+/// Something works worse than it should. Said once per `kind` in a process.
+///
+/// Not to be called while the process exits.
+pub fn warn(kind: &str, message: fmt::Arguments<'_>) {
     if first(kind) {
         if tracing::dispatcher::has_been_set() {
             tracing::warn!(target: "runlog", "{message}");
@@ -19,8 +21,10 @@ pub(crate) fn warn(kind: &str, message: fmt::Arguments<'_>) {
     }
 }
 
-/// Something that was logged is lost. Said once per `kind`.
-pub(crate) fn error(kind: &str, message: fmt::Arguments<'_>) {
+/// Something that was logged is lost. Said once per `kind` in a process.
+///
+/// Not to be called while the process exits.
+pub fn error(kind: &str, message: fmt::Arguments<'_>) {
     if first(kind) {
         if tracing::dispatcher::has_been_set() {
             tracing::error!(target: "runlog", "{message}");

@@ -398,15 +398,15 @@ impl RunHandle {
         *lock(&self.0.monitor) = Some(monitor);
     }
 
-    /// Ends the run once, and says whether this call did. Waits for nothing and touches no thread-local.
-    pub(crate) fn end_now(&self, status: RunStatus, ended_by: Option<&str>) -> bool {
+    /// Ends the run once: `None` if it had ended, or is another process's to end; else what the monitor said.
+    ///
+    /// Touches no thread-local and says nothing, so that it can be called while the process exits.
+    pub(crate) fn end_now(&self, status: RunStatus, ended_by: Option<&str>) -> Option<Result<()>> {
         if !self.0.owned || !self.0.home.engine.is_ours() || self.0.ended.swap(true, Ordering::AcqRel) {
-            return false;
+            return None;
         }
         // Before the end, so that the last window belongs to the run.
-        if let Some(monitor) = lock(&self.0.monitor).take() {
-            monitor.stop();
-        }
+        let watched = lock(&self.0.monitor).take().map_or(Ok(()), Monitor::stop);
         let Binding { engine, run } = &self.0.home;
         if let Some(why) = ended_by {
             let value: String = why.chars().take(validate::TAG_CHARS_MAX).collect();
@@ -414,13 +414,14 @@ impl RunHandle {
         }
         engine.log(*run, &Text::End { run: *run, status, time: clock::now_ms() });
         current::remove(self);
-        true
+        Some(watched)
     }
 
     /// Ends the run, delivers what is left, and says what was lost.
     pub(crate) fn end_and_deliver(&self, status: RunStatus, ended_by: Option<&str>) -> Result<()> {
-        if !self.end_now(status, ended_by) {
-            return Ok(());
+        let Some(watched) = self.end_now(status, ended_by) else { return Ok(()) };
+        if let Err(error) = watched {
+            notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
         }
         let Binding { engine, .. } = &self.0.home;
         if let Err(waiting) = engine.flush(END_WAIT) {

@@ -13,7 +13,7 @@ use crate::engine::{Engine, lock};
 use crate::entity::{Experiment, LifecycleStage, LoggedModel, Metric, NewExperiment, Run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit;
-use crate::journal::{Place, dead_journals};
+use crate::journal::{Journal, Place, dead_journals};
 use crate::notice;
 use crate::options::RunOptions;
 use crate::recover::{Recovery, recover};
@@ -52,6 +52,8 @@ struct Inner {
     /// The store's address: canonical, without secrets.
     address: String,
     config: Config,
+    /// Whether what is logged is journalled on disk.
+    journals: bool,
     home: Arc<Engine>,
     /// The engine of a forked child, which must not touch its parent's.
     forked: Mutex<Option<Arc<Engine>>>,
@@ -77,21 +79,28 @@ impl Tracker {
     /// As [`open`](Self::open).
     pub fn with_config(uri: Option<&str>, config: Config) -> Result<Self> {
         let uri = Self::uri_of(uri, &config)?;
-        let engine = Self::connect(&uri, &config)?;
-        let tracker = Self(Arc::new(Inner {
-            address: store::canonical(&uri, &config.working_dir),
-            uri,
-            home: engine,
-            forked: Mutex::new(None),
-            experiment: Mutex::new(None),
-            resume: Mutex::new(config.run_id.clone()),
-            config,
-        }));
+        // `git` answers while the store opens.
+        context::prefetch(&config);
+        let tracker = Self::new(uri, config, true)?;
         tracker.recover_in_background();
         Ok(tracker)
     }
 
-    /// Connects as [`with_config`](Self::with_config), but to a store that exists: nothing is created.
+    fn new(uri: String, config: Config, journals: bool) -> Result<Self> {
+        Ok(Self(Arc::new(Inner {
+            home: Self::connect(&uri, &config, journals)?,
+            address: store::canonical(&uri, &config.working_dir),
+            uri,
+            journals,
+            forked: Mutex::new(None),
+            experiment: Mutex::new(None),
+            resume: Mutex::new(config.run_id.clone()),
+            config,
+        })))
+    }
+
+    /// Connects to a store that exists, to read: nothing is created, and nothing recovered unless
+    /// [`recover`](Self::recover) is called. What is logged through it is not safe from a kill.
     ///
     /// # Errors
     /// As [`open`](Self::open); `NotFound` if there is no such database.
@@ -104,7 +113,7 @@ impl Tracker {
             )
             .with("uri", uri));
         }
-        Self::with_config(Some(&uri), config)
+        Self::new(uri, config, false)
     }
 
     fn uri_of(uri: Option<&str>, config: &Config) -> Result<String> {
@@ -120,18 +129,17 @@ impl Tracker {
         Self::uri_of(None, config).ok()
     }
 
-    fn connect(uri: &str, config: &Config) -> Result<Arc<Engine>> {
+    fn connect(uri: &str, config: &Config, journals: bool) -> Result<Arc<Engine>> {
         exit::watch_forks();
-        // `git` answers while the store opens.
-        context::prefetch(config);
+        let address = store::canonical(uri, &config.working_dir);
         let (store, place): (Arc<dyn Store>, _) = if config.disabled {
             (Arc::new(MemoryStore::forgetful()), Place::Memory)
         } else {
             let store = store::open(uri, None, &config.working_dir)?;
-            let address = store::canonical(uri, &config.working_dir);
             (store, if store::is_in_memory(uri) { Place::Memory } else { Place::of(&address, config) })
         };
-        Engine::start(store, place, &store::canonical(uri, &config.working_dir), config.synchronous)
+        let journal = Journal::open(if journals { &place } else { &Place::Memory }, &address);
+        Engine::start(store, journal, place, config.synchronous)
     }
 
     /// The URI that this tracker was opened with.
@@ -165,7 +173,7 @@ impl Tracker {
         if let Some(engine) = forked.as_ref().filter(|engine| engine.is_ours()) {
             return Ok(Arc::clone(engine));
         }
-        let engine = Self::connect(&self.0.uri, &self.0.config)?;
+        let engine = Self::connect(&self.0.uri, &self.0.config, self.0.journals)?;
         *forked = Some(Arc::clone(&engine));
         Ok(engine)
     }

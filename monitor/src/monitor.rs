@@ -3,6 +3,7 @@
 //! Invariants: once a stop has returned nothing more is logged; a stop waits for a stuck driver at most [`PATIENCE`];
 //! in a forked child, which has no such thread, the handle does nothing.
 
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,6 @@ use std::time::Duration;
 use runlog_core::autolog::{MetricSink, Monitor, SystemMetrics};
 use runlog_core::{Error, ErrorKind, Result};
 
-use crate::TARGET;
 use crate::pace::{Bell, RealPace};
 use crate::plan::Plan;
 use crate::probe::{Driver, Roots};
@@ -54,6 +54,7 @@ impl SystemMonitor {
         let done = Done(Arc::clone(&bell));
         let sink = Box::new(UntilAbandoned { sink, abandoned: Arc::clone(&abandoned) });
         let sample = move || {
+            SAMPLES.set(true);
             let _done = done;
             let probes = open_probes(drivers, &roots, &mut registry);
             Sampler::new(plan, probes, registry, sink).run(&mut pace);
@@ -68,32 +69,45 @@ impl SystemMonitor {
 }
 
 impl Monitor for SystemMonitor {
-    fn stop(self: Box<Self>) {
-        drop(self);
+    fn stop(mut self: Box<Self>) -> Result<()> {
+        self.end()
     }
 }
 
 impl Drop for SystemMonitor {
     fn drop(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
+        // Whoever drops it does not ask what is missing.
+        self.end().ok();
+    }
+}
+
+thread_local! {
+    /// Whether this is the thread of a monitor. Without a destructor, so that it can be asked while the process exits.
+    static SAMPLES: Cell<bool> = const { Cell::new(false) };
+}
+
+impl SystemMonitor {
+    fn end(&mut self) -> Result<()> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
         if self.owner != std::process::id() {
             // Its lock may have been copied while the thread held it, and its stack is gone.
             let _left_to_the_parent = ManuallyDrop::new(thread);
-            return;
+            return Ok(());
         }
-        if thread.thread().id() == thread::current().id() {
+        if SAMPLES.get() {
             // The sink held the last handle of the run: the thread cannot wait for itself.
             self.bell.ask_to_stop();
-            return;
+            return Ok(());
         }
+        let incomplete = |why: &str| Err(Error::new(ErrorKind::Unavailable, why));
         if !self.bell.stop(self.patience) {
             self.abandoned.store(true, Ordering::Release);
-            tracing::warn!(target: TARGET, "a reading hangs; the last window of system metrics is left out");
-            return;
+            return incomplete("a reading hangs, and was not waited for");
         }
         if thread.join().is_err() {
-            tracing::warn!(target: TARGET, "the monitor's thread panicked; system metrics ended early");
+            return incomplete("the monitor's thread panicked");
         }
+        Ok(())
     }
 }
 

@@ -12,10 +12,12 @@
 //!  step s + k  the k-th window; the last one is logged at the end however short it is
 //! ```
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use runlog_core::autolog::MetricSink;
+use runlog_core::notice;
 
 use crate::TARGET;
 use crate::pace::{Pace, Wake};
@@ -66,10 +68,10 @@ pub(crate) fn open_probes(drivers: &[Driver], roots: &Roots, registry: &mut Regi
                 tracing::debug!(target: TARGET, probe = driver.name, reason, "not there, so without metrics");
             }
             Ok(Err(ProbeError::Failed(error))) => {
-                tracing::warn!(target: TARGET, probe = driver.name, %error, "cannot be read, so without metrics");
+                warn(driver.name, format_args!("cannot be read, so there are no metrics of it: {error}"));
             }
             Err(_panic) => {
-                tracing::warn!(target: TARGET, probe = driver.name, "panicked while opening, so without metrics");
+                warn(driver.name, format_args!("panicked while opening, so there are no metrics of it"));
             }
         }
     }
@@ -144,12 +146,12 @@ impl Sampler {
                 Ok(Err(ProbeError::Failed(error))) => {
                     if *health == Health::Well {
                         *health = Health::Failing;
-                        tracing::warn!(target: TARGET, probe = probe.name(), %error, "failed; its metrics have holes");
+                        warn(probe.name(), format_args!("failed, so its metrics have holes: {error}"));
                     }
                 }
                 Err(_panic) => {
                     *health = Health::Ended;
-                    tracing::warn!(target: TARGET, probe = probe.name(), "panicked; its metrics end here");
+                    warn(probe.name(), format_args!("panicked, so its metrics end here"));
                 }
             }
         }
@@ -175,6 +177,13 @@ impl Sampler {
         self.last_timestamp = self.last_timestamp.max(now_ms);
         self.last_timestamp
     }
+}
+
+fn warn(probe: &str, what: fmt::Arguments<'_>) {
+    notice::warn(
+        &format!("monitor {probe} {what}"),
+        format_args!("the system monitor's probe `{probe}` {what}"),
+    );
 }
 
 #[cfg(test)]

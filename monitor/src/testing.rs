@@ -120,7 +120,7 @@ pub(crate) fn probe(
     Box::new(ClosureProbe(Box::new(read)))
 }
 
-/// How many warnings with this crate's target `act` gives on this thread.
+/// How many warnings of runlog's `act` gives on this thread; each is said once in a process.
 pub(crate) fn warnings(act: impl FnOnce()) -> u64 {
     let ear = Ear::default();
     let heard = Arc::clone(&ear.0);
@@ -146,7 +146,7 @@ impl tracing::Subscriber for Ear {
 
     fn event(&self, event: &tracing::Event<'_>) {
         let metadata = event.metadata();
-        if *metadata.level() == tracing::Level::WARN && metadata.target() == crate::TARGET {
+        if *metadata.level() == tracing::Level::WARN && metadata.target().starts_with("runlog") {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -86,7 +86,7 @@ fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
     while processor_times() == before {
         std::thread::yield_now();
     }
-    monitor.stop();
+    monitor.stop().unwrap();
 
     let all: Vec<_> = [opening].into_iter().chain(points.iter()).collect();
     let keys: BTreeSet<_> = all.iter().map(|(key, ..)| key.as_str()).collect();
@@ -131,6 +131,6 @@ fn a_tick_does_not_allocate() {
     });
     let monitor = start(&asked, sink).unwrap();
     let allocations = *counted.1.wait_while(counted.0.lock().unwrap(), |count| count.is_none()).unwrap();
-    monitor.stop();
+    monitor.stop().unwrap();
     assert_eq!(allocations, Some(0), "in {} ticks", LAST - WARM);
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 
 use runlog::{Run, RunStatus};
 
@@ -47,6 +48,27 @@ fn a_guard_alive_at_exit_ends_by_the_exit_status() {
     check(&["exit-with-guard", "0"], RunStatus::Finished, None);
     let run = check(&["exit-with-guard", "3"], RunStatus::Failed, Some("exited with status 3"));
     assert_eq!(run.metric("loss"), Some(0.5));
+    assert!(run.metric("system/disk_usage_percentage").is_some(), "the monitor ended with the run");
+}
+
+#[test]
+fn a_process_that_has_ended_leaves_one_complete_file() {
+    for scenario in [&["finish"][..], &["exit-with-guard", "0"], &["implicit"]] {
+        let place = Place::new();
+        place.play(scenario);
+        let left = |dir: &Path| -> Vec<String> {
+            let mut names: Vec<_> = std::fs::read_dir(dir)
+                .into_iter()
+                .flatten()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(left(place.path()), ["journal", "mlflow.db"], "{scenario:?}: no log beside the database");
+        let [store] = &left(&place.journal())[..] else { panic!("one store") };
+        assert_eq!(left(&place.journal().join(store)), [""; 0], "{scenario:?}: and nothing in the journal");
+    }
 }
 
 #[test]

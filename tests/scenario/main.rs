@@ -50,7 +50,7 @@ fn main() -> Result<()> {
             panic!("this one aborts");
         }
         "exit-with-guard" => {
-            let run = runlog::start_run("exit-with-guard")?;
+            let run = runlog::start_run(RunOptions::new().name("exit-with-guard").log_system_metrics(true))?;
             run.log_metric("loss", 0.5, 1);
             std::process::exit(arguments[1].parse().unwrap());
         }

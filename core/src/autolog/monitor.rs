@@ -27,8 +27,13 @@ pub trait MetricSink: Send {
 
 /// A monitor at work.
 pub trait Monitor: fmt::Debug + Send {
-    /// Logs the last, partial window and ends; must return within milliseconds even if a driver hangs.
-    fn stop(self: Box<Self>);
+    /// Logs the last, partial window and ends; must return within a fraction of a second even if a driver hangs.
+    ///
+    /// It may be called while the process exits: it must touch no thread-local with a destructor and log no event.
+    ///
+    /// # Errors
+    /// What is missing of the last window.
+    fn stop(self: Box<Self>) -> Result<()>;
 }
 
 /// Starts to sample into a sink.

@@ -108,10 +108,14 @@ fn end_all(status: RunStatus, ended_by: Option<&str>) {
         return;
     }
     for run in current::all() {
-        run.end_now(status, ended_by);
+        // What the monitor may say cannot be told any more.
+        let _watched = run.end_now(status, ended_by);
     }
     for engine in engine::all() {
-        engine.close(EXIT_WAIT);
+        // A shipper that is still at it needs the store.
+        if engine.close(EXIT_WAIT) {
+            engine.store.close().ok();
+        }
     }
 }
 

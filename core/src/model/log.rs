@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{ModelPlace, ModelSpec};
 use crate::engine::Engine;
-use crate::entity::{LoggedModel, ModelOutput, ModelStatus, NewLoggedModel, Param, RunInfo};
+use crate::entity::{LoggedModel, Metric, ModelOutput, ModelStatus, NewLoggedModel, Param, RunInfo};
 use crate::error::Result;
 use crate::store::Batch;
 use crate::tracker::Tracker;
@@ -12,7 +12,8 @@ use crate::{clock, context, notice};
 
 /// Stores `spec` as a model of the run: pending, then ready, or failed if its files cannot be written.
 ///
-/// As in MLflow the model takes over the params that the run has so far, and the run's latest metrics of the same step.
+/// As in MLflow the model takes over the params that the run has so far, and the run's latest metrics of the same step
+/// (but not the machine's).
 pub(crate) fn log_model(
     tracker: &Tracker,
     engine: &Engine,
@@ -37,8 +38,10 @@ pub(crate) fn log_model(
     })?;
     let step = spec.step;
     store.log_outputs(&run.run_id, &[ModelOutput::new(&model.model_id, step)])?;
-    let of_this_step =
-        logged.metrics.into_iter().filter(|metric| metric.step == step && metric.model_id.is_none());
+    let measures_model = |metric: &Metric| {
+        metric.step == step && metric.model_id.is_none() && !metric.key.starts_with("system/")
+    };
+    let of_this_step = logged.metrics.into_iter().filter(measures_model);
     let metrics = of_this_step.map(|metric| metric.for_model(&model.model_id)).collect();
     store.log_batch(&run.run_id, &Batch { metrics, ..Batch::default() })?;
 

@@ -103,6 +103,11 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Makes everything stored so far survive a power cut.
     fn sync(&self) -> Result<()>;
+
+    /// Lets go of what the store holds, so that what it leaves behind is complete by itself.
+    ///
+    /// Called while the process exits, when nothing more is to come; calls that come all the same fail.
+    fn close(&self) -> Result<()>;
 }
 
 /// How much one [`Store::log_batch`] may hold.

@@ -277,6 +277,10 @@ impl Store for MemoryStore {
     fn sync(&self) -> Result<()> {
         Ok(())
     }
+
+    fn close(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn sorted_tags(tags: &[Tag]) -> Vec<Tag> {

@@ -116,6 +116,16 @@ impl Connections {
         Ok(done)
     }
 
+    /// Closes both connections. The last one of a database moves the log into it and removes the log.
+    pub(super) fn close(&self) -> Outcome<()> {
+        for connection in self.reader.iter().chain([&self.writer]) {
+            let nowhere = Connection::open_in_memory()?;
+            let open = std::mem::replace(&mut *lock(connection), nowhere);
+            open.close().map_err(|(_still_open, cause)| cause)?;
+        }
+        Ok(())
+    }
+
     /// Puts on disk what WAL mode with `synchronous=NORMAL` has only handed to the kernel.
     ///
     /// What is not in the log any more was synced when it was moved into the database. A checkpoint would do as well,

@@ -185,6 +185,10 @@ impl Store for SqliteStore {
     fn sync(&self) -> Result<()> {
         self.connections.sync().map_err(|error| error.with("database", &self.place))
     }
+
+    fn close(&self) -> Result<()> {
+        self.connections.close().map_err(|failure| failure.into_error().with("database", &self.place))
+    }
 }
 
 /// `path` as the absolute text that goes into the database.
