@@ -57,10 +57,18 @@ const ABBREVIATED_ITEMS: usize = 3;
 /// # Ok::<(), runlog_core::Error>(())
 /// ```
 pub fn flatten<T: Serialize + ?Sized>(value: &T) -> Result<Vec<(String, String)>> {
+    flatten_under("", value)
+}
+
+/// The same pairs below `key`: a value without fields has that key, a field `lr` has `key.lr`.
+///
+/// # Errors
+/// What the value's own `Serialize` refuses.
+pub fn flatten_under<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<(String, String)>> {
     let tree = serialize::tree(value).map_err(|refusal| {
         Error::invalid("cannot turn the value into params; its `Serialize` refuses").because(refusal)
     })?;
-    Ok(tree.pairs())
+    Ok(tree.pairs_under(key))
 }
 
 /// A value on its way to pairs.
@@ -110,9 +118,9 @@ impl Tree {
         }
     }
 
-    fn pairs(&self) -> Vec<(String, String)> {
+    fn pairs_under(&self, key: &str) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
-        self.write(&mut String::new(), &mut pairs);
+        self.write(&mut key.to_owned(), &mut pairs);
         pairs
     }
 

@@ -228,7 +228,7 @@ pub fn log_metrics<K: AsRef<str>, V: Value>(
 }
 
 /// Logs a param, which is written once, to the current run.
-pub fn log_param(key: &str, value: impl fmt::Display) -> Logged {
+pub fn log_param(key: &str, value: impl Serialize) -> Logged {
     logged(|run| run.log_param(key, value))
 }
 

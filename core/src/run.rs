@@ -19,7 +19,7 @@ use crate::engine::{Engine, lock};
 use crate::entity::{DatasetInput, LoggedModel, RunInfo, RunStatus};
 use crate::error::{Error, ErrorKind, Losses, Result};
 use crate::exit;
-use crate::flatten::flatten;
+use crate::flatten::{flatten, flatten_under};
 use crate::journal::RunDefinition;
 use crate::journal::record::{Point, Text};
 use crate::logged::Logged;
@@ -230,12 +230,15 @@ impl RunHandle {
         })
     }
 
-    /// Logs a param: a setting, which is written once.
+    /// Logs a param: a setting, which is written once. Its text is as Python would write it: `True`, `0.1`, `1e-05`.
     ///
     /// The same value again is no error; another value is refused, and counted for the run's end. Values longer than
     /// 6000 characters are cut (unless `MLFLOW_TRUNCATE_LONG_VALUES` is false: then they are refused).
-    pub fn log_param(&self, key: &str, value: impl fmt::Display) -> Logged {
-        self.log_param_text(key, &value.to_string())
+    pub fn log_param(&self, key: &str, value: impl Serialize) -> Logged {
+        match validate::key(key).and_then(|()| flatten_under(key, &value)) {
+            Ok(pairs) => self.log_param_pairs(pairs),
+            Err(error) => self.refuse(key, &error),
+        }
     }
 
     /// Logs every field of `params` as a param, nested ones under dotted keys.

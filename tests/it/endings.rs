@@ -172,6 +172,20 @@ fn an_aborting_panic_is_told_by_the_next_process() {
 }
 
 #[test]
+fn the_first_look_after_a_kill_shows_the_truth() {
+    let place = Place::new();
+    let mut child = place.start(&["wait-for-signal", "default"]);
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = place.command(env!("CARGO_BIN_EXE_runlog")).args(["list", "--json"]).output().unwrap();
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(listed[0]["info"]["status"], "FAILED", "{}", text(&output.stderr));
+    let metrics = listed[0]["data"]["metrics"].as_array().unwrap();
+    assert_eq!((&metrics[0]["key"], &metrics[0]["value"]), (&"loss".into(), &0.5.into()));
+}
+
+#[test]
 fn a_forked_child_logs_to_its_parents_run_and_does_not_end_it() {
     let run = check(&["fork"], RunStatus::Finished, None);
     assert_eq!((run.param("child_status"), run.metric("loss")), (Some("0"), Some(0.25)));

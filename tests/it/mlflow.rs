@@ -78,7 +78,7 @@ fn mlflow_reads_what_we_wrote_goes_on_with_it_and_so_do_we() {
     tracker.set_experiment("ours").unwrap();
     let options = RunOptions::new().name("ours").tag("team", "vision").description("**what** it is");
     let run = tracker.start_run(options).unwrap();
-    run.log_param("lr", 0.1);
+    run.log_param("lr", 1e-5);
     run.log_params(&json!({"net": {"layers": [32, 16], "dropout": null, "bias": true}}));
     for step in 0..1500 {
         run.log_metric("loss", 1.0 / f64::from(step + 1), step);
@@ -100,7 +100,7 @@ fn mlflow_reads_what_we_wrote_goes_on_with_it_and_so_do_we() {
     assert_eq!((&ours["status"], &ours["user"]), (&json!("FINISHED"), &json!("ada")));
     assert_eq!(
         ours["params"],
-        json!({"lr": "0.1", "net.layers": "[32, 16]", "net.dropout": "None", "net.bias": "True"})
+        json!({"lr": "1e-05", "net.layers": "[32, 16]", "net.dropout": "None", "net.bias": "True"})
     );
     assert_eq!(ours["history"]["loss"].as_array().unwrap().len(), 1500);
     assert_eq!(ours["metrics"]["late"], 1.0, "the latest is the one with the greatest step");

@@ -26,7 +26,7 @@ const DEPTH_MAX: usize = 64;
 /// assert_eq!(pairs[1], ("kernel".to_owned(), "Gaussian(80.0)".to_owned()));
 /// ```
 pub fn from_debug(text: &str) -> Vec<(String, String)> {
-    Parser { rest: text.chars().peekable() }.value(0).pairs()
+    Parser { rest: text.chars().peekable() }.value(0).pairs_under("")
 }
 
 struct Parser<'a> {
