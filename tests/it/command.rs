@@ -1,48 +1,21 @@
 //! The command `runlog`, called as a user calls it.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use runlog::{Config, RunOptions, Tracker};
+use runlog::RunOptions;
 
-/// A directory with a database, and the command in it.
-#[derive(Debug)]
-struct Place {
-    dir: tempfile::TempDir,
-}
+use crate::support::{Place, text};
 
 impl Place {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn tracker(&self) -> Tracker {
-        let mut config = Config::from_map(&[].into()).unwrap();
-        config.working_dir = self.path().to_owned();
-        config.journal_dir = Some(self.path().join("journal"));
-        config.login = Some("ada".to_owned());
-        config.quiet = true;
-        Tracker::with_config(Some("sqlite:///mlflow.db"), config).unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runlog"));
-        command.args(arguments).current_dir(self.path()).stdin(Stdio::null()).env_clear();
-        command.env("RUNLOG_JOURNAL_DIR", self.path().join("journal"));
+    fn runlog_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_runlog"));
+        command.args(arguments);
         command
-    }
-
-    fn runlog(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
     }
 
     /// What the command prints, when it works.
     fn prints(&self, arguments: &[&str]) -> String {
-        let output = self.runlog(arguments);
+        let output = self.runlog_command(arguments).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert_eq!(text(&output.stderr), "");
         text(&output.stdout)
@@ -50,17 +23,13 @@ impl Place {
 
     /// What the command complains, when it fails.
     fn complains(&self, arguments: &[&str]) -> String {
-        let output = self.runlog(arguments);
+        let output = self.runlog_command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(text(&output.stdout), "");
         let complaint = text(&output.stderr);
         assert!(complaint.starts_with("error: ") && complaint.lines().count() == 1, "{complaint}");
         complaint
     }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_owned()).unwrap()
 }
 
 #[test]
@@ -142,7 +111,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     place.tracker().start_run("one").unwrap().finish().unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = place.command(&["list"]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let output = place.runlog_command(&["list"]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
     let output = output.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
 }

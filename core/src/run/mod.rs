@@ -1,9 +1,10 @@
-//! A run of this process: the guard that owns its life, and the handles that log to it.
+//! A run of this process: the handles that log to it, and the guard that owns its life.
+
+mod active;
+mod metric;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
-use std::panic::Location;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,8 +18,7 @@ use crate::clock;
 use crate::current;
 use crate::engine::{Engine, lock};
 use crate::entity::{DatasetInput, LoggedModel, RunInfo, RunStatus};
-use crate::error::{Error, ErrorKind, Losses, Result};
-use crate::exit;
+use crate::error::{Error, Losses, Result};
 use crate::flatten::{flatten, flatten_under};
 use crate::journal::RunDefinition;
 use crate::journal::record::{Point, Text};
@@ -28,6 +28,9 @@ use crate::notice;
 use crate::tracker::Tracker;
 use crate::validate;
 use crate::value::{Step, Value};
+
+pub use active::ActiveRun;
+pub use metric::MetricHandle;
 
 /// The tag that says why a run ended as it did, where that was not by `finish()`.
 pub(crate) const ENDED_BY: &str = "runlog.ended_by";
@@ -58,56 +61,6 @@ struct Shared {
 struct Binding {
     engine: Arc<Engine>,
     run: u32,
-}
-
-/// A metric's key, validated and defined once: the hot path.
-///
-/// ```
-/// # use runlog_core::Tracker;
-/// # let tracker = Tracker::open("memory:")?;
-/// # let run = tracker.start_run("hot")?;
-/// let loss = run.metric("loss");
-/// for step in 0..1000 {
-///     loss.log(1.0 / f64::from(step + 1), step);
-/// }
-/// # run.finish()?;
-/// # Ok::<(), runlog_core::Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct MetricHandle {
-    run: RunHandle,
-    key: Arc<str>,
-    /// The key's number in the journal, or why it cannot be logged.
-    id: Option<u32>,
-}
-
-impl MetricHandle {
-    /// Logs `value` at `step`, now.
-    #[inline]
-    pub fn log(&self, value: impl Value, step: impl Step) -> Logged {
-        self.log_at(value, step, clock::now_ms())
-    }
-
-    /// Logs `value` at `step` and `timestamp`, in milliseconds since the Unix epoch.
-    #[inline]
-    pub fn log_at(&self, value: impl Value, step: impl Step, timestamp: i64) -> Logged {
-        let home = &self.run.0.home;
-        match self.id {
-            Some(key) if home.engine.is_ours() => home.engine.log_metric(Point {
-                run: home.run,
-                key,
-                value: value.value(),
-                timestamp,
-                step: step.step(),
-            }),
-            _ => self.run.log_point(&self.key, value.value(), timestamp, step.step()),
-        }
-    }
-
-    /// The metric's key.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
 }
 
 impl RunHandle {
@@ -187,8 +140,7 @@ impl RunHandle {
 
     /// The metric `key`, to log it many times: its key is checked and defined once, here.
     pub fn metric(&self, key: &str) -> MetricHandle {
-        let id = validate::key(key).and_then(|()| self.0.home.engine.journal.definitions().key(key)).ok();
-        MetricHandle { run: self.clone(), key: key.into(), id }
+        MetricHandle::new(self, key)
     }
 
     /// Logs `value` of metric `key` at `step`, now.
@@ -457,93 +409,5 @@ impl fmt::Debug for RunHandle {
 impl fmt::Debug for Binding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Binding").field("run", &self.run).finish_non_exhaustive()
-    }
-}
-
-/// The guard of a run that this process started: who holds it owns the run's life.
-///
-/// [`finish`](Self::finish) ends the run `FINISHED`. Dropped without it, the run ends `FAILED` with the place of its start or
-/// the panic's message in the tag `runlog.ended_by`, as a transaction that was not committed.
-///
-/// It derefs to [`RunHandle`], which has all log calls.
-#[must_use = "dropping the guard ends the run as FAILED; keep it and call `finish()`"]
-pub struct ActiveRun {
-    handle: RunHandle,
-    started_at: &'static Location<'static>,
-}
-
-impl ActiveRun {
-    pub(crate) fn new(handle: RunHandle, started_at: &'static Location<'static>) -> Self {
-        Self { handle, started_at }
-    }
-
-    /// A handle for other threads; it does not end the run.
-    pub fn handle(&self) -> RunHandle {
-        self.handle.clone()
-    }
-
-    /// Ends the run `FINISHED`, when everything is delivered.
-    ///
-    /// # Durability
-    /// `Ok` means that nothing was lost: everything is in the store, or (if the store did not answer for 10 s) in the
-    /// journal, from where the next process that opens the store delivers it.
-    ///
-    /// # Errors
-    /// What was lost, by reason ([`Error::losses`]). The run has ended all the same.
-    pub fn finish(self) -> Result<()> {
-        self.end(RunStatus::Finished)
-    }
-
-    /// Ends the run `FAILED`, with the reason in the tag `runlog.ended_by`.
-    ///
-    /// # Errors
-    /// As [`finish`](Self::finish).
-    pub fn fail(self, reason: impl fmt::Display) -> Result<()> {
-        self.handle.end_and_deliver(RunStatus::Failed, Some(&reason.to_string()))
-    }
-
-    /// Ends the run with `status`.
-    ///
-    /// # Errors
-    /// As [`finish`](Self::finish); also a status that is not an end.
-    pub fn end(self, status: RunStatus) -> Result<()> {
-        if !status.is_terminal() {
-            return Err(Error::new(ErrorKind::InvalidInput, "a run ends FINISHED, FAILED or KILLED")
-                .with("status", status));
-        }
-        self.handle.end_and_deliver(status, None)
-    }
-}
-
-impl Deref for ActiveRun {
-    type Target = RunHandle;
-
-    fn deref(&self) -> &RunHandle {
-        &self.handle
-    }
-}
-
-/// Only does something if the run was not ended.
-impl Drop for ActiveRun {
-    fn drop(&mut self) {
-        if !self.handle.is_active() {
-            return;
-        }
-        let (status, why) = if std::thread::panicking() {
-            (RunStatus::Failed, exit::last_panic().unwrap_or_else(|| "a panic".to_owned()))
-        } else if let Some(signal) = exit::signal_seen() {
-            (RunStatus::Killed, signal.to_owned())
-        } else {
-            (RunStatus::Failed, format!("dropped without finish(), started at {}", self.started_at))
-        };
-        if let Err(error) = self.handle.end_and_deliver(status, Some(&why)) {
-            notice::error("dropped-run", format_args!("{error}"));
-        }
-    }
-}
-
-impl fmt::Debug for ActiveRun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ActiveRun").field(&self.handle).finish()
     }
 }

@@ -1,0 +1,66 @@
+//! The hot path: one metric, logged many times.
+
+use std::sync::Arc;
+
+use super::RunHandle;
+use crate::clock;
+use crate::journal::record::Point;
+use crate::logged::Logged;
+use crate::validate;
+use crate::value::{Step, Value};
+
+/// A metric's key, validated and defined once: the hot path.
+///
+/// ```
+/// # use runlog_core::Tracker;
+/// # let tracker = Tracker::open("memory:")?;
+/// # let run = tracker.start_run("hot")?;
+/// let loss = run.metric("loss");
+/// for step in 0..1000 {
+///     loss.log(1.0 / f64::from(step + 1), step);
+/// }
+/// # run.finish()?;
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct MetricHandle {
+    run: RunHandle,
+    key: Arc<str>,
+    /// The key's number in the run's own journal, if it can be logged there.
+    id: Option<u32>,
+}
+
+impl MetricHandle {
+    pub(super) fn new(run: &RunHandle, key: &str) -> Self {
+        let engine = &run.0.home.engine;
+        let define = || validate::key(key).and_then(|()| engine.journal.definitions().key(key)).ok();
+        Self { run: run.clone(), key: key.into(), id: engine.is_ours().then(define).flatten() }
+    }
+
+    /// Logs `value` at `step`, now.
+    #[inline]
+    pub fn log(&self, value: impl Value, step: impl Step) -> Logged {
+        self.log_at(value, step, clock::now_ms())
+    }
+
+    /// Logs `value` at `step` and `timestamp`, in milliseconds since the Unix epoch.
+    #[inline]
+    pub fn log_at(&self, value: impl Value, step: impl Step, timestamp: i64) -> Logged {
+        let home = &self.run.0.home;
+        match self.id {
+            Some(key) if home.engine.is_ours() => home.engine.log_metric(Point {
+                run: home.run,
+                key,
+                value: value.value(),
+                timestamp,
+                step: step.step(),
+            }),
+            _ => self.run.log_point(&self.key, value.value(), timestamp, step.step()),
+        }
+    }
+
+    /// The metric's key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
