@@ -37,6 +37,10 @@ pub(crate) fn deliver(
     let mut lanes: BTreeMap<u32, Lane<'_>> = BTreeMap::new();
     for entry in entries {
         match &entry.record {
+            Record::Metric(point) if definitions.key_name(point.key).is_none() => {
+                let unknown = Error::not_found("the journal does not say which key a metric has");
+                delivery.ledger.refused(entry, &unknown);
+            }
             Record::Metric(point) => lanes.entry(point.run).or_default().metrics.push(entry),
             Record::Text(Text::Tag { run, .. }) => lanes.entry(*run).or_default().tags.push(entry),
             Record::Text(Text::Param { run, .. }) => lanes.entry(*run).or_default().params.push(entry),
@@ -169,7 +173,7 @@ impl Delivery<'_> {
         let mut attempt = 0;
         loop {
             match call(self.store, &run.run_id) {
-                Err(error) if error.is_temporary() => {
+                Err(error) if error.is_temporary() || !blames_the_record(error.kind()) => {
                     if !self.ledger.wait_to_retry(&error, attempt) {
                         return Err(GaveUp);
                     }
@@ -179,6 +183,18 @@ impl Delivery<'_> {
             }
         }
     }
+}
+
+/// Whether an error says that the store will never take this record, and not that the store itself is in trouble.
+fn blames_the_record(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::InvalidInput
+            | ErrorKind::Conflict
+            | ErrorKind::AlreadyExists
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+    )
 }
 
 /// Runs of entries with each key at most once, in order: stores take no key twice in a batch.

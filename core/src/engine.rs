@@ -89,6 +89,7 @@ impl Engine {
         place: Place,
         synchronous: bool,
     ) -> Result<Arc<Self>> {
+        exit::watch_exit();
         let mut engines = lock(&ENGINES);
         let engine = Arc::new(Self {
             id: u32::try_from(engines.len()).unwrap_or(u32::MAX),

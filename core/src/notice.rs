@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -49,7 +50,7 @@ fn first(kind: &str) -> bool {
     said.len() < 10_000 && said.insert(kind.to_owned())
 }
 
-#[expect(clippy::print_stderr, reason = "the one place that speaks to a user without a subscriber")]
+/// The one place that speaks to a user without a subscriber. A terminal that is gone must not end a training.
 fn print(message: fmt::Arguments<'_>) {
-    eprintln!("runlog: {message}");
+    writeln!(std::io::stderr().lock(), "runlog: {message}").ok();
 }

@@ -5,6 +5,7 @@
 //! nothing comes. Who waits for a record wakes it.
 
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,9 +34,21 @@ const REJECTED_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
 /// Starts the thread.
 pub(crate) fn start(engine: Arc<Engine>) -> Result<()> {
-    let spawned = std::thread::Builder::new().name("runlog-shipper".to_owned()).spawn(move || {
-        Shipper { engine, reader: Reader::default(), taken: Vec::new(), synced_at: clock::instant() }.run();
-    });
+    let shipping = move || {
+        let guarded = Arc::clone(&engine);
+        let shipper =
+            Shipper { engine, reader: Reader::default(), taken: Vec::new(), synced_at: clock::instant() };
+        if catch_unwind(AssertUnwindSafe(|| shipper.run())).is_err() {
+            let why =
+                "the thread that stores what is logged panicked; the next process delivers what is left";
+            guarded.announce(|progress| {
+                progress.trouble = Some(why.to_owned());
+                progress.closed = true;
+            });
+            notice::error("shipper-panicked", format_args!("{why}"));
+        }
+    };
+    let spawned = std::thread::Builder::new().name("runlog-shipper".to_owned()).spawn(shipping);
     spawned.map(drop).map_err(|cause| {
         Error::new(
             ErrorKind::Unavailable,
@@ -63,6 +76,10 @@ impl Shipper {
                 Err(GaveUp) => break,
                 Ok(0) => {
                     self.sync_when_due();
+                    if self.reader.has_passed() {
+                        // Somebody waits for a slot that is about to be published.
+                        std::thread::park_timeout(Duration::from_millis(1));
+                    }
                     self.engine.wait_until_wanted(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -109,8 +126,10 @@ impl Shipper {
         }
         match self.engine.store.sync() {
             Ok(()) => self.engine.journal.recycle(&mut self.reader),
-            // The segments stay until it works.
-            Err(error) => tracing::debug!(target: "runlog::shipper", %error, "the store was not synced"),
+            Err(error) => notice::warn(
+                "store-sync",
+                format_args!("the store cannot be synced, so the journal grows until it can: {error}"),
+            ),
         }
         self.engine.journal.sync(&mut self.reader);
     }

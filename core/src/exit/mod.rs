@@ -8,14 +8,14 @@ mod signal;
 
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, Once};
 use std::time::Duration;
 
 use crate::clock;
 use crate::config::Config;
 use crate::current;
-use crate::engine;
+use crate::engine::{self, lock};
 use crate::entity::RunStatus;
 use crate::journal::record::Text;
 
@@ -24,6 +24,9 @@ const EXIT_WAIT: Duration = Duration::from_secs(5);
 
 /// Counts the forks between the first process and this one, so that a child can tell what is its parent's.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// The main thread panicked, which ends the process, unless somebody caught it.
+static MAIN_PANICKED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -53,11 +56,20 @@ pub(crate) fn watch_forks() {
     }
 }
 
-/// Notices from now on how the process ends: its exit, panics, and (unless told not to) signals.
+/// Delivers from now on what is left when the process exits.
+pub(crate) fn watch_exit() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(register_at_exit);
+}
+
+/// Notices from now on panics and (unless told not to) signals, which end runs.
 pub(crate) fn watch(config: &Config) {
     static ONCE: Once = Once::new();
+    // A hook cannot be set by a destructor that runs during a panic; the next start does it.
+    if std::thread::panicking() {
+        return;
+    }
     ONCE.call_once(|| {
-        register_at_exit();
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             note_panic(info);
@@ -89,6 +101,9 @@ fn note_panic(info: &PanicHookInfo<'_>) {
     let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
     let text = format!("panicked{place}: {message}");
     LAST_PANIC.try_with(|last| *last.borrow_mut() = Some(text.clone())).ok();
+    if std::thread::current().name() == Some("main") {
+        MAIN_PANICKED.store(true, Ordering::Relaxed);
+    }
     note(RunStatus::Failed, &text);
 }
 
@@ -102,31 +117,50 @@ fn note(status: RunStatus, text: &str) {
 }
 
 /// Ends every run that is still active, and delivers what is left.
+///
+/// Whoever comes second waits for the first: an exit must not cut short what a signal began, nor the reverse.
 fn end_all(status: RunStatus, ended_by: Option<&str>) {
-    static ENDING: AtomicBool = AtomicBool::new(false);
-    if ENDING.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    for run in current::all() {
-        // What the monitor may say cannot be told any more.
-        let _watched = run.end_now(status, ended_by);
-    }
-    for engine in engine::all() {
-        // A shipper that is still at it needs the store.
-        if engine.close(EXIT_WAIT) {
-            engine.store.close().ok();
+    static ENDING: Mutex<Ending> = Mutex::new(Ending::Not);
+    static ENDED: Condvar = Condvar::new();
+    let mut ending = lock(&ENDING);
+    if *ending == Ending::Not {
+        *ending = Ending::Begun;
+        drop(ending);
+        for run in current::all() {
+            // What the monitor may say cannot be told any more.
+            let _watched = run.end_now(status, ended_by);
         }
+        for engine in engine::all() {
+            // A shipper that is still at it needs the store.
+            if engine.close(EXIT_WAIT) {
+                engine.store.close().ok();
+            }
+        }
+        *lock(&ENDING) = Ending::Done;
+        ENDED.notify_all();
+    } else {
+        let begun = |ending: &mut Ending| *ending == Ending::Begun;
+        drop(ENDED.wait_timeout_while(ending, EXIT_WAIT, begun));
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Not,
+    Begun,
+    Done,
 }
 
 /// The process exits, by returning from `main` or by `exit`. `None`: the system does not say with which status.
 fn at_exit(exit_status: Option<i32>) {
-    match (signal_seen(), exit_status) {
-        (Some(signal), _) => end_all(RunStatus::Killed, Some(signal)),
-        (None, None | Some(0)) => end_all(RunStatus::Finished, None),
-        (None, Some(code)) => {
+    let failed = exit_status.map_or_else(|| MAIN_PANICKED.load(Ordering::Relaxed), |code| code != 0);
+    match (failed, signal_seen(), exit_status) {
+        (false, ..) => end_all(RunStatus::Finished, None),
+        (true, Some(signal), _) => end_all(RunStatus::Killed, Some(signal)),
+        (true, None, Some(code)) => {
             end_all(RunStatus::Failed, Some(&format!("the process exited with status {code}")));
         }
+        (true, None, None) => end_all(RunStatus::Failed, Some("the main thread panicked")),
     }
 }
 

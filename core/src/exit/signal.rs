@@ -97,7 +97,7 @@ fn install(signal: c_int, previous: &Previous) {
 fn installed(signal: c_int) -> libc::sigaction {
     // SAFETY: an all-zero sigaction is a valid one.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: only reads what is installed into `action`.
+    // SAFETY: only reads what is installed into `action`; async-signal-safe.
     unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
     action
 }
@@ -111,8 +111,11 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     let previous = &PREVIOUS[place];
     // SAFETY: getpid is async-signal-safe.
     let here = unsafe { libc::getpid() }.cast_unsigned();
-    let again = SEEN.swap(signal, Ordering::AcqRel) == signal;
-    if previous.is_default() && (again || here != LISTENER.load(Ordering::Relaxed)) {
+    let again = SEEN.swap(signal, Ordering::AcqRel) != 0;
+    let here_is_a_child = here != LISTENER.load(Ordering::Relaxed);
+    // A handler that was installed after ours, and called it, decides by itself.
+    let in_charge = previous.is_default() && installed(signal).sa_sigaction == our_handler();
+    if in_charge && (again || here_is_a_child) {
         die_by_default(signal);
         return;
     }

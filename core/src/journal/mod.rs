@@ -28,7 +28,7 @@ mod slot;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 pub(crate) use definitions::{Definitions, RunDefinition};
@@ -73,6 +73,8 @@ pub(crate) struct Journal {
     backing: Backing,
     definitions: Definitions,
     home: Option<Home>,
+    /// Something that was logged is not on disk, though there is a directory: the disk is full.
+    degraded: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -121,6 +123,11 @@ impl Reader {
     pub(crate) fn done_below(&self) -> u64 {
         self.passed.iter().copied().min().unwrap_or(self.next).min(self.next)
     }
+
+    /// Whether a slot was reserved but not published when it was passed.
+    pub(crate) fn has_passed(&self) -> bool {
+        !self.passed.is_empty()
+    }
 }
 
 impl Journal {
@@ -131,7 +138,6 @@ impl Journal {
         let made = match place {
             Place::Memory => None,
             Place::Directory(dir) => Home::create(dir, address)
-                .and_then(|home| Definitions::create(Some(&home.dir)).map(|definitions| (home, definitions)))
                 .inspect_err(|error| {
                     notice::warn(
                         "journal-in-memory",
@@ -157,6 +163,7 @@ impl Journal {
             backing: home.as_ref().map_or(Backing::Memory, |home| place::backing_in(&home.dir)),
             definitions,
             home,
+            degraded: AtomicBool::new(false),
         };
         journal.set_limits(0);
         journal.prepare(0);
@@ -174,7 +181,7 @@ impl Journal {
 
     /// Whether what is not shipped survives the process.
     pub(crate) fn is_durable(&self) -> bool {
-        self.home.is_some()
+        self.home.is_some() && !self.degraded.load(Ordering::Relaxed)
     }
 
     /// The next sequence: everything logged so far is below it.
@@ -290,6 +297,7 @@ impl Journal {
                      space: {error}"
                 ),
             );
+            self.degraded.store(true, Ordering::Relaxed);
             attempt(Backing::Memory)
         })
         .ok()
@@ -362,14 +370,14 @@ impl Journal {
 
     /// Frees the segments whose slots are all acknowledged; the caller has synced the store.
     pub(crate) fn recycle(&self, reader: &mut Reader) {
-        let mut growth = self.growth.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = Vec::new();
         while let Some(segment) = self.find(reader.first_segment).filter(|segment| segment.is_done()) {
-            let place = self.ring[ring_index(reader.first_segment)].load(Ordering::Relaxed);
+            free.push(self.ring[ring_index(reader.first_segment)].load(Ordering::Relaxed) - 1);
             segment.release();
-            growth.free.push(place - 1);
             reader.first_segment += 1;
         }
-        drop(growth);
+        // A log call that needs a segment must not wait for the disk.
+        self.growth.lock().unwrap_or_else(PoisonError::into_inner).free.append(&mut free);
         self.set_limits(reader.first_segment);
     }
 
@@ -398,6 +406,7 @@ impl Journal {
                     split(reader.synced..tail).find(|(of, _)| *of == number).map_or(0..0, |(_, slots)| slots);
                 segment.sync_slots(slots.start, slots.end);
                 if segment.take_write_failure() {
+                    self.degraded.store(true, Ordering::Relaxed);
                     notice::warn(
                         "journal-write",
                         format_args!(
@@ -424,7 +433,7 @@ impl Journal {
 
 impl Home {
     /// Makes the directory under a temporary name, so that nobody sees it before it is locked.
-    fn create(place: &Path, address: &str) -> Result<Self> {
+    fn create(place: &Path, address: &str) -> Result<(Self, Definitions)> {
         place::make_private(place)?;
         let name = format!("{}-{:016x}", std::process::id(), crate::id::random_u64());
         let temporary = place.join(format!(".new-{name}"));
@@ -433,10 +442,11 @@ impl Home {
         let recovery_lock = temporary.join(recovery::LOCK);
         std::fs::write(&recovery_lock, "")
             .map_err(|cause| Error::io("make the journal's directory", &recovery_lock, cause))?;
+        let definitions = Definitions::create(Some(&temporary))?;
         let dir = place.join(&name);
         std::fs::rename(&temporary, &dir)
             .map_err(|cause| Error::io("make the journal's directory", &dir, cause))?;
-        Ok(Self { dir, name, lock: Mutex::new(Some(lock)) })
+        Ok((Self { dir, name, lock: Mutex::new(Some(lock)) }, definitions))
     }
 
     /// Writes a large record to a file of its own and returns the record that names it.

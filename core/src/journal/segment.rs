@@ -1,7 +1,7 @@
 //! A segment: 65,536 slots in a preallocated file that is mapped into memory.
 //!
 //! ```text
-//! 0      page 0    magic · format · number + 1 (0: free) · salt
+//! 0      page 0    magic · format · number + 1 (0: free) · salt · 1 if the space is reserved
 //! 4096   bitmap    one bit a slot: acknowledged
 //! 12288  slots     65,536 × 64 bytes
 //! ```
@@ -89,6 +89,7 @@ impl Segment {
         let segment = Self::over(map, file, backing);
         segment.word(0).store(MAGIC, Ordering::Relaxed);
         segment.word(1).store(FORMAT, Ordering::Relaxed);
+        segment.word(4).store(u64::from(backing == Backing::Mapped), Ordering::Relaxed);
         segment.write_header();
         Ok(segment)
     }
@@ -101,8 +102,17 @@ impl Segment {
         if length != FILE_BYTES as u64 {
             return Err(corrupt("a journal segment has the wrong length; it was cut or is not one", path));
         }
-        let map = MmapOptions::new().len(FILE_BYTES).map_raw(&file).map_err(fail)?;
-        let segment = Self::over(map, Some(file), Backing::Mapped);
+        let mut header = [0; 40];
+        read_exact_at(&file, &mut header, 0).map_err(fail)?;
+        // A file whose space is not reserved must not be mapped: writing to it on a full disk kills the process.
+        let segment = if header[32] == 1 {
+            let map = MmapOptions::new().len(FILE_BYTES).map_raw(&file).map_err(fail)?;
+            Self::over(map, Some(file), Backing::Mapped)
+        } else {
+            let mut copy = MmapOptions::new().len(FILE_BYTES).map_anon().map_err(fail)?;
+            read_exact_at(&file, &mut copy, 0).map_err(fail)?;
+            Self::over(MmapRaw::from(copy), Some(file), Backing::Written)
+        };
         if segment.word(0).load(Ordering::Relaxed) != MAGIC {
             return Err(corrupt("not a journal segment", path));
         }
@@ -239,7 +249,7 @@ impl Segment {
 
     fn write_header(&self) {
         if self.backing == Backing::Written {
-            self.write_back(0, 32);
+            self.write_back(0, 40);
         }
     }
 
@@ -309,6 +319,23 @@ fn reserve(_: &File) -> std::io::Result<()> {
 #[cfg(unix)]
 fn write_all_at(file: &File, bytes: &[u8], at: u64) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, bytes: &mut [u8], at: u64) -> std::io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match std::os::windows::fs::FileExt::seek_read(file, &mut bytes[done..], at + done as u64)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => done += read,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(windows)]
