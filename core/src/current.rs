@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::fluent;
 use crate::run::RunHandle;
+use crate::tracker::{Tracker, WeakTracker};
 
 /// Who started a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,13 +30,14 @@ thread_local! {
 /// Every run that this process started and has not ended, in the order of their starts.
 static ACTIVE: Mutex<Vec<(RunHandle, Origin)>> = Mutex::new(Vec::new());
 
-/// The run of the last `start_run` that has ended, or is still active, in the whole process.
-static LAST: Mutex<Option<RunHandle>> = Mutex::new(None);
+/// The run of the last `start_run` in the whole process; it does not keep the run's tracker open.
+static LAST: Mutex<Option<(WeakTracker, String)>> = Mutex::new(None);
 
 /// Makes `run` the innermost run of this thread.
 pub(crate) fn push(run: &RunHandle, origin: Origin) {
     active().push((run.clone(), origin));
-    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(run.clone());
+    let last = (run.tracker().downgrade(), run.run_id().to_owned());
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     STACK.with_borrow_mut(|stack| stack.push(run.clone()));
 }
 
@@ -57,10 +59,10 @@ pub(crate) fn of_this_thread() -> Option<RunHandle> {
         .flatten()
 }
 
-/// The outermost run that this thread started and that is still active.
-pub(crate) fn outermost_of_this_thread() -> Option<RunHandle> {
-    of_this_thread()?;
-    STACK.with_borrow(|stack| stack.first().cloned())
+/// The active runs that this thread started with `tracker`, outermost first.
+pub(crate) fn of_this_thread_with(tracker: &Tracker) -> Vec<RunHandle> {
+    let of_tracker = |run: &&RunHandle| run.is_active() && run.tracker().is_same(tracker);
+    STACK.try_with(|stack| stack.borrow().iter().filter(of_tracker).cloned().collect()).unwrap_or_default()
 }
 
 /// The run that a fluent call on this thread means; `None` if the process has none.
@@ -106,9 +108,24 @@ pub(crate) fn all() -> Vec<RunHandle> {
     active().iter().rev().map(|(run, _)| run).filter(|run| run.is_active()).cloned().collect()
 }
 
-/// The run that was started last in this process.
-pub(crate) fn last() -> Option<RunHandle> {
-    LAST.lock().unwrap_or_else(PoisonError::into_inner).clone()
+/// The run that was started last in this process, if its tracker is still open.
+pub(crate) fn last() -> Option<(Tracker, String)> {
+    let last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    last.as_ref().and_then(|(tracker, run_id)| Some((tracker.upgrade()?, run_id.clone())))
+}
+
+/// Lets go of the runs of this thread that have ended.
+pub(crate) fn forget_ended() {
+    // Dropped outside: the last handle of a tracker closes it, which takes its time.
+    let ended: Vec<RunHandle> = STACK
+        .try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            let (active, ended) = stack.drain(..).partition(RunHandle::is_active);
+            *stack = active;
+            ended
+        })
+        .unwrap_or_default();
+    drop(ended);
 }
 
 fn active() -> std::sync::MutexGuard<'static, Vec<(RunHandle, Origin)>> {

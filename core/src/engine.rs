@@ -59,6 +59,8 @@ pub(crate) struct Progress {
     /// What the store says while it cannot be reached.
     pub(crate) trouble: Option<String>,
     refusals: VecDeque<Refusal>,
+    /// Of refusals at or below this sequence not all are kept.
+    forgotten_to: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -172,7 +174,10 @@ impl Engine {
     pub(crate) fn refused(&self, run: u32, entry: &Entry, error: &Error) {
         self.lose(run, &error.to_string(), 1);
         let refusal = Refusal { sequence: entry.first, run, kind: error.kind(), text: error.to_string() };
-        keep(&mut self.progress().refusals, refusal);
+        let mut progress = self.progress();
+        if let Some(forgotten) = keep(&mut progress.refusals, refusal) {
+            progress.forgotten_to = progress.forgotten_to.max(Some(forgotten.sequence));
+        }
     }
 
     fn lose(&self, run: u32, reason: &str, count: u64) {
@@ -204,6 +209,10 @@ impl Engine {
                     .find(|r| r.run == logged.run && (first..end).contains(&r.sequence));
                 match refusal {
                     Some(refusal) => Err(Error::new(refusal.kind, refusal.text.clone())),
+                    None if progress.forgotten_to >= Some(first) => Err(Error::new(
+                        ErrorKind::Unexpected,
+                        "too many records were refused to know of this one; `losses()` has the counts",
+                    )),
                     None => Ok(()),
                 }
             }
@@ -250,21 +259,24 @@ impl Engine {
         progress.wanted = false;
     }
 
-    /// Waits out a store's trouble; false if the time to close has come.
-    pub(crate) fn wait_in_trouble(&self, patience: Duration) -> bool {
+    /// Waits out a store's trouble, at least for `least` and until somebody wants the shipper or it is to close; false
+    /// if the time to close has come.
+    pub(crate) fn wait_in_trouble(&self, least: Duration, patience: Duration) -> bool {
+        let begin = clock::instant();
         let mut progress = self.progress();
-        let deadline = clock::instant() + patience;
         loop {
-            let now = clock::instant();
-            let until = progress.close_by.map_or(deadline, |close_by| deadline.min(close_by));
-            if progress.close_by.is_some_and(|close_by| now >= close_by) {
+            let waited = begin.elapsed();
+            if progress.close_by.is_some_and(|close_by| clock::instant() >= close_by) {
                 return false;
             }
-            if now >= until {
+            let hurry = progress.wanted || progress.close_by.is_some();
+            let enough = if hurry { least } else { patience };
+            if waited >= enough {
+                progress.wanted = false;
                 return true;
             }
-            progress =
-                self.wake.wait_timeout(progress, until - now).unwrap_or_else(PoisonError::into_inner).0;
+            let left = enough - waited;
+            progress = self.wake.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -296,11 +308,11 @@ impl Engine {
     }
 }
 
-fn keep<T>(kept: &mut VecDeque<T>, new: T) {
-    if kept.len() == REFUSALS_KEPT {
-        kept.pop_front();
-    }
+/// Keeps the newest, and returns what had to go for it.
+fn keep<T>(kept: &mut VecDeque<T>, new: T) -> Option<T> {
+    let forgotten = if kept.len() == REFUSALS_KEPT { kept.pop_front() } else { None };
     kept.push_back(new);
+    forgotten
 }
 
 /// Locks, whatever a panicking thread did: these values are changed in single steps.

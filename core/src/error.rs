@@ -52,6 +52,9 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+const REASONS_MAX: usize = 100;
+const REASON_CHARS_MAX: usize = 300;
+
 /// How many records did not reach the store, by reason.
 ///
 /// Empty means: nothing was lost.
@@ -60,7 +63,12 @@ pub struct Losses(BTreeMap<String, u64>);
 
 impl Losses {
     /// Adds `count` records lost for `reason`.
+    ///
+    /// Reasons name keys and values: long ones are cut, and after a hundred of them the rest is counted together.
     pub fn add(&mut self, reason: &str, count: u64) {
+        let cut = reason.char_indices().nth(REASON_CHARS_MAX).map_or(reason.len(), |(end, _)| end);
+        let known = self.0.contains_key(&reason[..cut]) || self.0.len() < REASONS_MAX;
+        let reason = if known { &reason[..cut] } else { "other reasons" };
         if let Some(seen) = self.0.get_mut(reason) {
             *seen += count;
         } else {
@@ -248,6 +256,16 @@ mod tests {
         let error = Error::new(ErrorKind::Unavailable, "no store").because(Error::invalid("why"));
         assert_eq!(format!("{error:#}"), "no store: why");
         assert!(error.is_temporary());
+    }
+
+    #[test]
+    fn losses_without_end_stay_bounded_and_counted() {
+        let mut losses = Losses::default();
+        for n in 0..10_000 {
+            losses.add(&format!("{n} {}", "x".repeat(1000)), 1);
+        }
+        assert_eq!((losses.total(), losses.iter().count()), (10_000, 101));
+        assert!(losses.to_string().len() < 50_000);
     }
 
     #[test]

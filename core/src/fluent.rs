@@ -8,14 +8,16 @@ use std::fmt;
 use std::panic::Location;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::clock;
 use crate::config::Config;
 use crate::current;
 use crate::engine::lock;
 use crate::entity::{Experiment, Run, RunStatus};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::logged::Logged;
 use crate::notice;
 use crate::options::RunOptions;
@@ -28,11 +30,17 @@ use crate::value::{Step, Value};
 struct Process {
     uri: Option<String>,
     tracker: Option<Tracker>,
-    /// `MLFLOW_RUN_ID` is for the first run of the process, whatever tracker it uses.
-    resumed: bool,
+    /// What a tracker before this one left of `MLFLOW_RUN_ID`, which is for the first run of the process.
+    to_resume: Option<Option<String>>,
+    /// When a tracker could last not be opened.
+    failed_at: Option<Instant>,
 }
 
-static PROCESS: Mutex<Process> = Mutex::new(Process { uri: None, tracker: None, resumed: false });
+static PROCESS: Mutex<Process> =
+    Mutex::new(Process { uri: None, tracker: None, to_resume: None, failed_at: None });
+
+/// How long log calls leave a store alone that could not be opened: each try may take seconds.
+const REOPEN_AFTER: Duration = Duration::from_secs(30);
 
 thread_local! {
     static LOCAL: RefCell<Vec<Tracker>> = const { RefCell::new(Vec::new()) };
@@ -47,13 +55,21 @@ pub(crate) fn tracker() -> Result<Tracker> {
     if let Some(tracker) = &process.tracker {
         return Ok(tracker.clone());
     }
+    process.failed_at = Some(clock::instant());
     let mut config = Config::from_env()?;
-    if std::mem::replace(&mut process.resumed, true) {
-        config.run_id = None;
+    if let Some(left) = process.to_resume.take() {
+        config.run_id = left;
     }
     let tracker = Tracker::with_config(process.uri.as_deref(), config)?;
+    process.failed_at = None;
     process.tracker = Some(tracker.clone());
     Ok(tracker)
+}
+
+/// Whether a log call may try to open the tracker.
+fn may_open() -> bool {
+    local_tracker().is_some()
+        || lock(&PROCESS).failed_at.is_none_or(|failed_at| failed_at.elapsed() >= REOPEN_AFTER)
 }
 
 /// The tracker that [`with_tracker`] chose on this thread.
@@ -97,6 +113,7 @@ pub fn set_tracking_uri(uri: impl Into<String>) -> Result<()> {
     let previous = {
         let mut process = lock(&PROCESS);
         process.uri = Some(uri);
+        process.to_resume = process.tracker.as_ref().map(Tracker::run_to_resume);
         process.tracker.take()
     };
     // Outside the lock: closing waits for the store.
@@ -182,12 +199,12 @@ pub fn active_run() -> Option<RunHandle> {
     current::find().ok().flatten()
 }
 
-/// The run that this process started last, as the store has it now; `None` if it started none.
+/// The run that this process started last, as the store has it now; `None` if it started none, or closed its tracker.
 ///
 /// # Errors
 /// The store cannot be read.
 pub fn last_active_run() -> Result<Option<Run>> {
-    current::last().map(|run| run.tracker().get_run(run.run_id())).transpose()
+    current::last().map(|(tracker, run_id)| tracker.get_run(&run_id)).transpose()
 }
 
 /// A handle to a run that this process did not start: it logs to it and never ends it.
@@ -276,16 +293,10 @@ fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {
         Ok(run) => log(&run),
         Err(error) => {
             notice::error("no-run", format_args!("nothing is logged: {error}"));
-            match tracker().and_then(|tracker| tracker.engine()) {
-                Ok(engine) => engine.refuse(NO_RUN, &error),
-                Err(_no_store) => Logged::nowhere(),
-            }
+            Logged::nowhere()
         }
     }
 }
-
-/// In place of a run's number, where a record has no run.
-const NO_RUN: u32 = u32::MAX;
 
 /// The run that a log call opened because the process had none; it ends with the process, by its exit status.
 static OPENED: Mutex<Option<ActiveRun>> = Mutex::new(None);
@@ -304,6 +315,12 @@ fn current_or_new() -> Result<RunHandle> {
     // Another thread may have been faster.
     if let Some(run) = current::find()? {
         return Ok(run);
+    }
+    if !may_open() {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            "the store could not be opened a moment ago; it is tried again in half a minute, or by `start_run`",
+        ));
     }
     let run = start_run(())?;
     let handle = run.handle();

@@ -31,7 +31,7 @@ pub struct Logged {
 pub(crate) enum Outcome {
     /// There was nothing to log.
     Nothing,
-    /// There is no store that could take it.
+    /// There is no run that it could be logged to.
     Nowhere,
     /// In the journal, with these sequences among others.
     Journalled { first: u64, end: u64 },
@@ -45,7 +45,7 @@ impl Logged {
         Self { engine: u32::MAX, run: 0, outcome: Outcome::Nothing }
     }
 
-    /// There was no store to log to.
+    /// There was no run to log to.
     pub(crate) const fn nowhere() -> Self {
         Self { engine: u32::MAX, run: 0, outcome: Outcome::Nowhere }
     }
@@ -79,9 +79,9 @@ impl Logged {
     pub fn wait(self) -> Result<()> {
         match (self.outcome, engine::find(self.engine)) {
             (Outcome::Nothing, _) => Ok(()),
-            (Outcome::Nowhere, _) => Err(Error::invalid(
-                "nothing was logged, since the store could not be opened; it was said why",
-            )),
+            (Outcome::Nowhere, _) => {
+                Err(Error::invalid("nothing was logged, since there was no run to log to; it was said why"))
+            }
             (_, Some(engine)) => engine.outcome(self),
             (_, None) => {
                 Err(Error::invalid("the tracker of this receipt is closed; wait before it is dropped"))

@@ -1,10 +1,11 @@
 //! What a process that was killed left in its journal, brought to the store by another one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::clock;
 use crate::deliver::{GaveUp, Ledger, deliver};
-use crate::entity::{Run, RunChange, RunStatus, Tag};
+use crate::entity::{LifecycleStage, Run, RunChange, RunStatus, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
 use crate::journal::{Claim, Entry, Place, dead_journals};
@@ -37,29 +38,43 @@ pub struct Recovery {
 }
 
 /// Delivers the journals of dead processes for the store at `address`, and ends their runs.
+///
+/// A journal that cannot be delivered does not keep the others back; the first such error is returned at the end.
 pub(crate) fn recover(store: &dyn Store, place: &Place, address: &str) -> Result<Recovery> {
     let mut recovery = Recovery::default();
+    let mut outcome = Ok(());
     for dir in dead_journals(place) {
-        let Some(claim) = Claim::take(&dir)? else { continue };
-        if claim.store() == address {
-            deliver_claim(store, place, claim, &mut recovery)?;
-        }
+        let delivered = match Claim::take(&dir) {
+            Ok(Some(claim)) if claim.store() == address => deliver_claim(store, place, claim, &mut recovery),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        outcome = outcome.and(delivered);
     }
-    Ok(recovery)
+    outcome.map(|()| recovery)
 }
 
 fn deliver_claim(store: &dyn Store, place: &Place, claim: Claim, recovery: &mut Recovery) -> Result<()> {
+    let taken_over = taken_over(store, &claim)?;
+    let is_outdated = |entry: &Entry| {
+        let text = matches!(
+            &entry.record,
+            Record::Text(Text::End { .. } | Text::Tag { .. } | Text::DeleteTag { .. })
+        );
+        text && taken_over.contains(&run_of(entry))
+    };
     let mut entries = claim.unacknowledged().peekable();
     while entries.peek().is_some() {
         let taken: Vec<Entry> = entries.by_ref().take(TAKE_MAX).collect();
+        let (outdated, current): (Vec<Entry>, Vec<Entry>) = taken.into_iter().partition(is_outdated);
         let mut ledger = Dead { claim: &claim, place, recovery, deadline: clock::instant() + PATIENCE };
-        deliver(store, claim.definitions(), &taken, &mut ledger).map_err(|GaveUp| {
+        deliver(store, claim.definitions(), &current, &mut ledger).map_err(|GaveUp| {
             Error::new(
                 ErrorKind::Unavailable,
                 "the store is busy; a dead process's records stay in its journal",
             )
         })?;
-        for entry in &taken {
+        for entry in current.iter().chain(&outdated) {
             claim.acknowledge(entry);
         }
     }
@@ -69,6 +84,22 @@ fn deliver_claim(store: &dyn Store, place: &Place, claim: Claim, recovery: &mut 
     claim.remove()?;
     recovery.journals += 1;
     Ok(())
+}
+
+/// The runs of the dead process that another one has resumed since: their end and their tags are its to set.
+fn taken_over(store: &dyn Store, claim: &Claim) -> Result<BTreeSet<u32>> {
+    let mut taken_over = BTreeSet::new();
+    for (number, definition) in claim.definitions().runs() {
+        match store.get_run(&definition.run_id) {
+            Ok(run) if definition.owned && run.tag(OWNER) != Some(claim.owner_name()) => {
+                taken_over.insert(number);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(taken_over)
 }
 
 struct Dead<'a> {
@@ -109,7 +140,8 @@ fn end_runs(store: &dyn Store, claim: &Claim, recovery: &mut Recovery) -> Result
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        if run.info.status == RunStatus::Running && run.tag(OWNER) == Some(claim.owner_name()) {
+        let is_active = run.info.lifecycle_stage == LifecycleStage::Active;
+        if is_active && run.info.status == RunStatus::Running && run.tag(OWNER) == Some(claim.owner_name()) {
             end_run(store, claim, number, &run)?;
             recovery.ended_runs.push(definition.run_id.clone());
         }
@@ -118,7 +150,9 @@ fn end_runs(store: &dyn Store, claim: &Claim, recovery: &mut Recovery) -> Result
 }
 
 fn end_run(store: &dyn Store, claim: &Claim, number: u32, run: &Run) -> Result<()> {
-    let mut end_time = run.data.metrics.iter().map(|m| m.timestamp).max().unwrap_or(run.info.start_time);
+    // Timestamps are the user's to give; a run does not end before it starts.
+    let stored = run.data.metrics.iter().map(|metric| metric.timestamp);
+    let mut end_time = stored.max().unwrap_or_default().max(run.info.start_time);
     let mut last_words = None;
     for entry in claim.all() {
         match entry.record {

@@ -163,7 +163,7 @@ impl Ledger for Live<'_> {
         // The journal holds what comes meanwhile: it stays ahead of the log calls, and safe from a power cut.
         self.engine.journal.stay_ahead(self.reader);
         self.engine.journal.sync(self.reader);
-        self.engine.wait_in_trouble(retry_pause(attempt))
+        self.engine.wait_in_trouble(RETRY_MIN, retry_pause(attempt))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::entity::{LifecycleStage, NewRun, Run, RunChange, RunStatus, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::RunOptions;
 use crate::recover::OWNER;
-use crate::run::{ActiveRun, MetricHandle, RunHandle};
+use crate::run::{ActiveRun, ENDED_BY, MetricHandle, RunHandle};
 use crate::store::Batch;
 use crate::tracker::Tracker;
 use crate::{clock, exit, names, notice, validate};
@@ -28,9 +28,8 @@ pub(crate) fn start_run(
     options: &RunOptions,
     started_at: &'static Location<'static>,
 ) -> Result<ActiveRun> {
-    if !options.nested
-        && let Some(active) = current::outermost_of_this_thread()
-    {
+    let mine = current::of_this_thread_with(tracker);
+    if let (false, Some(active)) = (options.nested, mine.first()) {
         return Err(Error::new(
             ErrorKind::Conflict,
             "this thread has an active run already; end it first, or start this one with \
@@ -42,14 +41,21 @@ pub(crate) fn start_run(
     let monitor = wants_system_metrics.then(autolog::monitor_driver).transpose()?;
 
     let engine = tracker.engine()?;
-    let resumed = options.run_id.clone().or_else(|| tracker.take_run_to_resume());
-    let parent = if options.nested { current::of_this_thread() } else { None };
+    let resumed = options.run_id.clone().or_else(|| tracker.run_to_resume());
+    let parent = mine.last().cloned();
     let run = match &resumed {
         Some(run_id) => resume(tracker, &engine, run_id, options)?,
         None => create(tracker, &engine, parent.as_ref(), options)?,
     };
     let first_step = next_window(&run);
-    let handle = RunHandle::new(tracker, engine, run.info, parent, true)?;
+    tracker.forget_run_to_resume();
+    let (run_id, store) = (run.info.run_id.clone(), Arc::clone(&engine.store));
+    let handle = RunHandle::new(tracker, engine, run.info, parent, true).inspect_err(|_unwritten| {
+        // Nobody else would end it. If this fails too, the error at hand says what is wrong.
+        let change =
+            RunChange { status: Some(RunStatus::Failed), end_time: Some(clock::now_ms()), run_name: None };
+        store.update_run(&run_id, &change).ok();
+    })?;
     exit::watch(tracker.config());
     current::push(&handle, options.origin);
     let active = ActiveRun::new(handle, started_at);
@@ -132,6 +138,11 @@ fn experiment_of_new_run(tracker: &Tracker, options: &RunOptions) -> Result<Stri
 
 fn resume(tracker: &Tracker, engine: &Engine, run_id: &str, options: &RunOptions) -> Result<Run> {
     validate::run_id(run_id)?;
+    // What this process and a dead one logged to it comes first: their ends and tags must not come over ours.
+    tracker.caught_up()?;
+    if let Err(error) = tracker.recover() {
+        notice::warn("recovery", format_args!("a dead process's journal is not delivered yet: {error}"));
+    }
     let run = engine.store.get_run(run_id)?;
     if run.info.lifecycle_stage == LifecycleStage::Deleted {
         return Err(Error::invalid("the run is deleted; restore it with MLflow before you resume it")
@@ -154,6 +165,10 @@ fn resume(tracker: &Tracker, engine: &Engine, run_id: &str, options: &RunOptions
         RunChange { status: Some(RunStatus::Running), end_time: None, run_name: options.name.clone() };
     engine.store.update_run(run_id, &change)?;
     engine.store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
+    match engine.store.delete_tag(run_id, ENDED_BY) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     engine.store.get_run(run_id)
 }
 

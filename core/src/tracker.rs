@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crate::artifact::{self, Artifacts, FileInfo, MemoryArtifacts};
@@ -46,6 +46,16 @@ const CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone)]
 pub struct Tracker(Arc<Inner>);
+
+/// A tracker that may be closed already.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakTracker(Weak<Inner>);
+
+impl WeakTracker {
+    pub(crate) fn upgrade(&self) -> Option<Tracker> {
+        self.0.upgrade().map(Tracker)
+    }
+}
 
 struct Inner {
     uri: String,
@@ -160,6 +170,10 @@ impl Tracker {
         Ok(Arc::clone(&self.engine()?.store))
     }
 
+    pub(crate) fn downgrade(&self) -> WeakTracker {
+        WeakTracker(Arc::downgrade(&self.0))
+    }
+
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -243,9 +257,14 @@ impl Tracker {
         }
     }
 
-    /// The run that the environment says to resume; the first `start_run` takes it.
-    pub(crate) fn take_run_to_resume(&self) -> Option<String> {
-        lock(&self.0.resume).take()
+    /// The run that the environment says to resume; the first run that starts is that one.
+    pub(crate) fn run_to_resume(&self) -> Option<String> {
+        lock(&self.0.resume).clone()
+    }
+
+    /// A run has started: no later one resumes what the environment says.
+    pub(crate) fn forget_run_to_resume(&self) {
+        *lock(&self.0.resume) = None;
     }
 
     /// The run with everything it logged.
@@ -323,7 +342,7 @@ impl Tracker {
     }
 
     /// The engine, when what this process logged is stored.
-    fn caught_up(&self) -> Result<Arc<Engine>> {
+    pub(crate) fn caught_up(&self) -> Result<Arc<Engine>> {
         let engine = self.engine()?;
         if let Err(waiting) = engine.flush(READ_WAIT) {
             notice::warn(

@@ -90,6 +90,9 @@ impl AutologOptions {
     }
 
     /// Whether a framework version that the integration was not tested with switches it off (default: no).
+    ///
+    /// An adapter in Rust compiles only with the version that it is built for, so this changes nothing; it is here
+    /// because MLflow has it.
     pub fn disable_for_unsupported_versions(mut self, disable: bool) -> Self {
         self.disable_for_unsupported_versions = disable;
         self

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +42,8 @@ pub struct Recorder {
     managed: Option<ActiveRun>,
     /// An adapter failed: the rest of this training is not observed.
     failed: AtomicBool,
+    /// Stays on the thread that trains, whose session it is. Other threads log through [`run`](Self::run).
+    _stays: PhantomData<*const ()>,
 }
 
 impl Recorder {
@@ -86,7 +89,14 @@ impl Recorder {
             }
         };
         let options = Arc::clone(options);
-        Ok(Some(Self { integration, options, run, managed, failed: AtomicBool::new(false) }))
+        Ok(Some(Self {
+            integration,
+            options,
+            run,
+            managed,
+            failed: AtomicBool::new(false),
+            _stays: PhantomData,
+        }))
     }
 
     /// What the user wants logged.

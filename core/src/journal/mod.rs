@@ -436,7 +436,7 @@ impl Home {
     fn create(place: &Path, address: &str) -> Result<(Self, Definitions)> {
         place::make_private(place)?;
         let name = format!("{}-{:016x}", std::process::id(), crate::id::random_u64());
-        let temporary = place.join(format!(".new-{name}"));
+        let temporary = place.join(format!("{}{name}", recovery::NEW));
         place::make_private(&temporary)?;
         let lock = Owner::this_process(address).write(&temporary)?;
         let recovery_lock = temporary.join(recovery::LOCK);

@@ -11,6 +11,11 @@ use super::{Entry, Found, Place, index, read_aside, read_record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
 
+/// How a directory is called before it is locked.
+pub(super) const NEW: &str = ".new-";
+/// How a directory is called while it is being removed.
+const GONE: &str = ".gone-";
+
 /// The lock of who delivers a dead process's journal: beside the owner's, which a forked child may still hold.
 ///
 /// It is made with the journal, never by who delivers it, so that nobody makes a file in a directory that is going.
@@ -27,21 +32,28 @@ pub(crate) struct Claim {
     _locks: [File; 2],
 }
 
-/// The directories of journals in `place` whose process is gone.
+/// The directories of journals in `place` whose process is gone. What a kill left half made or half removed is swept.
 pub(crate) fn dead_journals(place: &Place) -> Vec<PathBuf> {
     let Place::Directory(dir) = place else { return Vec::new() };
     let Ok(listing) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut dead: Vec<PathBuf> = listing
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.is_dir() && !is_temporary(path))
-        .filter(|path| Owner::read(path).is_ok_and(|(owner, file)| owner.is_dead(&file)))
-        .collect();
+    let mut dead = Vec::new();
+    for path in listing.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()) {
+        if is_named(&path, GONE) {
+            std::fs::remove_dir_all(&path).ok();
+        } else if Owner::read(&path).is_ok_and(|(owner, file)| owner.is_dead(&file)) {
+            if is_named(&path, NEW) {
+                std::fs::remove_dir_all(&path).ok();
+            } else {
+                dead.push(path);
+            }
+        }
+    }
     dead.sort();
     dead
 }
 
-fn is_temporary(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+fn is_named(path: &Path, prefix: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
 }
 
 impl Claim {
@@ -148,7 +160,7 @@ impl Claim {
 /// Removes a journal's directory in one step, so that nobody finds half of it.
 pub(super) fn remove(dir: &Path) -> std::io::Result<()> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let gone = dir.with_file_name(format!(".gone-{name}"));
+    let gone = dir.with_file_name(format!("{GONE}{name}"));
     std::fs::rename(dir, &gone)?;
     std::fs::remove_dir_all(&gone)
 }

@@ -54,7 +54,7 @@ impl ActiveRun {
     /// Ends the run with `status`.
     ///
     /// # Errors
-    /// As [`finish`](Self::finish); also a status that is not an end.
+    /// As [`finish`](Self::finish); also a status that is not an end: the run then ends as one that was dropped.
     pub fn end(self, status: RunStatus) -> Result<()> {
         if !status.is_terminal() {
             return Err(Error::new(ErrorKind::InvalidInput, "a run ends FINISHED, FAILED or KILLED")

@@ -5,6 +5,7 @@ mod metric;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use crate::clock;
 use crate::current;
 use crate::engine::{Engine, lock};
 use crate::entity::{DatasetInput, LoggedModel, RunInfo, RunStatus};
-use crate::error::{Error, Losses, Result};
+use crate::error::{Error, ErrorKind, Losses, Result};
 use crate::flatten::{flatten, flatten_under};
 use crate::journal::RunDefinition;
 use crate::journal::record::{Point, Text};
@@ -106,7 +107,7 @@ impl RunHandle {
 
     /// What was logged to this run in this process and did not and will not reach the store, by reason.
     pub fn losses(&self) -> Losses {
-        self.0.home.engine.losses(self.0.home.run)
+        self.binding().map(|binding| binding.engine.losses(binding.run)).unwrap_or_default()
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -294,7 +295,7 @@ impl RunHandle {
     #[cold]
     fn refuse(&self, key: &str, error: &Error) -> Logged {
         notice::error(&format!("refused: {key}"), format_args!("{error}"));
-        self.0.home.engine.refuse(self.0.home.run, error)
+        self.binding().map_or(Logged::nowhere(), |binding| binding.engine.refuse(binding.run, error))
     }
 
     /// Copies a file or a directory into the run's artifacts, under `artifact_path` if given.
@@ -361,13 +362,17 @@ impl RunHandle {
             return None;
         }
         // Before the end, so that the last window belongs to the run.
-        let watched = lock(&self.0.monitor).take().map_or(Ok(()), Monitor::stop);
+        let watched = lock(&self.0.monitor).take().map_or(Ok(()), |monitor| {
+            catch_unwind(AssertUnwindSafe(|| monitor.stop()))
+                .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Unexpected, "the monitor panicked")))
+        });
+        // Into the journal itself: a synchronous log call would wait, and the last one percent is kept for this.
         let Binding { engine, run } = &self.0.home;
         if let Some(why) = ended_by {
             let value: String = why.chars().take(validate::TAG_CHARS_MAX).collect();
-            engine.log(*run, &Text::Tag { run: *run, key: ENDED_BY.to_owned(), value });
+            engine.journal.text(&Text::Tag { run: *run, key: ENDED_BY.to_owned(), value }).ok();
         }
-        engine.log(*run, &Text::End { run: *run, status, time: clock::now_ms() });
+        engine.journal.text(&Text::End { run: *run, status, time: clock::now_ms() }).ok();
         current::remove(self);
         Some(watched)
     }
@@ -375,6 +380,7 @@ impl RunHandle {
     /// Ends the run, delivers what is left, and says what was lost.
     pub(crate) fn end_and_deliver(&self, status: RunStatus, ended_by: Option<&str>) -> Result<()> {
         let Some(watched) = self.end_now(status, ended_by) else { return Ok(()) };
+        current::forget_ended();
         if let Err(error) = watched {
             notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
         }
