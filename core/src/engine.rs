@@ -271,11 +271,11 @@ impl Engine {
             }
             let hurry = progress.wanted || progress.close_by.is_some();
             let enough = if hurry { least } else { patience };
-            if waited >= enough {
+            let left = enough.saturating_sub(waited);
+            if left.is_zero() {
                 progress.wanted = false;
                 return true;
             }
-            let left = enough - waited;
             progress = self.wake.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }

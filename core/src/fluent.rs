@@ -30,14 +30,14 @@ use crate::value::{Step, Value};
 struct Process {
     uri: Option<String>,
     tracker: Option<Tracker>,
-    /// What a tracker before this one left of `MLFLOW_RUN_ID`, which is for the first run of the process.
-    to_resume: Option<Option<String>>,
+    /// `MLFLOW_RUN_ID` is for the first run of the process, which a tracker before this one has started.
+    resumed: bool,
     /// When a tracker could last not be opened.
     failed_at: Option<Instant>,
 }
 
 static PROCESS: Mutex<Process> =
-    Mutex::new(Process { uri: None, tracker: None, to_resume: None, failed_at: None });
+    Mutex::new(Process { uri: None, tracker: None, resumed: false, failed_at: None });
 
 /// How long log calls leave a store alone that could not be opened: each try may take seconds.
 const REOPEN_AFTER: Duration = Duration::from_secs(30);
@@ -57,8 +57,8 @@ pub(crate) fn tracker() -> Result<Tracker> {
     }
     process.failed_at = Some(clock::instant());
     let mut config = Config::from_env()?;
-    if let Some(left) = process.to_resume.take() {
-        config.run_id = left;
+    if process.resumed {
+        config.run_id = None;
     }
     let tracker = Tracker::with_config(process.uri.as_deref(), config)?;
     process.failed_at = None;
@@ -113,7 +113,7 @@ pub fn set_tracking_uri(uri: impl Into<String>) -> Result<()> {
     let previous = {
         let mut process = lock(&PROCESS);
         process.uri = Some(uri);
-        process.to_resume = process.tracker.as_ref().map(Tracker::run_to_resume);
+        process.resumed |= process.tracker.as_ref().is_some_and(|tracker| tracker.run_to_resume().is_none());
         process.tracker.take()
     };
     // Outside the lock: closing waits for the store.

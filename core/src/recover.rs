@@ -173,3 +173,71 @@ fn end_run(store: &dyn Store, claim: &Claim, number: u32, run: &Run) -> Result<(
     let change = RunChange { status: Some(status), end_time: Some(end_time), run_name: None };
     store.update_run(&run.info.run_id, &change)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entity::NewRun;
+    use crate::journal::record::Point;
+    use crate::journal::{Journal, RunDefinition};
+    use crate::store::MemoryStore;
+
+    /// A dead process that logged a metric, a tag and its end to a run whose owner is `owner`, and that run's id.
+    fn dead_process(store: &MemoryStore, place: &Place, owner: Option<&str>) -> String {
+        let journal = Journal::open(place, "s");
+        let owner = owner.or(journal.owner_name()).unwrap_or_default();
+        let run = store.create_run(&NewRun {
+            experiment_id: "0".to_owned(),
+            run_name: "r".to_owned(),
+            tags: vec![Tag::new(OWNER, owner)],
+            ..NewRun::default()
+        });
+        let run_id = run.unwrap().info.run_id;
+        let definitions = journal.definitions();
+        let key = definitions.key("loss").unwrap();
+        let run = definitions.run(RunDefinition { run_id: run_id.clone(), owned: true }).unwrap();
+        journal.metric(Point { run, key, value: 0.5, timestamp: 7, step: 1 }).unwrap();
+        journal.text(&Text::Tag { run, key: "stage".to_owned(), value: "old".to_owned() }).unwrap();
+        journal.text(&Text::End { run, status: RunStatus::Finished, time: 9 }).unwrap();
+        run_id
+    }
+
+    /// Recovers until the dead process's lock is free: a child that another test spawns may hold a copy for a moment.
+    fn recover_all(store: &MemoryStore, place: &Place, journals: usize) -> Result<Recovery> {
+        while dead_journals(place).len() < journals {
+            std::thread::yield_now();
+        }
+        recover(store, place, "s")
+    }
+
+    #[test]
+    fn the_end_and_tags_of_a_dead_process_do_not_go_over_who_resumed_its_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let run_id = dead_process(&store, &place, Some("somebody else"));
+        assert_eq!(recover_all(&store, &place, 1).unwrap().journals, 1);
+        let run = store.get_run(&run_id).unwrap();
+        assert_eq!(
+            (run.info.status, run.tag("stage"), run.metric("loss")),
+            (RunStatus::Running, None, Some(0.5))
+        );
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_delivered_keeps_no_other_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        dead_process(&store, &place, None);
+        let unreadable = dead_journals(&place).pop();
+        let runs: Vec<String> = (0..3).map(|_| dead_process(&store, &place, None)).collect();
+        if let Some(dir) = unreadable {
+            std::fs::write(dir.join("0.seg"), "cut").unwrap();
+            std::fs::write(dir.join("definitions.jsonl"), [0xff, 0]).unwrap();
+        }
+        recover_all(&store, &place, 4).ok();
+        for run_id in runs {
+            let run = store.get_run(&run_id).unwrap();
+            assert_eq!((run.info.status, run.tag("stage")), (RunStatus::Finished, Some("old")));
+        }
+    }
+}

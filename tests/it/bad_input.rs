@@ -150,6 +150,17 @@ fn a_second_run_on_a_thread_must_say_that_it_is_nested() {
 }
 
 #[test]
+fn runs_of_different_stores_do_not_know_of_each_other() {
+    let place = Place::new();
+    let first = place.tracker().start_run("first").unwrap();
+    let other = Tracker::with_config(Some("sqlite:///other.db"), place.config(&[])).unwrap();
+    let second = other.start_run(RunOptions::new().name("second").nested(true)).unwrap();
+    second.finish().unwrap();
+    first.finish().unwrap();
+    assert_eq!(other.search_runs(&RunQuery::new()).unwrap()[0].tag("mlflow.parentRunId"), None);
+}
+
+#[test]
 fn the_environment_chooses_experiment_and_run() {
     let place = Place::new();
     let with = |vars: &[(&str, &str)]| {

@@ -123,11 +123,22 @@ fn a_short_run_has_all_system_metrics() {
 fn signal(handling: &str, signal: i32) -> (Option<i32>, Run) {
     let place = Place::new();
     let mut child = place.start(&["wait-for-signal", handling]);
+    let mut told = BufReader::new(child.stdout.take().unwrap());
     let mut ready = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    told.read_line(&mut ready).unwrap();
     assert_eq!(ready, "ready\n");
     let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::from_named_raw(signal).unwrap()).unwrap();
+    let signal = rustix::process::Signal::from_named_raw(signal).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+    if handling != "default" {
+        // A second one, when the first is through: a reload, or somebody who is impatient.
+        let mut handled = String::new();
+        while !handling.starts_with("ignored") && handled.trim_end() != "handled 1" {
+            handled.clear();
+            told.read_line(&mut handled).unwrap();
+        }
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
     // Closing the pipe lets the program go on; one that dies of the signal must not have gone on before.
     let pipe = child.stdin.take().filter(|_| handling == "default");
     let status = child.wait().unwrap();
@@ -153,10 +164,10 @@ fn a_signal_that_the_program_ignores_stays_ignored() {
 
 #[test]
 fn a_program_that_handles_signals_itself_decides_by_finish() {
-    for handling in ["handled-before", "handled-after"] {
+    for handling in ["handled-before", "handled-after", "chained-after"] {
         let (died_of, run) = signal(handling, 15);
         assert_eq!((died_of, run.info.status), (None, RunStatus::Finished), "{handling}");
-        assert_eq!(run.tag("handled"), Some("1"), "{handling}: its own handler was called");
+        assert_eq!(run.tag("handled"), Some("2"), "{handling}: its own handler was called, both times");
     }
 }
 
@@ -189,6 +200,7 @@ fn the_first_look_after_a_kill_shows_the_truth() {
 fn a_forked_child_logs_to_its_parents_run_and_does_not_end_it() {
     let run = check(&["fork"], RunStatus::Finished, None);
     assert_eq!((run.param("child_status"), run.metric("loss")), (Some("0"), Some(0.25)));
+    assert_eq!((run.metric("from_child"), run.metric("from_parent")), (Some(1.0), Some(2.0)));
 }
 
 #[test]
@@ -208,4 +220,34 @@ fn a_run_is_not_ended_for_a_process_that_no_longer_owns_it() {
     assert_eq!(place.run().info.status, RunStatus::Running);
     resumed.finish().unwrap();
     assert_eq!(place.run().info.status, RunStatus::Finished);
+}
+
+#[test]
+fn a_resumed_run_no_longer_says_how_it_ended_before() {
+    let place = Place::new();
+    place.play(&["drop"]);
+    let run_id = place.run().info.run_id;
+    place.tracker().start_run(runlog::RunOptions::new().run_id(&run_id)).unwrap().finish().unwrap();
+    let run = place.run();
+    assert_eq!((run.info.status, run.tag("runlog.ended_by")), (RunStatus::Finished, None));
+}
+
+#[test]
+fn what_a_handle_logged_is_delivered_when_the_process_exits() {
+    let place = Place::new();
+    place.play(&["finish"]);
+    let output = place.play(&["handle", &place.run().info.run_id]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = place.run();
+    assert_eq!((run.metric("from_handle"), run.info.status), (Some(0.5), RunStatus::Finished));
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_no_training() {
+    let place = Place::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = place.scenario(&["bad-key"]).stderr(writer).status().unwrap();
+    assert!(status.success());
+    assert_eq!((place.run().info.status, place.run().metric("loss")), (RunStatus::Finished, Some(0.5)));
 }

@@ -12,7 +12,7 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use memmap2::MmapRaw;
@@ -88,6 +88,17 @@ fn main() -> Result<()> {
             run.finish()
         }
         "wait-for-signal" => wait_for_signal(&arguments[1]),
+        "bad-key" => {
+            let run = runlog::start_run("bad-key")?;
+            run.log_metric("loss*", 0.5, 1);
+            run.log_metric("loss", 0.5, 1);
+            run.finish().unwrap_err();
+            Ok(())
+        }
+        "handle" => {
+            runlog::run_handle(&arguments[1])?.log_metric("from_handle", 0.5, 1);
+            Ok(())
+        }
         "fork" => fork(),
         "log-and-count" => log_and_count(Path::new(&arguments[1])),
         other => panic!("no scenario {other:?}"),
@@ -114,13 +125,27 @@ fn wait_for_signal(handling: &str) -> Result<()> {
     let run = runlog::start_run("signal")?;
     if handling == "handled-after" {
         set_handler(handler());
+    } else if handling == "chained-after" {
+        chain_handler();
     }
     run.log_metric("loss", 0.5, 1);
     println!("ready");
+    std::thread::spawn(tell_what_was_handled);
     // Ends when the test closes the pipe, which it does if the signal did not end the process.
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    while handling != "ignored" && HANDLED.load(Ordering::Relaxed) < 2 {
+        std::thread::yield_now();
+    }
     run.set_tag("handled", HANDLED.load(Ordering::Relaxed));
     run.finish()
+}
+
+/// Tells the test when the program's own handler was called first.
+fn tell_what_was_handled() {
+    while HANDLED.load(Ordering::Relaxed) == 0 {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    println!("handled 1");
 }
 
 static HANDLED: AtomicU64 = AtomicU64::new(0);
@@ -130,6 +155,35 @@ fn handler() -> libc::sighandler_t {
         HANDLED.fetch_add(1, Ordering::Relaxed);
     }
     count as extern "C" fn(libc::c_int) as libc::sighandler_t
+}
+
+/// Installs a handler that calls the one before it, as `signal-hook` does for tokio.
+fn chain_handler() {
+    static BEFORE: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn count_and_chain(
+        signal: libc::c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut libc::c_void,
+    ) {
+        HANDLED.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: runlog's handler takes three arguments.
+        #[expect(unsafe_code, reason = "an address from the kernel")]
+        let before: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+            unsafe { std::mem::transmute(BEFORE.load(Ordering::Relaxed)) };
+        before(signal, info, context);
+    }
+    let ours = count_and_chain as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+    // SAFETY: all-zero sigactions are valid, and the handler only adds to an atomic and chains.
+    #[expect(unsafe_code, reason = "an application with a handler of its own")]
+    unsafe {
+        let mut before: libc::sigaction = std::mem::zeroed();
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = ours as libc::sighandler_t;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+        libc::sigaction(libc::SIGTERM, std::ptr::null(), &raw mut before);
+        BEFORE.store(before.sa_sigaction, Ordering::Relaxed);
+        libc::sigaction(libc::SIGTERM, &raw const action, std::ptr::null_mut());
+    }
 }
 
 fn set_handler(handler: libc::sighandler_t) {
@@ -149,7 +203,7 @@ fn fork() -> Result<()> {
     #[expect(unsafe_code, reason = "there is no safe fork")]
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let stored = loss.log(0.25, 2).wait();
+        let stored = loss.log(0.25, 2).wait().and(run.metric("from_child").log(1.0, 1).wait());
         drop(run);
         std::process::exit(i32::from(stored.is_err()));
     }
@@ -159,6 +213,7 @@ fn fork() -> Result<()> {
     unsafe {
         libc::waitpid(child, &raw mut status, 0);
     }
+    run.metric("from_parent").log(2.0, 1);
     run.log_param("child_status", status);
     run.finish()
 }

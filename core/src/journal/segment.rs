@@ -377,6 +377,22 @@ mod tests {
     }
 
     #[test]
+    fn what_another_process_acknowledges_is_in_the_file_whether_it_may_be_mapped_or_not() {
+        for backing in [Backing::Mapped, Backing::Written] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("1.seg");
+            let segment = Segment::create(&path, backing).unwrap();
+            segment.assign(0, 1);
+            put(&segment, 9);
+            drop(segment);
+            let recovering = Segment::open(&path).unwrap();
+            assert_eq!(recovering.backing, backing, "a file whose space is not reserved is never mapped");
+            recovering.acknowledge(9);
+            assert!(Segment::open(&path).unwrap().is_acknowledged(9));
+        }
+    }
+
+    #[test]
     fn a_recycled_segment_shows_none_of_its_old_slots() {
         let dir = tempfile::tempdir().unwrap();
         let segment = Segment::create(&dir.path().join("1.seg"), Backing::Mapped).unwrap();
