@@ -228,13 +228,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
         dead_process(&store, &place, None);
-        let unreadable = dead_journals(&place).pop();
+        let found = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        // The first in order, and unreadable even to root.
+        let unreadable = dir.path().join("0");
+        std::fs::rename(found, &unreadable).unwrap();
+        std::fs::remove_file(unreadable.join("definitions.jsonl")).unwrap();
+        std::fs::create_dir(unreadable.join("definitions.jsonl")).unwrap();
         let runs: Vec<String> = (0..3).map(|_| dead_process(&store, &place, None)).collect();
-        if let Some(dir) = unreadable {
-            std::fs::write(dir.join("0.seg"), "cut").unwrap();
-            std::fs::write(dir.join("definitions.jsonl"), [0xff, 0]).unwrap();
-        }
-        recover_all(&store, &place, 4).ok();
+        recover_all(&store, &place, 4).unwrap_err();
         for run_id in runs {
             let run = store.get_run(&run_id).unwrap();
             assert_eq!((run.info.status, run.tag("stage")), (RunStatus::Finished, Some("old")));
