@@ -32,7 +32,7 @@ struct Process {
     tracker: Option<Tracker>,
     /// `MLFLOW_RUN_ID` is for the first run of the process, which a tracker before this one has started.
     resumed: bool,
-    /// When a tracker could last not be opened.
+    /// When a tracker could last not be opened, or a run not be started for a log call.
     failed_at: Option<Instant>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn tracker() -> Result<Tracker> {
     Ok(tracker)
 }
 
-/// Whether a log call may try to open the tracker.
+/// Whether a log call may try to start a run.
 fn may_open() -> bool {
     local_tracker().is_some()
         || lock(&PROCESS).failed_at.is_none_or(|failed_at| failed_at.elapsed() >= REOPEN_AFTER)
@@ -319,10 +319,10 @@ fn current_or_new() -> Result<RunHandle> {
     if !may_open() {
         return Err(Error::new(
             ErrorKind::Unavailable,
-            "the store could not be opened a moment ago; it is tried again in half a minute, or by `start_run`",
+            "no run could be started a moment ago; it is tried again in half a minute, or by `start_run`",
         ));
     }
-    let run = start_run(())?;
+    let run = start_run(()).inspect_err(|_| lock(&PROCESS).failed_at = Some(clock::instant()))?;
     let handle = run.handle();
     *opened = Some(run);
     Ok(handle)

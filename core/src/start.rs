@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::autolog::{self, MetricSink, SystemMetrics};
+use crate::autolog::{self, MetricSink, MonitorDriver, SystemMetrics};
+use crate::config::Config;
 use crate::context;
 use crate::current;
 use crate::engine::Engine;
@@ -61,22 +62,25 @@ pub(crate) fn start_run(
     let active = ActiveRun::new(handle, started_at);
 
     if let Some(driver) = monitor {
-        let config = tracker.config();
-        let settings = SystemMetrics {
-            interval: config.sampling_interval,
-            samples_before_logging: config.samples_before_logging,
-            node_id: config.node_id.clone(),
-            first_step,
-        };
-        match (driver.start)(&settings, Box::new(Sink::new(&active))) {
-            Ok(monitor) => active.watch(monitor),
-            Err(error) => notice::warn("monitor", format_args!("there will be no system metrics: {error}")),
-        }
+        watch_machine(driver, tracker.config(), &active, first_step);
     }
     if !options.silent {
         say_where(tracker, &active, resumed.is_some());
     }
     Ok(active)
+}
+
+fn watch_machine(driver: &MonitorDriver, config: &Config, run: &RunHandle, first_step: i64) {
+    let settings = SystemMetrics {
+        interval: config.sampling_interval,
+        samples_before_logging: config.samples_before_logging,
+        node_id: config.node_id.clone(),
+        first_step,
+    };
+    match (driver.start)(&settings, Box::new(Sink::new(run))) {
+        Ok(monitor) => run.watch(monitor),
+        Err(error) => notice::warn("monitor", format_args!("there will be no system metrics: {error}")),
+    }
 }
 
 fn create(
