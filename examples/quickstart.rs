@@ -1,4 +1,4 @@
-//! Plain linfa training that records itself: `cargo run --features linfa --example quickstart`.
+//! Plain linfa training that records itself: `cargo run --release --example quickstart`.
 //!
 //! Two lines make the difference: the changed import of `Fit`, and `runlog::autolog()`. Without them this is ordinary
 //! training code; with them each `fit` leaves a run in `mlflow.db`.

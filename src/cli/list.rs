@@ -9,7 +9,7 @@ use super::text::{number, plain, shortened, table};
 use super::{experiment, json, time};
 
 /// Metrics of a run that the table shows.
-const METRICS_SHOWN: usize = 3;
+const METRICS_SHOWN: usize = 2;
 /// Characters of an id that the table shows.
 const ID_SHOWN: usize = 8;
 const NAME_CHARS_MAX: usize = 40;
@@ -140,7 +140,7 @@ mod tests {
             rows(&[run, Run::new(info)], &experiments, 120_000),
             "\
 STATUS    NAME             ID        EXPERIMENT  STARTED    DURATION    METRICS
-finished  brave-otter-317  01234567  Default     2 min ago  1 min 30 s  acc=0.5 loss=0.12346 lr=1e-5 +1
+finished  brave-otter-317  01234567  Default     2 min ago  1 min 30 s  acc=0.5 loss=0.12346 +2
 running   x\\u{1b}          fedc      7           2 min ago  2 min 0 s…
 "
         );

@@ -191,6 +191,7 @@ fn models(models: &[LoggedModel], run: &Run) -> String {
         let kind = model.model_type.as_deref().unwrap_or("");
         let row = [&model.name, &model.model_id, &model.status.to_string().to_ascii_lowercase(), kind];
         text.push_str(&table(&[row.map(plain).to_vec()], 2, &[]));
+        text.push_str(&table(&[pair("files", &model.artifact_location)], 4, &[]));
         let new = model.params.iter().filter(|param| run.param(&param.key) != Some(&param.value));
         text.push_str(&table(&new.map(|p| pair(&p.key, &p.value)).collect::<Vec<_>>(), 4, &[]));
     }
@@ -262,6 +263,7 @@ mod tests {
         run.inputs.datasets.push(DatasetInput::new(Dataset::new("iris", "d1"), "train"));
         let mut model = LoggedModel::new("m-1", "0", "model");
         model.model_type = Some("linfa_trees::DecisionTree".to_owned());
+        model.artifact_location = "/models/m-1".to_owned();
         model.params = vec![Param::new("learning_rate", "0.1"), Param::new("rounds", "3")];
         let files = vec![FileInfo::file("model/MLmodel", 1234), FileInfo::file("n.txt", 5)];
         let experiment = Experiment::new("0", "Default", "/x");
@@ -294,6 +296,7 @@ Datasets
 
 Models
   model  m-1  pending  linfa_trees::DecisionTree
+    files  /models/m-1
     rounds  3
 
 Artifacts

@@ -117,6 +117,10 @@ fn abort_after(previous: Hook) -> Hook {
 
 /// Tells the test that it may send its signal, and waits for it.
 fn wait_for_signal(handling: &str) -> Result<()> {
+    // A shell that starts the tests in the background has SIGINT ignored, and children inherit that.
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        set_handler_of(signal, libc::SIG_DFL);
+    }
     if handling == "ignored" {
         set_handler(libc::SIG_IGN);
     } else if handling == "handled-before" {
@@ -187,10 +191,14 @@ fn chain_handler() {
 }
 
 fn set_handler(handler: libc::sighandler_t) {
-    // SAFETY: the handler only adds to an atomic.
+    set_handler_of(libc::SIGTERM, handler);
+}
+
+fn set_handler_of(signal: libc::c_int, handler: libc::sighandler_t) {
+    // SAFETY: the handlers that are set here only add to an atomic.
     #[expect(unsafe_code, reason = "an application with a handler of its own")]
     unsafe {
-        libc::signal(libc::SIGTERM, handler);
+        libc::signal(signal, handler);
     }
 }
 

@@ -81,6 +81,10 @@ pub fn open(uri: &str, artifact_root: Option<&Path>, working_dir: &Path) -> Resu
     }
     // `postgresql+psycopg2` is a dialect and its driver.
     let dialect = scheme.split('+').next().unwrap_or_default();
+    if scheme.is_empty() && working_dir.join(uri).is_file() {
+        let uri = sqlite_uri(&working_dir.join(uri));
+        return Err(Error::invalid(format!("a database is named by a URI, not by its path; write {uri}")));
+    }
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(schemes, _)| schemes.contains(&dialect)) {
         return Err(Error::new(ErrorKind::Unsupported, *advice).with("scheme", format!("{scheme:?}")));
     }

@@ -11,8 +11,10 @@ mod names;
 mod observed;
 mod off;
 
+use std::path::Path;
+
 use runlog_core::fluent::with_tracker;
-use runlog_core::{Run, RunQuery, Tracker};
+use runlog_core::{Config, Run, RunQuery, Tracker};
 
 /// Trains inside `body` with autologging on, and returns what it returned and the runs that it left, oldest first.
 fn recorded<T>(body: impl FnOnce() -> T) -> (T, Vec<Run>) {
@@ -22,7 +24,14 @@ fn recorded<T>(body: impl FnOnce() -> T) -> (T, Vec<Run>) {
 
 fn recorded_in<T>(uri: &str, body: impl FnOnce() -> T) -> (T, Vec<Run>, Tracker) {
     runlog_linfa::autolog();
-    let tracker = Tracker::open(uri).unwrap();
+    let mut config = Config::from_map(&[].into()).unwrap();
+    config.quiet = true;
+    // Files go below the working directory, wherever the database is: to the database's place, then.
+    if let Some(database) = uri.strip_prefix("sqlite:///") {
+        config.working_dir = Path::new(database).parent().unwrap().into();
+        config.journal_dir = Some(config.working_dir.join("journal"));
+    }
+    let tracker = Tracker::with_config(Some(uri), config).unwrap();
     let value = with_tracker(&tracker, body);
     let mut runs = tracker.search_runs(&RunQuery::new()).unwrap();
     runs.reverse();
