@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::entity::Tag;
 use crate::notice;
+use crate::sync::lock;
 use crate::validate;
 
 /// How long a start waits for `git`, which can hang on a network file system; past it the tags are left out.
@@ -133,7 +134,7 @@ impl Lookup {
     /// The lookup for `dir`, started now if it is the first.
     fn of(dir: &Path) -> Arc<Self> {
         static LOOKUPS: Mutex<BTreeMap<PathBuf, Arc<Lookup>>> = Mutex::new(BTreeMap::new());
-        let mut lookups = LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lookups = lock(&LOOKUPS);
         if let Some(lookup) = lookups.get(dir) {
             return Arc::clone(lookup);
         }
@@ -149,12 +150,12 @@ impl Lookup {
     }
 
     fn set(&self, facts: Option<GitFacts>) {
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Answer::Given(facts);
+        *lock(&self.answer) = Answer::Given(facts);
         self.answered.notify_all();
     }
 
     fn wait(&self) -> Option<GitFacts> {
-        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = lock(&self.answer);
         let (answer, _) = self
             .answered
             .wait_timeout_while(answer, GIT_WAIT_MAX, |answer| matches!(answer, Answer::Awaited))

@@ -6,11 +6,12 @@
 //! A run that autologging started belongs to one training: trainings on other threads do not join it.
 
 use std::cell::RefCell;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::fluent;
 use crate::run::RunHandle;
+use crate::sync::lock;
 use crate::tracker::{Tracker, WeakTracker};
 
 /// Who started a run.
@@ -37,7 +38,7 @@ static LAST: Mutex<Option<(WeakTracker, String)>> = Mutex::new(None);
 pub(crate) fn push(run: &RunHandle, origin: Origin) {
     active().push((run.clone(), origin));
     let last = (run.tracker().downgrade(), run.run_id().to_owned());
-    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    *lock(&LAST) = Some(last);
     STACK.with_borrow_mut(|stack| stack.push(run.clone()));
 }
 
@@ -110,7 +111,7 @@ pub(crate) fn all() -> Vec<RunHandle> {
 
 /// The run that was started last in this process, if its tracker is still open.
 pub(crate) fn last() -> Option<(Tracker, String)> {
-    let last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = lock(&LAST);
     last.as_ref().and_then(|(tracker, run_id)| Some((tracker.upgrade()?, run_id.clone())))
 }
 
@@ -129,7 +130,7 @@ pub(crate) fn forget_ended() {
 }
 
 fn active() -> std::sync::MutexGuard<'static, Vec<(RunHandle, Origin)>> {
-    ACTIVE.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&ACTIVE)
 }
 
 #[cfg(test)]

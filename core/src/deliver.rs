@@ -12,6 +12,9 @@ use crate::journal::record::{Record, Text};
 use crate::journal::{Definitions, Entry};
 use crate::store::{Batch, Store};
 
+/// Records taken from a journal at once; the store's own limits cut them into batches.
+pub(crate) const TAKE_MAX: usize = 16_384;
+
 /// What a delivery reports to, and what it asks when the store is busy.
 pub(crate) trait Ledger {
     /// The record is in the store.

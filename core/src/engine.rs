@@ -4,7 +4,7 @@
 //! [`is_ours`](Engine::is_ours)): locks, threads and the mapping are the parent's.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use crate::clock;
@@ -15,6 +15,7 @@ use crate::journal::{Entry, Journal, Place};
 use crate::logged::{Logged, Outcome};
 use crate::notice;
 use crate::store::Store;
+use crate::sync::{lock, wait};
 
 /// How long a synchronous log call waits for a store that does not answer.
 const WAIT_MAX: Duration = Duration::from_mins(1);
@@ -246,7 +247,7 @@ impl Engine {
             }
             progress.wanted = true;
             self.wake.notify_one();
-            progress = self.further.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
+            progress = wait(&self.further, progress, left);
         }
     }
 
@@ -254,7 +255,7 @@ impl Engine {
     pub(crate) fn wait_until_wanted(&self, patience: Duration) {
         let mut progress = self.progress();
         if !progress.wanted && progress.close_by.is_none() {
-            progress = self.wake.wait_timeout(progress, patience).unwrap_or_else(PoisonError::into_inner).0;
+            progress = wait(&self.wake, progress, patience);
         }
         progress.wanted = false;
     }
@@ -276,7 +277,7 @@ impl Engine {
                 progress.wanted = false;
                 return true;
             }
-            progress = self.wake.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
+            progress = wait(&self.wake, progress, left);
         }
     }
 
@@ -302,7 +303,7 @@ impl Engine {
             if left.is_zero() {
                 return false;
             }
-            progress = self.further.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
+            progress = wait(&self.further, progress, left);
         }
         true
     }
@@ -313,9 +314,4 @@ fn keep<T>(kept: &mut VecDeque<T>, new: T) -> Option<T> {
     let forgotten = if kept.len() == REFUSALS_KEPT { kept.pop_front() } else { None };
     kept.push_back(new);
     forgotten
-}
-
-/// Locks, whatever a panicking thread did: these values are changed in single steps.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

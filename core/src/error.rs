@@ -76,13 +76,6 @@ impl Losses {
         }
     }
 
-    /// Adds everything that `other` counted.
-    pub fn merge(&mut self, other: &Self) {
-        for (reason, count) in other.iter() {
-            self.add(reason, count);
-        }
-    }
-
     /// Every reason with its count, sorted by reason.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(reason, count)| (reason.as_str(), *count))

@@ -15,7 +15,6 @@ use serde::Serialize;
 use crate::clock;
 use crate::config::Config;
 use crate::current;
-use crate::engine::lock;
 use crate::entity::{Experiment, Run, RunStatus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logged::Logged;
@@ -23,6 +22,7 @@ use crate::notice;
 use crate::options::RunOptions;
 use crate::run::{ActiveRun, RunHandle};
 use crate::store::RunQuery;
+use crate::sync::lock;
 use crate::tracker::Tracker;
 use crate::value::{Step, Value};
 
@@ -187,9 +187,7 @@ where
 /// # Errors
 /// What the run lost, or a status that is not an end.
 pub fn end_run(status: RunStatus) -> Result<()> {
-    if !status.is_terminal() {
-        return Err(Error::invalid("a run ends FINISHED, FAILED or KILLED").with("status", status));
-    }
+    status.check_terminal()?;
     let run = current::of_this_thread().or_else(|| opened_by_a_log_call().filter(RunHandle::is_active));
     run.map_or(Ok(()), |run| run.end_and_deliver(status, None))
 }

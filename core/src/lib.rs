@@ -30,6 +30,7 @@ mod run;
 mod shipper;
 mod start;
 pub mod store;
+mod sync;
 pub mod tensor;
 mod tracker;
 pub mod validate;

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::sync::lock;
 
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -13,12 +15,8 @@ static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 ///
 /// Not to be called while the process exits.
 pub fn warn(kind: &str, message: fmt::Arguments<'_>) {
-    if first(kind) {
-        if tracing::dispatcher::has_been_set() {
-            tracing::warn!(target: "runlog", "{message}");
-        } else {
-            print(format_args!("warning: {message}"));
-        }
+    if first(kind) && !traced(|| tracing::warn!(target: "runlog", "{message}")) {
+        print(format_args!("warning: {message}"));
     }
 }
 
@@ -26,26 +24,29 @@ pub fn warn(kind: &str, message: fmt::Arguments<'_>) {
 ///
 /// Not to be called while the process exits.
 pub fn error(kind: &str, message: fmt::Arguments<'_>) {
-    if first(kind) {
-        if tracing::dispatcher::has_been_set() {
-            tracing::error!(target: "runlog", "{message}");
-        } else {
-            print(format_args!("error: {message}"));
-        }
+    if first(kind) && !traced(|| tracing::error!(target: "runlog", "{message}")) {
+        print(format_args!("error: {message}"));
     }
 }
 
 /// Something a user wants to see, such as where a run is.
 pub(crate) fn tell(message: fmt::Arguments<'_>) {
-    if tracing::dispatcher::has_been_set() {
-        tracing::info!(target: "runlog", "{message}");
-    } else {
+    if !traced(|| tracing::info!(target: "runlog", "{message}")) {
         print(message);
     }
 }
 
+/// Gives the event if anybody listens, and says whether.
+fn traced(event: impl FnOnce()) -> bool {
+    let listens = tracing::dispatcher::has_been_set();
+    if listens {
+        event();
+    }
+    listens
+}
+
 fn first(kind: &str) -> bool {
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut said = lock(&SAID);
     // Kinds are few, but some name a key or a run.
     said.len() < 10_000 && said.insert(kind.to_owned())
 }

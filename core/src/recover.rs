@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::clock;
-use crate::deliver::{GaveUp, Ledger, deliver};
+use crate::deliver::{GaveUp, Ledger, TAKE_MAX, deliver};
 use crate::entity::{LifecycleStage, Run, RunChange, RunStatus, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
@@ -16,8 +16,6 @@ use crate::store::{Batch, Store};
 
 /// The tag that names the process which has to end a run.
 pub(crate) const OWNER: &str = "runlog.owner";
-/// Records delivered at once.
-const TAKE_MAX: usize = 16_384;
 /// How long a busy store is tried for; the journal stays for the next time.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A panic or signal explains a death only if nothing was logged much later.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::deliver::{GaveUp, Ledger, deliver};
+use crate::deliver::{GaveUp, Ledger, TAKE_MAX, deliver};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
@@ -24,8 +24,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How often journal and store are brought to the disk: what a power cut may lose.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// Records taken at once; the store's own limits cut them into batches.
-const TAKE_MAX: usize = 16_384;
 /// The first pause when the store cannot be reached, doubled up to the last.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::artifact::{self, Artifacts, FileInfo, MemoryArtifacts};
 use crate::config::Config;
 use crate::context;
-use crate::engine::{Engine, lock};
+use crate::engine::Engine;
 use crate::entity::{Experiment, LifecycleStage, LoggedModel, Metric, NewExperiment, Run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exit;
@@ -19,6 +19,7 @@ use crate::options::RunOptions;
 use crate::recover::{Recovery, recover};
 use crate::run::{ActiveRun, RunHandle};
 use crate::store::{self, MemoryStore, RunQuery, Store};
+use crate::sync::lock;
 use crate::{clock, start, validate};
 
 /// How long a read waits for what this process logged and the store has not taken yet.

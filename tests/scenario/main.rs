@@ -84,6 +84,7 @@ fn main() -> Result<()> {
         }
         "system-metrics" => {
             let run = runlog::start_run(RunOptions::new().name("system-metrics").log_system_metrics(true))?;
+            // Stands for a training that takes so long.
             std::thread::sleep(Duration::from_millis(200));
             run.finish()
         }
@@ -241,6 +242,7 @@ fn log_and_count(counter: &Path) -> Result<()> {
     for step in 0_u64.. {
         loss.log(0.5, step);
         counter.store(step + 1, Ordering::Release);
+        // The pace of a training, not a wait for something.
         std::thread::sleep(Duration::from_millis(1));
     }
     run.finish()

@@ -7,10 +7,11 @@ use std::fs;
 use std::io::Read;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Artifacts, FileInfo, clean_dir, clean_path};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::lock;
 
 /// Files by their clean path.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -26,7 +27,7 @@ impl MemoryArtifacts {
     /// The artifacts of this process at a `memory:` address.
     pub fn at(uri: &str) -> Self {
         static ROOTS: Mutex<BTreeMap<String, Arc<Mutex<Files>>>> = Mutex::new(BTreeMap::new());
-        let mut roots = ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut roots = lock(&ROOTS);
         let files = roots.entry(uri.trim_end_matches('/').to_owned()).or_default();
         Self { files: Some(Arc::clone(files)) }
     }
@@ -37,7 +38,7 @@ impl MemoryArtifacts {
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Files>> {
-        self.files.as_ref().map(|files| files.lock().unwrap_or_else(PoisonError::into_inner))
+        self.files.as_ref().map(|files| lock(files))
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::options::AutologOptions;
-use crate::engine::lock;
 use crate::notice;
+use crate::sync::lock;
 
 /// A framework adapter, as its crate registers it with [`inventory::submit!`].
 ///

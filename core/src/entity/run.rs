@@ -50,6 +50,17 @@ impl RunStatus {
             })
     }
 
+    /// Checks that a run can end with this status.
+    ///
+    /// # Errors
+    /// `SCHEDULED` and `RUNNING`.
+    pub(crate) fn check_terminal(self) -> Result<()> {
+        if self.is_terminal() {
+            return Ok(());
+        }
+        Err(Error::invalid("a run ends FINISHED, FAILED or KILLED").with("status", self))
+    }
+
     /// Whether a run with this status has ended.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Finished | Self::Failed | Self::Killed)

@@ -15,9 +15,10 @@ use std::time::Duration;
 use crate::clock;
 use crate::config::Config;
 use crate::current;
-use crate::engine::{self, lock};
+use crate::engine;
 use crate::entity::RunStatus;
 use crate::journal::record::Text;
+use crate::sync::lock;
 
 /// How long an exiting process waits for its store; what is left then is safe in the journal.
 const EXIT_WAIT: Duration = Duration::from_secs(5);

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::{lock, read, write};
 
 /// The file's name in a journal's directory.
 pub(super) const FILE: &str = "definitions.jsonl";
@@ -81,7 +82,7 @@ impl Definitions {
 
     /// The number of a key that was defined.
     pub(crate) fn find_key(&self, name: &str) -> Option<u32> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).ids.get(name).copied()
+        read(&self.keys).ids.get(name).copied()
     }
 
     /// The number of a key, defined now if it was not.
@@ -92,11 +93,11 @@ impl Definitions {
         if let Some(id) = self.find_key(name) {
             return Ok(id);
         }
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = lock(&self.file);
         if let Some(id) = self.find_key(name) {
             return Ok(id);
         }
-        let id = self.keys.read().unwrap_or_else(PoisonError::into_inner).names.len();
+        let id = read(&self.keys).names.len();
         if id >= KEYS_MAX {
             return Err(Error::invalid(format!(
                 "this process has logged {KEYS_MAX} different metric keys; use steps instead of ever new keys"
@@ -105,7 +106,7 @@ impl Definitions {
         let id = u32::try_from(id).unwrap_or(u32::MAX);
         let name: Arc<str> = name.into();
         append(&mut file, &Line::Key { id, name: Arc::clone(&name) })?;
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).push(name);
+        write(&self.keys).push(name);
         Ok(id)
     }
 
@@ -114,8 +115,8 @@ impl Definitions {
     /// # Errors
     /// The definition cannot be written.
     pub(crate) fn run(&self, run: RunDefinition) -> Result<u32> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut runs = self.runs.write().unwrap_or_else(PoisonError::into_inner);
+        let mut file = lock(&self.file);
+        let mut runs = write(&self.runs);
         if let Some(known) = runs.iter().position(|known| **known == run) {
             return Ok(u32::try_from(known).unwrap_or(u32::MAX));
         }
@@ -127,22 +128,22 @@ impl Definitions {
 
     /// The name of a key.
     pub(crate) fn key_name(&self, id: u32) -> Option<Arc<str>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).names.get(id as usize).map(Arc::clone)
+        read(&self.keys).names.get(id as usize).map(Arc::clone)
     }
 
     /// The run of a number.
     pub(crate) fn run_of(&self, id: u32) -> Option<Arc<RunDefinition>> {
-        self.runs.read().unwrap_or_else(PoisonError::into_inner).get(id as usize).map(Arc::clone)
+        read(&self.runs).get(id as usize).map(Arc::clone)
     }
 
     /// Every run with its number.
     pub(crate) fn runs(&self) -> Vec<(u32, Arc<RunDefinition>)> {
-        (0..).zip(self.runs.read().unwrap_or_else(PoisonError::into_inner).iter().map(Arc::clone)).collect()
+        (0..).zip(read(&self.runs).iter().map(Arc::clone)).collect()
     }
 
     /// Brings the definitions to the disk.
     pub(super) fn sync(&self) {
-        if let Some(file) = &*self.file.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(file) = &*lock(&self.file) {
             // Costs durability against a power cut only, and the next one tries again.
             file.sync_data().ok();
         }

@@ -29,7 +29,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 pub(crate) use definitions::{Definitions, RunDefinition};
 pub(crate) use owner::Owner;
@@ -41,6 +41,7 @@ use slot::{Kind, PAYLOAD_BYTES};
 
 use crate::error::{Error, Result};
 use crate::notice;
+use crate::sync::lock;
 
 /// Segments that may be in use at once: 1 GiB.
 const SEGMENTS_MAX: u16 = 256;
@@ -263,7 +264,7 @@ impl Journal {
     /// Puts a segment at `number`: a free one, or a new one.
     #[cold]
     fn prepare(&self, number: u64) -> Option<&Segment> {
-        let mut growth = self.growth.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut growth = lock(&self.growth);
         if let Some(segment) = self.find(number) {
             return Some(segment);
         }
@@ -377,7 +378,7 @@ impl Journal {
             reader.first_segment += 1;
         }
         // A log call that needs a segment must not wait for the disk.
-        self.growth.lock().unwrap_or_else(PoisonError::into_inner).free.append(&mut free);
+        lock(&self.growth).free.append(&mut free);
         self.set_limits(reader.first_segment);
     }
 
@@ -423,7 +424,7 @@ impl Journal {
     pub(crate) fn close(&self, reader: &Reader) {
         let Some(home) = &self.home else { return };
         let done = reader.done_below() >= self.tail();
-        let lock = home.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let lock = lock(&home.lock).take();
         if done && let Err(cause) = recovery::remove(&home.dir) {
             tracing::debug!(target: "runlog::journal", %cause, "a delivered journal stays behind");
         }

@@ -6,7 +6,7 @@ use std::panic::Location;
 
 use super::RunHandle;
 use crate::entity::RunStatus;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::{exit, notice};
 
 /// The guard of a run that this process started: who holds it owns the run's life.
@@ -38,7 +38,7 @@ impl ActiveRun {
     /// journal, from where the next process that opens the store delivers it.
     ///
     /// # Errors
-    /// What was lost, by reason ([`Error::losses`]). The run has ended all the same.
+    /// What was lost, by reason ([`Error::losses`](crate::Error::losses)). The run has ended all the same.
     pub fn finish(self) -> Result<()> {
         self.end(RunStatus::Finished)
     }
@@ -56,10 +56,7 @@ impl ActiveRun {
     /// # Errors
     /// As [`finish`](Self::finish); also a status that is not an end: the run then ends as one that was dropped.
     pub fn end(self, status: RunStatus) -> Result<()> {
-        if !status.is_terminal() {
-            return Err(Error::new(ErrorKind::InvalidInput, "a run ends FINISHED, FAILED or KILLED")
-                .with("status", status));
-        }
+        status.check_terminal()?;
         self.handle.end_and_deliver(status, None)
     }
 }

@@ -6,7 +6,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::{Batch, Limits, RUN_NAME_TAG, RunQuery, Store, location, param_conflict};
 use crate::clock;
@@ -16,6 +16,7 @@ use crate::entity::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id;
+use crate::sync::lock;
 use state::{State, Stored, StoredModel};
 
 /// No transaction gets too long here; a batch only has to fit in memory twice.
@@ -62,7 +63,7 @@ impl MemoryStore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -6,8 +6,8 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::file_system;
 use super::schema::{self, Readiness};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::lock;
 
 /// How long a statement waits for other processes, as MLflow does.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -148,11 +149,6 @@ impl Connections {
         }
         Ok(())
     }
-}
-
-/// A panic inside a transaction has rolled it back, so the connection is as good as before.
-fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
-    connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Creates the directory of the database, and refuses early what could only fail later.
