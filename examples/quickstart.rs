@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Prints the last runs as the store has them.
 fn show(count: usize) -> Result<(), Box<dyn std::error::Error>> {
-    let mut runs = runlog::search_runs(&RunQuery::new().max_results(count))?;
+    let mut runs = runlog::search_runs(RunQuery::new().all_experiments().max_results(count))?;
     runs.reverse();
     println!(
         "\n{:<20} {:<9} {:>7}  {:<17} {:<31} metrics",

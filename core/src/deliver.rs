@@ -151,7 +151,7 @@ impl Delivery<'_> {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
                 outcome => outcome,
             },
-            Text::Input { input, .. } => store.log_inputs(run_id, std::slice::from_ref(input)),
+            Text::Input { input, .. } => store.log_inputs(run_id, std::slice::from_ref(input), &[]),
             Text::End { status, time, .. } => {
                 let change = RunChange { status: Some(*status), end_time: Some(*time), run_name: None };
                 store.update_run(run_id, &change)

@@ -48,6 +48,6 @@ pub use logged::Logged;
 pub use options::RunOptions;
 pub use recover::Recovery;
 pub use run::{ActiveRun, MetricHandle, RunHandle};
-pub use store::RunQuery;
+pub use store::{ExperimentQuery, ModelQuery, RunQuery};
 pub use tracker::Tracker;
 pub use value::{Step, Value};

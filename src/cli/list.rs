@@ -31,16 +31,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(tracker: &Tracker, arguments: &Arguments, now: i64) -> Result<String> {
-    let mut query = RunQuery::new();
-    if let Some(name_or_id) = &arguments.experiment {
-        query = query.experiment_id(experiment(tracker, name_or_id)?.experiment_id);
-    }
     let limit = if arguments.all { usize::MAX } else { arguments.limit };
-    if !arguments.all {
-        // One more than shown tells whether there are more.
-        query = query.max_results(limit.saturating_add(1));
-    }
-    let mut runs = tracker.search_runs(&query)?;
+    // One more than shown tells whether there are more.
+    let mut query = RunQuery::new().max_results(limit.saturating_add(1));
+    query = match &arguments.experiment {
+        Some(name_or_id) => query.experiment_id(experiment(tracker, name_or_id)?.experiment_id),
+        None => query.all_experiments(),
+    };
+    let mut runs = tracker.search_runs(query)?;
     let more = runs.len() > limit;
     runs.truncate(limit);
     if arguments.json {

@@ -55,7 +55,7 @@ fn find(tracker: &Tracker, wanted: &str, now: i64) -> Result<Run> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {}
         found => return found,
     }
-    let runs = tracker.search_runs(&RunQuery::new())?;
+    let runs = tracker.search_runs(RunQuery::new().all_experiments())?;
     choose(runs, wanted, now)
 }
 

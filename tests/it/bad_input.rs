@@ -159,7 +159,10 @@ fn runs_of_different_stores_do_not_know_of_each_other() {
     let second = other.start_run(RunOptions::new().name("second").nested(true)).unwrap();
     second.finish().unwrap();
     first.finish().unwrap();
-    assert_eq!(other.search_runs(&RunQuery::new()).unwrap()[0].tag("mlflow.parentRunId"), None);
+    assert_eq!(
+        other.search_runs(RunQuery::new().all_experiments()).unwrap()[0].tag("mlflow.parentRunId"),
+        None
+    );
 }
 
 #[test]
@@ -204,6 +207,6 @@ fn disabled_writes_nothing_and_logging_goes_on() {
     run.log_metric("loss", 0.5, 1);
     run.log_text("hello", "notes.txt").unwrap();
     run.finish().unwrap();
-    assert_eq!(tracker.search_runs(&RunQuery::new()).unwrap()[0].metric("loss"), Some(0.5));
+    assert_eq!(tracker.search_runs(RunQuery::new().all_experiments()).unwrap()[0].metric("loss"), Some(0.5));
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }

@@ -153,7 +153,7 @@ fn we_read_what_mlflow_wrote_and_write_into_its_database() {
     let ours = tracker.start_run("into-theirs").unwrap();
     ours.log_metric("loss", 0.25, 1);
     ours.finish().unwrap();
-    assert_eq!(tracker.search_runs(&RunQuery::new()).unwrap().len(), 2);
+    assert_eq!(tracker.search_runs(RunQuery::new().all_experiments()).unwrap().len(), 2);
     let runs = place.mlflow(&["read"]);
     assert_eq!(named(&runs, "into-theirs")["experiment_id"], named(&runs, "from-python")["experiment_id"]);
     assert_eq!(named(&runs, "into-theirs")["history"]["loss"], json!([[1, 0.25]]));

@@ -106,7 +106,7 @@ impl Place {
         // Elsewhere, so that this look recovers nothing.
         config.journal_dir = Some(self.path().join("other-journal"));
         let tracker = Tracker::with_config(Some("sqlite:///mlflow.db"), config).unwrap();
-        tracker.search_runs(&RunQuery::new()).unwrap()
+        tracker.search_runs(RunQuery::new().all_experiments()).unwrap()
     }
 }
 

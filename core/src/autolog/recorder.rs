@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn runs(tracker: &Tracker) -> Vec<Run> {
-        tracker.search_runs(&RunQuery::new()).unwrap()
+        tracker.search_runs(RunQuery::new().all_experiments()).unwrap()
     }
 
     #[test]

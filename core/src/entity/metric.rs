@@ -17,18 +17,44 @@ pub struct Metric {
     /// The logged model that this point measures, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_id: Option<String>,
+    /// The name of the dataset that the model was measured on; stores keep it with the model's metric alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset_name: Option<String>,
+    /// The digest of that dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset_digest: Option<String>,
+    /// The run that logged it; stores say it of a model's metrics, which may come from several runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
 }
 
 impl Metric {
     /// A point that belongs to the run alone.
     pub fn new(key: impl Into<String>, value: f64, timestamp: i64, step: i64) -> Self {
-        Self { key: key.into(), value, timestamp, step, model_id: None }
+        Self {
+            key: key.into(),
+            value,
+            timestamp,
+            step,
+            model_id: None,
+            dataset_name: None,
+            dataset_digest: None,
+            run_id: None,
+        }
     }
 
     /// The same point, attributed to a logged model as well.
     #[must_use]
     pub fn for_model(mut self, model_id: impl Into<String>) -> Self {
         self.model_id = Some(model_id.into());
+        self
+    }
+
+    /// The same point, measured on this dataset.
+    #[must_use]
+    pub fn on_dataset(mut self, name: impl Into<String>, digest: impl Into<String>) -> Self {
+        self.dataset_name = Some(name.into());
+        self.dataset_digest = Some(digest.into());
         self
     }
 }

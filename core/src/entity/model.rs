@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Metric, Param, Tag};
+use super::{LifecycleStage, Metric, Param, Tag};
 
 /// How a logged model stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -71,6 +71,8 @@ pub struct LoggedModel {
     pub model_type: Option<String>,
     /// The run that made it.
     pub source_run_id: Option<String>,
+    /// In use or deleted.
+    pub lifecycle_stage: LifecycleStage,
     /// Sorted by key.
     pub params: Vec<Param>,
     /// Sorted by key.
@@ -96,6 +98,7 @@ impl LoggedModel {
             status: ModelStatus::Pending,
             model_type: None,
             source_run_id: None,
+            lifecycle_stage: LifecycleStage::Active,
             params: Vec::new(),
             tags: Vec::new(),
             metrics: Vec::new(),

@@ -166,6 +166,8 @@ pub struct RunData {
 pub struct RunInputs {
     /// The datasets, sorted by name and digest.
     pub datasets: Vec<DatasetInput>,
+    /// The ids of the logged models that it used, sorted.
+    pub models: Vec<String>,
 }
 
 /// One execution of training code.

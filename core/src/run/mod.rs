@@ -1,30 +1,28 @@
 //! A run of this process: the handles that log to it, and the guard that owns its life.
 
 mod active;
+mod artifacts;
+mod ending;
+mod inputs;
 mod metric;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::artifact::{self, Artifacts};
 use crate::autolog::Monitor;
 use crate::clock;
-use crate::current;
 use crate::engine::Engine;
-use crate::entity::{DatasetInput, LoggedModel, RunInfo, RunStatus};
-use crate::error::{Error, ErrorKind, Losses, Result};
+use crate::entity::RunInfo;
+use crate::error::{Error, Losses, Result};
 use crate::flatten::{flatten, flatten_under};
 use crate::journal::RunDefinition;
 use crate::journal::record::{Point, Text};
 use crate::logged::Logged;
-use crate::model::{self, ModelSpec};
 use crate::notice;
 use crate::sync::lock;
 use crate::tracker::Tracker;
@@ -32,12 +30,8 @@ use crate::validate;
 use crate::value::{Step, Value};
 
 pub use active::ActiveRun;
+pub(crate) use ending::{END_WAIT, ENDED_BY};
 pub use metric::MetricHandle;
-
-/// The tag that says why a run ended as it did, where that was not by `finish()`.
-pub(crate) const ENDED_BY: &str = "runlog.ended_by";
-/// How long the end of a run waits for the store; what is left then is safe in the journal.
-pub(crate) const END_WAIT: Duration = Duration::from_secs(10);
 
 /// A run, to log to from any thread. Cheap to clone; never ends the run.
 ///
@@ -265,13 +259,6 @@ impl RunHandle {
         })
     }
 
-    /// Notes that the run reads a dataset.
-    pub fn log_input(&self, input: DatasetInput) -> Logged {
-        self.log_with("dataset", |Binding { engine, run }| {
-            Ok(engine.log(*run, &Text::Input { run: *run, input: Box::new(input) }))
-        })
-    }
-
     fn fit(&self, key: &str, value: &str, chars_max: usize) -> Result<String> {
         let fitted = validate::fit(value, chars_max, self.0.tracker.config().truncate_long_values)?;
         if fitted.len() < value.len() {
@@ -299,47 +286,6 @@ impl RunHandle {
         self.binding().map_or(Logged::nowhere(), |binding| binding.engine.refuse(binding.run, error))
     }
 
-    /// Copies a file or a directory into the run's artifacts, under `artifact_path` if given.
-    ///
-    /// # Errors
-    /// The file cannot be read, the path leaves the artifacts, or they cannot be written.
-    pub fn log_artifact<'p>(
-        &self,
-        path: impl AsRef<Path>,
-        artifact_path: impl Into<Option<&'p str>>,
-    ) -> Result<()> {
-        artifact::upload(&*self.artifacts()?, path.as_ref(), artifact_path.into().unwrap_or_default())
-    }
-
-    /// Writes `text` as the artifact `artifact_file`, such as `notes/summary.txt`.
-    ///
-    /// # Errors
-    /// The path leaves the artifacts, or they cannot be written.
-    pub fn log_text(&self, text: &str, artifact_file: &str) -> Result<()> {
-        self.artifacts()?.write(artifact_file, &mut text.as_bytes())
-    }
-
-    /// Writes `dict` as the artifact `artifact_file`: YAML if it ends in `.yml` or `.yaml`, JSON otherwise.
-    ///
-    /// # Errors
-    /// `dict` cannot be serialised, the path leaves the artifacts, or they cannot be written.
-    pub fn log_dict(&self, dict: &(impl Serialize + ?Sized), artifact_file: &str) -> Result<()> {
-        self.log_text(&artifact::dict_text(dict, artifact_file)?, artifact_file)
-    }
-
-    fn artifacts(&self) -> Result<Box<dyn Artifacts>> {
-        self.0.tracker.artifacts_at(&self.0.info.artifact_uri)
-    }
-
-    /// Stores a fitted model: its files, its signature, and the link from this run.
-    ///
-    /// # Errors
-    /// The store or the artifacts cannot be written; the model is marked as failed then.
-    pub fn log_model(&self, spec: ModelSpec) -> Result<LoggedModel> {
-        let binding = self.binding()?;
-        model::log::log_model(&self.0.tracker, &binding.engine, &self.0.info, spec)
-    }
-
     /// Waits until everything logged so far is in the store.
     ///
     /// # Blocking
@@ -353,54 +299,6 @@ impl RunHandle {
 
     pub(crate) fn watch(&self, monitor: Box<dyn Monitor>) {
         *lock(&self.0.monitor) = Some(monitor);
-    }
-
-    /// Ends the run once: `None` if it had ended, or is another process's to end; else what the monitor said.
-    ///
-    /// Touches no thread-local and says nothing, so that it can be called while the process exits.
-    pub(crate) fn end_now(&self, status: RunStatus, ended_by: Option<&str>) -> Option<Result<()>> {
-        if !self.0.owned || !self.0.home.engine.is_ours() || self.0.ended.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        // Before the end, so that the last window belongs to the run.
-        let watched = lock(&self.0.monitor).take().map_or(Ok(()), |monitor| {
-            catch_unwind(AssertUnwindSafe(|| monitor.stop()))
-                .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Unexpected, "the monitor panicked")))
-        });
-        // Into the journal itself: a synchronous log call would wait, and the last one percent is kept for this.
-        let Binding { engine, run } = &self.0.home;
-        if let Some(why) = ended_by {
-            let value: String = why.chars().take(validate::TAG_CHARS_MAX).collect();
-            engine.journal.text(&Text::Tag { run: *run, key: ENDED_BY.to_owned(), value }).ok();
-        }
-        engine.journal.text(&Text::End { run: *run, status, time: clock::now_ms() }).ok();
-        current::remove(self);
-        Some(watched)
-    }
-
-    /// Ends the run, delivers what is left, and says what was lost.
-    pub(crate) fn end_and_deliver(&self, status: RunStatus, ended_by: Option<&str>) -> Result<()> {
-        let Some(watched) = self.end_now(status, ended_by) else { return Ok(()) };
-        current::forget_ended();
-        if let Err(error) = watched {
-            notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
-        }
-        let Binding { engine, .. } = &self.0.home;
-        if let Err(waiting) = engine.flush(END_WAIT) {
-            if !engine.journal.is_durable() {
-                return Err(waiting.with("run", self.run_id()));
-            }
-            notice::warn(
-                "end-waits",
-                format_args!(
-                    "run {} has ended, but the store has not taken everything yet; the rest is safe in the journal and \
-                     is delivered by the next process that uses this store: {waiting}",
-                    self.run_id()
-                ),
-            );
-        }
-        let losses = self.losses();
-        if losses.is_empty() { Ok(()) } else { Err(Error::lost(losses).with("run", self.run_id())) }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod conformance;
 mod location;
 mod memory;
 mod point;
+mod query;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod uri;
@@ -16,11 +17,12 @@ use std::fmt;
 
 use crate::entity::{
     DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel,
-    NewRun, Param, Run, RunChange, Tag, ViewType,
+    NewRun, Param, Run, RunChange, Tag,
 };
 use crate::error::{Error, ErrorKind, Result};
 
 pub use memory::MemoryStore;
+pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use uri::{Driver, Place, canonical, default_uri, exists, is_in_memory, open};
@@ -54,6 +56,27 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The experiment with this name, deleted ones too; `None` if there is none.
     fn get_experiment_by_name(&self, name: &str) -> Result<Option<Experiment>>;
 
+    /// The experiments that `query` selects.
+    ///
+    /// Without an order the newest comes first, then the smallest id; ties of a given order are broken by the id, the
+    /// greatest first. `InvalidInput` if the filter or the order is wrong.
+    fn search_experiments(&self, query: &ExperimentQuery, page: &PageRequest) -> Result<Page<Experiment>>;
+
+    /// Renames an active experiment at time `now`; `InvalidInput` if it is deleted, `AlreadyExists` if the name is taken.
+    fn rename_experiment(&self, experiment_id: &str, name: &str, now: i64) -> Result<()>;
+
+    /// Marks an active experiment and every run in it as deleted at time `now`; `NotFound` if no active one has this id.
+    fn delete_experiment(&self, experiment_id: &str, now: i64) -> Result<()>;
+
+    /// Undoes a deletion, of every run in it too, at time `now`; `NotFound` if no deleted one has this id.
+    fn restore_experiment(&self, experiment_id: &str, now: i64) -> Result<()>;
+
+    /// Sets a tag of an active experiment; a later value replaces an earlier one.
+    fn set_experiment_tag(&self, experiment_id: &str, tag: &Tag) -> Result<()>;
+
+    /// Removes a tag of an active experiment; `NotFound` if it has none of that key.
+    fn delete_experiment_tag(&self, experiment_id: &str, key: &str) -> Result<()>;
+
     /// Creates a run with status `RUNNING` and returns it.
     ///
     /// `InvalidInput` if the experiment is deleted. The run's name is also its tag `mlflow.runName`.
@@ -65,8 +88,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Changes what `change` names.
     fn update_run(&self, run_id: &str, change: &RunChange) -> Result<()>;
 
-    /// The runs that `query` selects, newest start first, then by id. Experiments that do not exist have no runs.
-    fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>>;
+    /// Marks a run as deleted at time `now`; one that is deleted already stays as it is.
+    fn delete_run(&self, run_id: &str, now: i64) -> Result<()>;
+
+    /// Undoes the deletion of a run; one that is active stays as it is.
+    fn restore_run(&self, run_id: &str) -> Result<()>;
+
+    /// The runs in the experiments that `query` lists by id, which it selects, in its order; what it leaves equal comes
+    /// newest start first, then by id. Experiments that do not exist have no runs, and no ids select none.
+    ///
+    /// `InvalidInput` if the filter or the order is wrong.
+    fn search_runs(&self, query: &RunQuery, page: &PageRequest) -> Result<Page<Run>>;
 
     /// Every point of a metric, sorted by time, step and value; empty if the run has none, `NotFound` if there is no run.
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>>;
@@ -83,8 +115,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn delete_tag(&self, run_id: &str, key: &str) -> Result<()>;
 
     /// Links datasets to an active run; a dataset of the same name and digest in the experiment is reused, as it was
-    /// first described. A link that exists keeps its tags.
-    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()>;
+    /// first described. A link that exists keeps its tags. Links the models of these ids as what the run uses; whether
+    /// they exist is not checked.
+    fn log_inputs(&self, run_id: &str, datasets: &[DatasetInput], models: &[String]) -> Result<()>;
 
     /// Links models to the active run that made them. Whether the models exist is not checked, as in MLflow.
     fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<()>;
@@ -97,6 +130,24 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// The model with its params, tags and metrics; a deleted one is `NotFound`, as in MLflow.
     fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel>;
+
+    /// The active models in the experiments that `query` lists, which it selects, in its order; what it leaves equal
+    /// comes newest first, then by id.
+    ///
+    /// `InvalidInput` if the filter or the order is wrong.
+    fn search_logged_models(&self, query: &ModelQuery, page: &PageRequest) -> Result<Page<LoggedModel>>;
+
+    /// Adds params to a model; a key that it has with another value is a `Conflict`.
+    fn log_logged_model_params(&self, model_id: &str, params: &[Param]) -> Result<()>;
+
+    /// Sets tags of a model; a later value replaces an earlier one.
+    fn set_logged_model_tags(&self, model_id: &str, tags: &[Tag]) -> Result<()>;
+
+    /// Removes a tag of a model; `NotFound` if it has none of that key.
+    fn delete_logged_model_tag(&self, model_id: &str, key: &str) -> Result<()>;
+
+    /// Marks a model as deleted at time `now`: reads and searches do not find it any more.
+    fn delete_logged_model(&self, model_id: &str, now: i64) -> Result<()>;
 
     /// How much one [`log_batch`](Self::log_batch) may hold.
     fn limits(&self) -> Limits;
@@ -136,53 +187,6 @@ impl Batch {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         self.metrics.is_empty() && self.params.is_empty() && self.tags.is_empty()
-    }
-}
-
-/// Which runs a search returns.
-///
-/// ```
-/// use runlog_core::RunQuery;
-///
-/// let newest = RunQuery::new().experiment_id("3").max_results(10);
-/// assert_eq!(newest.experiment_ids, ["3"]);
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RunQuery {
-    /// The experiments to look in; empty means every active one.
-    pub experiment_ids: Vec<String>,
-    /// Active runs, deleted runs, or both.
-    pub run_view_type: ViewType,
-    /// How many runs at most; `None` means all.
-    pub max_results: Option<usize>,
-}
-
-impl RunQuery {
-    /// Every active run of every active experiment.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Looks in this experiment too.
-    #[must_use]
-    pub fn experiment_id(mut self, experiment_id: impl Into<String>) -> Self {
-        self.experiment_ids.push(experiment_id.into());
-        self
-    }
-
-    /// Returns active runs, deleted runs, or both.
-    #[must_use]
-    pub fn run_view_type(mut self, view: ViewType) -> Self {
-        self.run_view_type = view;
-        self
-    }
-
-    /// Returns at most this many runs.
-    #[must_use]
-    pub fn max_results(mut self, count: usize) -> Self {
-        self.max_results = Some(count);
-        self
     }
 }
 

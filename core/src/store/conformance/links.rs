@@ -44,7 +44,7 @@ pub fn a_dataset_comes_back_with_its_role(store: &dyn Store) {
     let mut train = DatasetInput::new(dataset("b"), "train");
     train.tags.push(("split".to_owned(), "0".to_owned()));
     let bare = DatasetInput::new(Dataset::new("a", "1"), "eval");
-    ok(store.log_inputs(&id, &[train.clone(), bare.clone()]));
+    ok(store.log_inputs(&id, &[train.clone(), bare.clone()], &[]));
     assert_eq!(ok(store.get_run(&id)).inputs.datasets, [bare, train]);
 }
 
@@ -53,8 +53,8 @@ pub fn the_same_input_again_changes_nothing(store: &dyn Store) {
     let id = new_run(store);
     let train = DatasetInput::new(dataset("iris"), "train");
     let eval = DatasetInput::new(dataset("iris"), "eval");
-    ok(store.log_inputs(&id, &[train.clone(), train.clone()]));
-    ok(store.log_inputs(&id, &[eval]));
+    ok(store.log_inputs(&id, &[train.clone(), train.clone()], &[]));
+    ok(store.log_inputs(&id, &[eval], &[]));
     assert_eq!(ok(store.get_run(&id)).inputs.datasets, [train]);
 }
 
@@ -62,10 +62,10 @@ pub fn the_same_input_again_changes_nothing(store: &dyn Store) {
 pub fn runs_of_one_experiment_share_a_dataset(store: &dyn Store) {
     let experiment_id = new_experiment(store);
     let (first, second) = (run_in(store, &experiment_id, 1), run_in(store, &experiment_id, 2));
-    ok(store.log_inputs(&first.info.run_id, &[DatasetInput::new(dataset("iris"), "train")]));
+    ok(store.log_inputs(&first.info.run_id, &[DatasetInput::new(dataset("iris"), "train")], &[]));
     let mut again = DatasetInput::new(dataset("iris"), "eval");
     again.dataset.source = String::from("{}");
-    ok(store.log_inputs(&second.info.run_id, &[again]));
+    ok(store.log_inputs(&second.info.run_id, &[again], &[]));
     let found = ok(store.get_run(&second.info.run_id)).inputs.datasets;
     assert_eq!(found, [DatasetInput::new(dataset("iris"), "eval")]);
 }

@@ -90,7 +90,7 @@ pub fn nothing_can_be_done_with_an_absent_run(store: &dyn Store) {
     refused(store.metric_history(id, "loss"), ErrorKind::NotFound);
     refused(store.log_batch(id, &of_params(vec![Param::new("a", "1")])), ErrorKind::NotFound);
     refused(store.delete_tag(id, "a"), ErrorKind::NotFound);
-    refused(store.log_inputs(id, &[]), ErrorKind::NotFound);
+    refused(store.log_inputs(id, &[], &[]), ErrorKind::NotFound);
     refused(store.log_outputs(id, &[]), ErrorKind::NotFound);
 }
 

@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
-use super::{Batch, Limits, RUN_NAME_TAG, RunQuery, Store, location, param_conflict};
+use super::{
+    Batch, ExperimentQuery, Limits, ModelQuery, Page, PageRequest, RUN_NAME_TAG, RunQuery, Store, location,
+    param_conflict,
+};
 use crate::clock;
 use crate::entity::{
     DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel,
-    NewRun, Run, RunChange, RunInfo, Tag,
+    NewRun, Param, Run, RunChange, RunInfo, Tag,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::id;
@@ -144,15 +147,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
+    fn search_runs(&self, query: &RunQuery, page: &PageRequest) -> Result<Page<Run>> {
         let state = self.state();
-        let is_searched = |experiment_id: &String| {
-            if query.experiment_ids.is_empty() {
-                state.home(experiment_id).is_ok()
-            } else {
-                query.experiment_ids.contains(experiment_id)
-            }
-        };
+        let is_searched = |experiment_id: &String| query.experiment_ids.contains(experiment_id);
         let mut found: Vec<&Stored> = state
             .runs
             .values()
@@ -161,8 +158,8 @@ impl Store for MemoryStore {
             .collect();
         // The map is sorted by id, and the sort keeps that order among equals.
         found.sort_by_key(|run| std::cmp::Reverse(run.info.start_time));
-        found.truncate(query.max_results.unwrap_or(usize::MAX));
-        Ok(found.into_iter().map(Stored::get).collect())
+        found.truncate(page.max_results);
+        Ok(Page::last(found.into_iter().map(Stored::get).collect()))
     }
 
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
@@ -214,7 +211,7 @@ impl Store for MemoryStore {
         }
     }
 
-    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()> {
+    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput], _models: &[String]) -> Result<()> {
         let mut state = self.state();
         let experiment_id = state.active_run(run_id)?.info.experiment_id.clone();
         for input in inputs {
@@ -269,6 +266,60 @@ impl Store for MemoryStore {
 
     fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel> {
         Ok(self.state().model(model_id)?.get())
+    }
+
+    fn search_experiments(&self, query: &ExperimentQuery, page: &PageRequest) -> Result<Page<Experiment>> {
+        let state = self.state();
+        let seen = |experiment: &&Experiment| query.view_type.shows(experiment.lifecycle_stage);
+        Ok(Page::last(state.experiments.values().filter(seen).take(page.max_results).cloned().collect()))
+    }
+
+    fn rename_experiment(&self, _experiment_id: &str, _name: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_experiment(&self, _experiment_id: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn restore_experiment(&self, _experiment_id: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn set_experiment_tag(&self, _experiment_id: &str, _tag: &Tag) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_experiment_tag(&self, _experiment_id: &str, _key: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_run(&self, _run_id: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn restore_run(&self, _run_id: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn search_logged_models(&self, _query: &ModelQuery, _page: &PageRequest) -> Result<Page<LoggedModel>> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn log_logged_model_params(&self, _model_id: &str, _params: &[Param]) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn set_logged_model_tags(&self, _model_id: &str, _tags: &[Tag]) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_logged_model_tag(&self, _model_id: &str, _key: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_logged_model(&self, _model_id: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
     }
 
     fn limits(&self) -> Limits {

@@ -21,10 +21,10 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Batch, Limits, RunQuery, Store};
+use super::{Batch, ExperimentQuery, Limits, ModelQuery, Page, PageRequest, RunQuery, Store};
 use crate::entity::{
     DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel,
-    NewRun, Run, RunChange,
+    NewRun, Param, Run, RunChange, Tag,
 };
 use crate::error::{Error, ErrorKind, Result};
 use connection::Connections;
@@ -142,8 +142,8 @@ impl Store for SqliteStore {
         self.write(|db| runs::update(db, run_id, change))
     }
 
-    fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
-        self.read(|db| search::runs(db, query))
+    fn search_runs(&self, query: &RunQuery, page: &PageRequest) -> Result<Page<Run>> {
+        self.read(|db| search::runs(db, query, page))
     }
 
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
@@ -158,7 +158,7 @@ impl Store for SqliteStore {
         self.write(|db| runs::delete_tag(db, run_id, key))
     }
 
-    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()> {
+    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput], _models: &[String]) -> Result<()> {
         self.write(|db| inputs::log(db, run_id, inputs))
     }
 
@@ -176,6 +176,58 @@ impl Store for SqliteStore {
 
     fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel> {
         self.read(|db| models::get(db, model_id))
+    }
+
+    fn search_experiments(&self, query: &ExperimentQuery, page: &PageRequest) -> Result<Page<Experiment>> {
+        self.read(|db| search::experiments(db, query, page))
+    }
+
+    fn rename_experiment(&self, _experiment_id: &str, _name: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_experiment(&self, _experiment_id: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn restore_experiment(&self, _experiment_id: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn set_experiment_tag(&self, _experiment_id: &str, _tag: &Tag) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_experiment_tag(&self, _experiment_id: &str, _key: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_run(&self, _run_id: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn restore_run(&self, _run_id: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn search_logged_models(&self, _query: &ModelQuery, _page: &PageRequest) -> Result<Page<LoggedModel>> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn log_logged_model_params(&self, _model_id: &str, _params: &[Param]) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn set_logged_model_tags(&self, _model_id: &str, _tags: &[Tag]) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_logged_model_tag(&self, _model_id: &str, _key: &str) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    }
+
+    fn delete_logged_model(&self, _model_id: &str, _now: i64) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
     }
 
     fn limits(&self) -> Limits {

@@ -4,9 +4,9 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::failure::Outcome;
-use super::inputs;
-use crate::entity::{LifecycleStage, Metric, Param, Run, RunInfo, RunStatus, Tag, ViewType};
-use crate::store::{RunQuery, point};
+use super::{experiments, inputs};
+use crate::entity::{Experiment, LifecycleStage, Metric, Param, Run, RunInfo, RunStatus, Tag, ViewType};
+use crate::store::{ExperimentQuery, Page, PageRequest, RunQuery, point};
 
 /// Old MLflow releases left `runs.name` empty and wrote only the tag.
 const COLUMNS: &str = "SELECT run_uuid, experiment_id,
@@ -24,7 +24,7 @@ pub(super) fn one(db: &Connection, run_id: &str) -> Outcome<Option<Run>> {
 }
 
 /// The runs that `query` selects, newest start first, then by id.
-pub(super) fn runs(db: &Connection, query: &RunQuery) -> Outcome<Vec<Run>> {
+pub(super) fn runs(db: &Connection, query: &RunQuery, page: &PageRequest) -> Outcome<Page<Run>> {
     // An id that is no number is no id of a database, and selects nothing.
     let ids: Vec<i64> = query.experiment_ids.iter().filter_map(|id| id.parse().ok()).collect();
     let ids = format!("[{}]", ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
@@ -33,22 +33,39 @@ pub(super) fn runs(db: &Connection, query: &RunQuery) -> Outcome<Vec<Run>> {
         ViewType::DeletedOnly => Some(LifecycleStage::Deleted.as_str()),
         ViewType::All => None,
     };
-    // SQLite takes a negative limit for none.
-    let limit = query.max_results.map_or(-1, |count| i64::try_from(count).unwrap_or(i64::MAX));
+    let limit = i64::try_from(page.max_results).unwrap_or(i64::MAX);
     let infos: Vec<RunInfo> = db
         .prepare_cached(&format!(
             "{COLUMNS}
               WHERE (?1 IS NULL OR lifecycle_stage = ?1)
-                AND experiment_id IN (
-                    SELECT value FROM json_each(?2)
-                     UNION ALL
-                    SELECT experiment_id FROM experiments WHERE ?3 AND lifecycle_stage = 'active')
+                AND experiment_id IN (SELECT value FROM json_each(?2))
               ORDER BY start_time DESC, run_uuid
-              LIMIT ?4"
+              LIMIT ?3"
         ))?
-        .query_map(params![stage, ids, query.experiment_ids.is_empty(), limit], read)?
+        .query_map(params![stage, ids, limit], read)?
         .collect::<Result<_, _>>()?;
-    infos.into_iter().map(|info| fill(db, info)).collect()
+    Ok(Page::last(infos.into_iter().map(|info| fill(db, info)).collect::<Outcome<_>>()?))
+}
+
+/// The experiments that `query` selects.
+pub(super) fn experiments(
+    db: &Connection,
+    query: &ExperimentQuery,
+    page: &PageRequest,
+) -> Outcome<Page<Experiment>> {
+    let ids: Vec<i64> = db
+        .prepare_cached("SELECT experiment_id FROM experiments ORDER BY creation_time DESC, experiment_id")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut found = Vec::new();
+    for id in ids {
+        let experiment = experiments::get(db, &id.to_string())?;
+        if query.view_type.shows(experiment.lifecycle_stage) {
+            found.push(experiment);
+        }
+    }
+    found.truncate(page.max_results);
+    Ok(Page::last(found))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RunInfo> {

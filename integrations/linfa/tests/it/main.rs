@@ -33,7 +33,7 @@ fn recorded_in<T>(uri: &str, body: impl FnOnce() -> T) -> (T, Vec<Run>, Tracker)
     }
     let tracker = Tracker::with_config(Some(uri), config).unwrap();
     let value = with_tracker(&tracker, body);
-    let mut runs = tracker.search_runs(&RunQuery::new()).unwrap();
+    let mut runs = tracker.search_runs(RunQuery::new().all_experiments()).unwrap();
     runs.reverse();
     (value, runs, tracker)
 }

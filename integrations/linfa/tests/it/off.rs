@@ -44,7 +44,7 @@ fn in_a_child() {
         let _users = (case == "exclusive").then(|| start_run("users").unwrap());
         DecisionTree::params().fit(&linfa_datasets::iris()).unwrap();
     });
-    let runs = tracker.search_runs(&RunQuery::new()).unwrap();
+    let runs = tracker.search_runs(RunQuery::new().all_experiments()).unwrap();
     let shown: Vec<String> = runs
         .iter()
         .map(|run| {

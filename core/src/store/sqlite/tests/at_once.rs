@@ -6,7 +6,8 @@ use std::sync::Barrier;
 use std::{env, fs, thread};
 
 use super::{new_run, open, other, point, text};
-use crate::store::{RunQuery, Store};
+use crate::entity::Run;
+use crate::store::{PageRequest, RunQuery, SqliteStore, Store};
 
 const POINTS: i64 = 50;
 
@@ -28,7 +29,7 @@ fn handles_that_create_one_database_at_once_all_succeed() {
             }
         });
         let store = open(directory.path());
-        assert_eq!(store.search_runs(&RunQuery::new()).unwrap().len(), 4);
+        assert_eq!(runs_of(&store).len(), 4);
         assert_eq!(text(&other(directory.path()), "SELECT count(*) FROM experiments"), "Integer(1)");
         assert_eq!(text(&other(directory.path()), "PRAGMA journal_mode"), r#"Text("wal")"#);
     }
@@ -52,7 +53,7 @@ fn processes_that_create_one_database_at_once_all_succeed() {
         assert!(child.wait().unwrap().success());
     }
     let store = open(directory.path());
-    let runs = store.search_runs(&RunQuery::new()).unwrap();
+    let runs = runs_of(&store);
     assert_eq!(runs.len(), 4);
     for run in runs {
         let history = store.metric_history(&run.info.run_id, "loss").unwrap();
@@ -109,4 +110,9 @@ fn a_panic_in_a_write_leaves_the_store_as_it_was() {
     assert_eq!(store.metric_history(&run_id, "loss").unwrap(), []);
     store.log_batch(&run_id, &point(0.5, 2)).unwrap();
     assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 1);
+}
+
+/// Every run of the default experiment.
+fn runs_of(store: &SqliteStore) -> Vec<Run> {
+    store.search_runs(&RunQuery::new().experiment_id("0"), &PageRequest::first(100)).unwrap().items
 }

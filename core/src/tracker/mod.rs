@@ -1,26 +1,30 @@
 //! A connection to one store: starts and finds runs.
 
+mod artifacts;
+mod experiments;
+mod models;
+mod runs;
+mod search;
+
 use std::fmt;
 use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use crate::artifact::{self, Artifacts, FileInfo, MemoryArtifacts};
 use crate::config::Config;
 use crate::context;
 use crate::engine::Engine;
-use crate::entity::{Experiment, LifecycleStage, LoggedModel, Metric, NewExperiment, Run};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::exit;
 use crate::journal::{Journal, Place, dead_journals};
 use crate::notice;
 use crate::options::RunOptions;
 use crate::recover::{Recovery, recover};
 use crate::run::{ActiveRun, RunHandle};
-use crate::store::{self, MemoryStore, RunQuery, Store};
+use crate::store::{self, MemoryStore, Store};
 use crate::sync::lock;
-use crate::{clock, start, validate};
+use crate::{start, validate};
 
 /// How long a read waits for what this process logged and the store has not taken yet.
 const READ_WAIT: Duration = Duration::from_secs(5);
@@ -33,7 +37,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// several stores, or in tests.
 ///
 /// ```
-/// use runlog_core::{RunQuery, Tracker};
+/// use runlog_core::Tracker;
 ///
 /// let tracker = Tracker::open("memory:")?;
 /// let run = tracker.start_run("baseline")?;
@@ -41,7 +45,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// run.log_metric("loss", 0.25, 1);
 /// run.finish()?;
 ///
-/// let runs = tracker.search_runs(&RunQuery::new())?;
+/// let runs = tracker.search_runs("metrics.loss < 0.5")?;
 /// assert_eq!(runs[0].metric("loss"), Some(0.25));
 /// # Ok::<(), runlog_core::Error>(())
 /// ```
@@ -216,48 +220,6 @@ impl Tracker {
         RunHandle::new(self, engine, run.info, None, false)
     }
 
-    /// Makes the experiment `name` the active one, where new runs go; it is created if there is none.
-    ///
-    /// # Errors
-    /// The name is empty or too long, or the experiment is deleted.
-    pub fn set_experiment(&self, name: &str) -> Result<Experiment> {
-        let experiment = self.find_or_create_experiment(name)?;
-        if experiment.lifecycle_stage == LifecycleStage::Deleted {
-            return Err(Error::invalid(
-                "the experiment is deleted; restore it with MLflow, or choose another name",
-            )
-            .with("experiment", name));
-        }
-        *lock(&self.0.experiment) = Some(experiment.experiment_id.clone());
-        Ok(experiment)
-    }
-
-    /// The id that `set_experiment` chose.
-    pub(crate) fn active_experiment(&self) -> Option<String> {
-        lock(&self.0.experiment).clone()
-    }
-
-    pub(crate) fn find_or_create_experiment(&self, name: &str) -> Result<Experiment> {
-        validate::experiment_name(name)?;
-        let store = self.store()?;
-        if let Some(experiment) = store.get_experiment_by_name(name)? {
-            return Ok(experiment);
-        }
-        let new = NewExperiment {
-            name: name.to_owned(),
-            creation_time: clock::now_ms(),
-            ..NewExperiment::default()
-        };
-        match store.create_experiment(&new) {
-            Ok(id) => store.get_experiment(&id),
-            // Another process was faster.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => store
-                .get_experiment_by_name(name)?
-                .ok_or_else(|| Error::not_found("the experiment came and went").with("experiment", name)),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The run that the environment says to resume; the first run that starts is that one.
     pub(crate) fn run_to_resume(&self) -> Option<String> {
         lock(&self.0.resume).clone()
@@ -266,72 +228,6 @@ impl Tracker {
     /// A run has started: no later one resumes what the environment says.
     pub(crate) fn forget_run_to_resume(&self) {
         *lock(&self.0.resume) = None;
-    }
-
-    /// The run with everything it logged.
-    ///
-    /// # Blocking
-    /// First waits, for at most 5 s, until what this process logged is stored.
-    ///
-    /// # Errors
-    /// There is no such run, or the store cannot be read.
-    pub fn get_run(&self, run_id: &str) -> Result<Run> {
-        validate::run_id(run_id)?;
-        self.caught_up()?.store.get_run(run_id)
-    }
-
-    /// The runs that `query` selects, newest start first. Blocks as [`get_run`](Self::get_run).
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn search_runs(&self, query: &RunQuery) -> Result<Vec<Run>> {
-        self.caught_up()?.store.search_runs(query)
-    }
-
-    /// Every point of a metric, sorted by time. Blocks as [`get_run`](Self::get_run).
-    ///
-    /// # Errors
-    /// There is no such run, or the store cannot be read.
-    pub fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
-        self.caught_up()?.store.metric_history(run_id, key)
-    }
-
-    /// The experiment with this id.
-    ///
-    /// # Errors
-    /// There is none, or the store cannot be read.
-    pub fn get_experiment(&self, experiment_id: &str) -> Result<Experiment> {
-        self.store()?.get_experiment(experiment_id)
-    }
-
-    /// The experiment with this name; `None` if there is none.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn get_experiment_by_name(&self, name: &str) -> Result<Option<Experiment>> {
-        self.store()?.get_experiment_by_name(name)
-    }
-
-    /// The model with its params, tags and metrics.
-    ///
-    /// # Errors
-    /// There is none, or the store cannot be read.
-    pub fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel> {
-        self.caught_up()?.store.get_logged_model(model_id)
-    }
-
-    /// The files and folders of a run, in `dir` (`""` is the root).
-    ///
-    /// # Errors
-    /// There is no such run, or its artifacts cannot be read.
-    pub fn list_artifacts(&self, run_id: &str, dir: &str) -> Result<Vec<FileInfo>> {
-        let uri = self.get_run(run_id)?.info.artifact_uri;
-        self.artifacts_at(&uri)?.list(dir)
-    }
-
-    /// The files at an artifact URI of this store.
-    pub(crate) fn artifacts_at(&self, uri: &str) -> Result<Box<dyn Artifacts>> {
-        if self.0.config.disabled { Ok(Box::new(MemoryArtifacts::discarding())) } else { artifact::open(uri) }
     }
 
     /// Waits until everything that this process logged so far is stored.

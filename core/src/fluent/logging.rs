@@ -1,0 +1,54 @@
+//! MLflow's functions that log to the current run; without one they start it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::current_or_new;
+use crate::logged::Logged;
+use crate::notice;
+use crate::run::RunHandle;
+use crate::value::{Step, Value};
+
+/// Logs `value` of metric `key` at `step` to the current run; starts one if the process has none.
+pub fn log_metric(key: &str, value: impl Value, step: impl Step) -> Logged {
+    logged(|run| run.log_metric(key, value, step))
+}
+
+/// Logs several metrics at one step and time to the current run.
+pub fn log_metrics<K: AsRef<str>, V: Value>(
+    metrics: impl IntoIterator<Item = (K, V)>,
+    step: impl Step,
+) -> Logged {
+    logged(|run| run.log_metrics(metrics, step))
+}
+
+/// Logs a param, which is written once, to the current run.
+pub fn log_param(key: &str, value: impl Serialize) -> Logged {
+    logged(|run| run.log_param(key, value))
+}
+
+/// Logs every field of `params` as a param of the current run, nested ones under dotted keys.
+pub fn log_params(params: &(impl Serialize + ?Sized)) -> Logged {
+    logged(|run| run.log_params(params))
+}
+
+/// Sets a tag of the current run.
+pub fn set_tag(key: &str, value: impl fmt::Display) -> Logged {
+    logged(|run| run.set_tag(key, value))
+}
+
+/// Sets several tags of the current run.
+pub fn set_tags<K: AsRef<str>, V: fmt::Display>(tags: impl IntoIterator<Item = (K, V)>) -> Logged {
+    logged(|run| run.set_tags(tags))
+}
+
+fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {
+    match current_or_new() {
+        Ok(run) => log(&run),
+        Err(error) => {
+            notice::error("no-run", format_args!("nothing is logged: {error}"));
+            Logged::nowhere()
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The fluent functions: MLflow's own names, over the process's current run.
+//!
+//! They use one tracker for the process: the one that [`set_tracking_uri`] names, else `MLFLOW_TRACKING_URI`, else
+//! `sqlite:///mlflow.db` in the working directory.
+
+mod artifacts;
+mod experiments;
+mod logging;
+mod models;
+mod runs;
+mod search;
+
+use std::cell::RefCell;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::config::Config;
+use crate::current;
+use crate::error::{Error, ErrorKind, Result};
+use crate::run::{ActiveRun, RunHandle};
+use crate::sync::lock;
+use crate::tracker::Tracker;
+
+pub use artifacts::{log_artifact, log_dict, log_text};
+pub use experiments::set_experiment;
+pub use logging::{log_metric, log_metrics, log_param, log_params, set_tag, set_tags};
+pub use models::get_logged_model;
+pub use runs::{active_run, end_run, get_run, last_active_run, run, run_handle, start_run};
+pub use search::{search_experiments, search_logged_models, search_runs};
+
+/// The tracker of the process, and the runs that the fluent functions keep alive.
+struct Process {
+    uri: Option<String>,
+    tracker: Option<Tracker>,
+    /// `MLFLOW_RUN_ID` is for the first run of the process, which a tracker before this one has started.
+    resumed: bool,
+    /// When a tracker could last not be opened, or a run not be started for a log call.
+    failed_at: Option<Instant>,
+}
+
+static PROCESS: Mutex<Process> =
+    Mutex::new(Process { uri: None, tracker: None, resumed: false, failed_at: None });
+
+/// How long log calls leave a store alone that could not be opened: each try may take seconds.
+const REOPEN_AFTER: Duration = Duration::from_secs(30);
+
+thread_local! {
+    static LOCAL: RefCell<Vec<Tracker>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The tracker that the fluent functions use on this thread.
+pub(crate) fn tracker() -> Result<Tracker> {
+    if let Some(local) = local_tracker() {
+        return Ok(local);
+    }
+    let mut process = lock(&PROCESS);
+    if let Some(tracker) = &process.tracker {
+        return Ok(tracker.clone());
+    }
+    process.failed_at = Some(clock::instant());
+    let mut config = Config::from_env()?;
+    if process.resumed {
+        config.run_id = None;
+    }
+    let tracker = Tracker::with_config(process.uri.as_deref(), config)?;
+    process.failed_at = None;
+    process.tracker = Some(tracker.clone());
+    Ok(tracker)
+}
+
+/// Whether a log call may try to start a run.
+fn may_open() -> bool {
+    local_tracker().is_some()
+        || lock(&PROCESS).failed_at.is_none_or(|failed_at| failed_at.elapsed() >= REOPEN_AFTER)
+}
+
+/// The tracker that [`with_tracker`] chose on this thread.
+pub(crate) fn local_tracker() -> Option<Tracker> {
+    LOCAL.try_with(|local| local.borrow().last().cloned()).ok().flatten()
+}
+
+/// Lets the fluent functions and autologging use `tracker` on this thread while `body` runs.
+///
+/// Nothing of the process changes, so tests that run side by side need not know of each other.
+///
+/// ```
+/// use runlog_core::{Tracker, fluent};
+///
+/// let tracker = Tracker::open("memory:")?;
+/// fluent::with_tracker(&tracker, || fluent::run("inside", |run| {
+///     run.log_metric("loss", 0.5, 1);
+///     Ok::<(), runlog_core::Error>(())
+/// }))?;
+/// assert_eq!(tracker.search_runs(())?[0].info.run_name, "inside");
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub fn with_tracker<T>(tracker: &Tracker, body: impl FnOnce() -> T) -> T {
+    struct Restore;
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            LOCAL.with_borrow_mut(Vec::pop);
+        }
+    }
+    LOCAL.with_borrow_mut(|local| local.push(tracker.clone()));
+    let _restore = Restore;
+    body()
+}
+
+/// Names the store for everything after this call, such as `sqlite:///mlflow.db`. Runs that are active stay where they are.
+///
+/// # Errors
+/// The URI is wrong, or the store cannot be opened or created.
+pub fn set_tracking_uri(uri: impl Into<String>) -> Result<()> {
+    let uri = uri.into();
+    let previous = {
+        let mut process = lock(&PROCESS);
+        process.uri = Some(uri);
+        process.resumed |= process.tracker.as_ref().is_some_and(|tracker| tracker.run_to_resume().is_none());
+        process.tracker.take()
+    };
+    // Outside the lock: closing waits for the store.
+    drop(previous);
+    tracker().map(drop)
+}
+
+/// The run that a log call opened because the process had none; it ends with the process, by its exit status.
+static OPENED: Mutex<Option<ActiveRun>> = Mutex::new(None);
+
+fn opened_by_a_log_call() -> Option<RunHandle> {
+    lock(&OPENED).as_ref().map(ActiveRun::handle)
+}
+
+/// The current run, or a new one if the process has none.
+#[track_caller]
+fn current_or_new() -> Result<RunHandle> {
+    if let Some(run) = current::find()? {
+        return Ok(run);
+    }
+    let mut opened = lock(&OPENED);
+    // Another thread may have been faster.
+    if let Some(run) = current::find()? {
+        return Ok(run);
+    }
+    if !may_open() {
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            "no run could be started a moment ago; it is tried again in half a minute, or by `start_run`",
+        ));
+    }
+    let run = start_run(()).inspect_err(|_| lock(&PROCESS).failed_at = Some(clock::instant()))?;
+    let handle = run.handle();
+    *opened = Some(run);
+    Ok(handle)
+}

@@ -1,0 +1,103 @@
+//! MLflow's functions that start, end and read runs.
+
+use std::fmt;
+use std::panic::Location;
+
+use super::{opened_by_a_log_call, tracker};
+use crate::current;
+use crate::entity::{Run, RunStatus};
+use crate::error::{Error, Result};
+use crate::options::RunOptions;
+use crate::run::{ActiveRun, RunHandle};
+
+/// Starts a run and makes it this thread's current one. `options` is a name, `()` for a random name, or [`RunOptions`].
+///
+/// The first run of a process resumes the run that `MLFLOW_RUN_ID` names, if it is set.
+///
+/// # Errors
+/// This thread has an active run and `nested` is not set; the experiment is deleted or does not exist; a tag is wrong;
+/// the store cannot be written.
+#[track_caller]
+pub fn start_run(options: impl Into<RunOptions>) -> Result<ActiveRun> {
+    crate::start::start_run(&tracker()?, &options.into(), Location::caller())
+}
+
+/// Runs `body` in a run: `Ok` ends it `FINISHED`, `Err` and a panic end it `FAILED` with the reason.
+///
+/// # Errors
+/// What `body` returns; or the run could not be started or lost something, turned into `body`'s error.
+///
+/// ```
+/// # use runlog_core::{Error, Tracker, fluent};
+/// # fluent::with_tracker(&Tracker::open("memory:")?, || {
+/// fluent::run("baseline", |run| {
+///     run.log_param("learning_rate", 0.1);
+///     for step in 0..10 {
+///         run.log_metric("loss", 1.0 / f64::from(step + 1), step);
+///     }
+///     Ok::<(), Error>(())
+/// })?;
+/// # Ok::<(), Error>(())
+/// # })?;
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn run<T, E>(
+    options: impl Into<RunOptions>,
+    body: impl FnOnce(&RunHandle) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E>
+where
+    E: From<Error> + fmt::Display,
+{
+    let run = start_run(options)?;
+    match body(&run) {
+        Ok(value) => {
+            run.finish()?;
+            Ok(value)
+        }
+        Err(error) => {
+            // The body's error is the one to return; what was lost besides was said already.
+            run.fail(&error).ok();
+            Err(error)
+        }
+    }
+}
+
+/// Ends this thread's current run with `status`; without one it does nothing.
+///
+/// # Errors
+/// What the run lost, or a status that is not an end.
+pub fn end_run(status: RunStatus) -> Result<()> {
+    status.check_terminal()?;
+    let run = current::of_this_thread().or_else(|| opened_by_a_log_call().filter(RunHandle::is_active));
+    run.map_or(Ok(()), |run| run.end_and_deliver(status, None))
+}
+
+/// The current run: this thread's innermost one, else the process's only one; `None` if it has none or several.
+pub fn active_run() -> Option<RunHandle> {
+    current::find().ok().flatten()
+}
+
+/// The run that this process started last, as the store has it now; `None` if it started none, or closed its tracker.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn last_active_run() -> Result<Option<Run>> {
+    current::last().map(|(tracker, run_id)| tracker.get_run(&run_id)).transpose()
+}
+
+/// A handle to a run that this process did not start: it logs to it and never ends it.
+///
+/// # Errors
+/// There is no such run.
+pub fn run_handle(run_id: &str) -> Result<RunHandle> {
+    tracker()?.run_handle(run_id)
+}
+
+/// The run with everything it logged; waits, for at most 5 s, until what this process logged is stored.
+///
+/// # Errors
+/// There is no such run, or the store cannot be read.
+pub fn get_run(run_id: &str) -> Result<Run> {
+    tracker()?.get_run(run_id)
+}

@@ -1,0 +1,70 @@
+//! The end of a run.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Binding, RunHandle};
+use crate::clock;
+use crate::current;
+use crate::entity::RunStatus;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::record::Text;
+use crate::notice;
+use crate::sync::lock;
+use crate::validate;
+
+/// The tag that says why a run ended as it did, where that was not by `finish()`.
+pub(crate) const ENDED_BY: &str = "runlog.ended_by";
+/// How long the end of a run waits for the store; what is left then is safe in the journal.
+pub(crate) const END_WAIT: Duration = Duration::from_secs(10);
+
+impl RunHandle {
+    /// Ends the run once: `None` if it had ended, or is another process's to end; else what the monitor said.
+    ///
+    /// Touches no thread-local and says nothing, so that it can be called while the process exits.
+    pub(crate) fn end_now(&self, status: RunStatus, ended_by: Option<&str>) -> Option<Result<()>> {
+        if !self.0.owned || !self.0.home.engine.is_ours() || self.0.ended.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        // Before the end, so that the last window belongs to the run.
+        let watched = lock(&self.0.monitor).take().map_or(Ok(()), |monitor| {
+            catch_unwind(AssertUnwindSafe(|| monitor.stop()))
+                .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Unexpected, "the monitor panicked")))
+        });
+        // Into the journal itself: a synchronous log call would wait, and the last one percent is kept for this.
+        let Binding { engine, run } = &self.0.home;
+        if let Some(why) = ended_by {
+            let value: String = why.chars().take(validate::TAG_CHARS_MAX).collect();
+            engine.journal.text(&Text::Tag { run: *run, key: ENDED_BY.to_owned(), value }).ok();
+        }
+        engine.journal.text(&Text::End { run: *run, status, time: clock::now_ms() }).ok();
+        current::remove(self);
+        Some(watched)
+    }
+
+    /// Ends the run, delivers what is left, and says what was lost.
+    pub(crate) fn end_and_deliver(&self, status: RunStatus, ended_by: Option<&str>) -> Result<()> {
+        let Some(watched) = self.end_now(status, ended_by) else { return Ok(()) };
+        current::forget_ended();
+        if let Err(error) = watched {
+            notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
+        }
+        let Binding { engine, .. } = &self.0.home;
+        if let Err(waiting) = engine.flush(END_WAIT) {
+            if !engine.journal.is_durable() {
+                return Err(waiting.with("run", self.run_id()));
+            }
+            notice::warn(
+                "end-waits",
+                format_args!(
+                    "run {} has ended, but the store has not taken everything yet; the rest is safe in the journal and \
+                     is delivered by the next process that uses this store: {waiting}",
+                    self.run_id()
+                ),
+            );
+        }
+        let losses = self.losses();
+        if losses.is_empty() { Ok(()) } else { Err(Error::lost(losses).with("run", self.run_id())) }
+    }
+}
