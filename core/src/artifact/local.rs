@@ -106,6 +106,16 @@ impl Artifacts for LocalArtifacts {
         let place = self.place(path)?;
         fs::read(&place).map_err(|cause| Error::io("read the artifact", &place, cause))
     }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Read + Send>> {
+        let place = self.place(path)?;
+        let failed = |cause| Error::io("read the artifact", &place, cause);
+        let file = File::open(&place).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        Ok(Box::new(file))
+    }
 }
 
 #[cfg(test)]

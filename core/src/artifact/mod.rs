@@ -3,13 +3,16 @@
 //! No file of one run can be written outside its root: every path passes [`clean_path`].
 
 mod dict;
+mod download;
 mod local;
 mod memory;
+mod path;
 mod upload;
+mod uri;
 
 use std::fmt;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
@@ -17,9 +20,13 @@ use serde::Serialize;
 use crate::error::{Error, ErrorKind, Result};
 
 pub use dict::dict_text;
+pub use download::{download, find};
 pub use local::LocalArtifacts;
 pub use memory::MemoryArtifacts;
+pub use path::clean_path;
+pub(crate) use path::{clean_dir, dir_to_write, file_to_write};
 pub use upload::{upload, upload_contents};
+pub(crate) use uri::{ArtifactUri, split_address};
 
 /// The files of one run or model, below one root.
 ///
@@ -47,6 +54,9 @@ pub trait Artifacts: fmt::Debug + Send + Sync {
 
     /// The content of the file `path`.
     fn read(&self, path: &str) -> Result<Vec<u8>>;
+
+    /// The content of the file `path`, piece by piece: it may be larger than the memory.
+    fn open(&self, path: &str) -> Result<Box<dyn Read + Send>>;
 }
 
 /// A file or directory among the artifacts, as MLflow describes it.
@@ -104,6 +114,15 @@ pub fn open(artifact_uri: &str) -> Result<Box<dyn Artifacts>> {
     }
 }
 
+/// The path that an address names on this machine, absolute or relative; `None` if it names another place.
+pub(crate) fn local_path(address: &str) -> Option<PathBuf> {
+    match scheme(address) {
+        None => Some(PathBuf::from(address)),
+        Some("file") => file_path(address).map(PathBuf::from),
+        Some(_) => None,
+    }
+}
+
 /// The part before the colon; a single letter is a drive of Windows, not a scheme.
 fn scheme(uri: &str) -> Option<&str> {
     let (scheme, _) = uri.split_once(':')?;
@@ -128,53 +147,6 @@ fn file_path(uri: &str) -> Option<String> {
     Path::new(path).is_absolute().then(|| path.to_owned())
 }
 
-/// The normal form of a file's path below an artifact root: `a/./b//c.txt` is `a/b/c.txt`.
-///
-/// # Errors
-/// A path that is empty, absolute, or leads out of the root.
-///
-/// ```
-/// use runlog_core::artifact::clean_path;
-///
-/// assert_eq!(clean_path("plots/./loss.png")?, "plots/loss.png");
-/// assert!(clean_path("../secrets").is_err());
-/// # Ok::<(), runlog_core::Error>(())
-/// ```
-pub fn clean_path(path: &str) -> Result<String> {
-    let refuse = |why: &str| Err(Error::invalid(why).with("path", format!("{path:?}")));
-    if path.starts_with('/') {
-        return refuse("an artifact's path must be relative, such as `plots/loss.png`");
-    }
-    // On Windows these would name another directory or drive.
-    if path.contains('\0') || (cfg!(windows) && path.contains(['\\', ':'])) {
-        return refuse("an artifact's path must be plain names with `/` between them");
-    }
-    let mut parts = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                if parts.pop().is_none() {
-                    return refuse("an artifact's path must not lead out of its run");
-                }
-            }
-            name => parts.push(name),
-        }
-    }
-    if parts.is_empty() {
-        return refuse("an artifact's path must name a file, such as `plots/loss.png`");
-    }
-    Ok(parts.join("/"))
-}
-
-/// As [`clean_path`], where the root itself is meant by any path that says so.
-fn clean_dir(dir: &str) -> Result<String> {
-    if dir.split('/').all(|part| matches!(part, "" | ".")) && !dir.starts_with('/') {
-        return Ok(String::new());
-    }
-    clean_path(dir)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,6 +167,11 @@ mod tests {
         assert_eq!(artifacts.list("b.txt").unwrap(), [], "a file is not a directory");
 
         assert_eq!(artifacts.read("deep/er/a.txt").unwrap(), b"ay");
+        let mut pieces = String::new();
+        artifacts.open("deep/er/a.txt").unwrap().read_to_string(&mut pieces).unwrap();
+        assert_eq!(pieces, "ay");
+        assert_eq!(artifacts.open("none").unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(artifacts.open("deep").is_err(), "a directory is not a file");
         write("b.txt", "replaced").unwrap();
         assert_eq!(artifacts.read("b.txt").unwrap(), b"replaced");
         assert_eq!(artifacts.read("none").unwrap_err().kind(), ErrorKind::NotFound);
@@ -263,18 +240,6 @@ mod tests {
             ("mlflow-artifacts:/0/x", ErrorKind::Unsupported),
         ] {
             assert_eq!(open(uri).unwrap_err().kind(), kind, "{uri}");
-        }
-    }
-
-    #[test]
-    fn paths_are_normalised_as_mlflow_does() {
-        for (path, clean) in
-            [("a/./b//c.txt", "a/b/c.txt"), ("a/../b", "b"), ("a/", "a"), ("./a", "a"), ("..a", "..a")]
-        {
-            assert_eq!(clean_path(path).unwrap(), clean);
-        }
-        for bad in ["", ".", "./", "..", "../a", "a/../../b", "/a", "//a", "a/..", "a\0b"] {
-            assert!(clean_path(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn upload_contents(artifacts: &dyn Artifacts, local_dir: &Path, dir: &str) -
     Ok(())
 }
 
-fn below(dir: &str, name: &str) -> String {
+pub(super) fn below(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 

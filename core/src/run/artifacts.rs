@@ -1,24 +1,43 @@
 //! Files of a run.
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::RunHandle;
-use crate::artifact::{self, Artifacts};
+use crate::artifact::{self, Artifacts, FileInfo};
 use crate::error::Result;
+use crate::store::below;
 
 impl RunHandle {
-    /// Copies a file or a directory into the run's artifacts, under `artifact_path` if given.
+    /// Copies a file or a directory into the run's artifacts, under its own name, in the directory `artifact_path` if
+    /// given.
     ///
     /// # Errors
-    /// The file cannot be read, the path leaves the artifacts, or they cannot be written.
+    /// The file cannot be read, the path leaves the artifacts or is not written plainly (`a/./b`), or they cannot be
+    /// written.
     pub fn log_artifact<'p>(
         &self,
         path: impl AsRef<Path>,
         artifact_path: impl Into<Option<&'p str>>,
     ) -> Result<()> {
-        artifact::upload(&*self.artifacts()?, path.as_ref(), artifact_path.into().unwrap_or_default())
+        let dir = artifact::dir_to_write(artifact_path.into().unwrap_or_default())?;
+        artifact::upload(&*self.artifacts()?, path.as_ref(), dir)
+    }
+
+    /// Copies what is in a directory into the run's artifacts, with its folders, in the directory `artifact_path` if
+    /// given. Links are followed; empty folders leave nothing.
+    ///
+    /// # Errors
+    /// As [`log_artifact`](Self::log_artifact); what was stored before a file that fails stays.
+    pub fn log_artifacts<'p>(
+        &self,
+        local_dir: impl AsRef<Path>,
+        artifact_path: impl Into<Option<&'p str>>,
+    ) -> Result<()> {
+        let dir = artifact::dir_to_write(artifact_path.into().unwrap_or_default())?;
+        artifact::upload_contents(&*self.artifacts()?, local_dir.as_ref(), dir)
     }
 
     /// Writes `text` as the artifact `artifact_file`, such as `notes/summary.txt`.
@@ -26,7 +45,7 @@ impl RunHandle {
     /// # Errors
     /// The path leaves the artifacts, or they cannot be written.
     pub fn log_text(&self, text: &str, artifact_file: &str) -> Result<()> {
-        self.artifacts()?.write(artifact_file, &mut text.as_bytes())
+        self.log_stream(text.as_bytes(), artifact_file)
     }
 
     /// Writes `dict` as the artifact `artifact_file`: YAML if it ends in `.yml` or `.yaml`, JSON otherwise.
@@ -37,7 +56,56 @@ impl RunHandle {
         self.log_text(&artifact::dict_text(dict, artifact_file)?, artifact_file)
     }
 
-    fn artifacts(&self) -> Result<Box<dyn Artifacts>> {
+    /// Writes everything that `stream` yields as the artifact `artifact_file`.
+    ///
+    /// Nobody sees the artifact before it is whole: where `stream` fails or the process dies in the middle of it, there
+    /// is none, or the one that was there before.
+    ///
+    /// # Errors
+    /// `stream` cannot be read, the path leaves the artifacts, or they cannot be written.
+    ///
+    /// ```
+    /// # use runlog_core::Tracker;
+    /// # let tracker = Tracker::open("memory:")?;
+    /// # let run = tracker.start_run(())?;
+    /// run.log_stream(std::io::Cursor::new([0, 1, 2]), "raw/first.bin")?;
+    /// # assert_eq!(run.list_artifacts("raw")?[0].file_size, Some(3));
+    /// # run.finish()?;
+    /// # Ok::<(), runlog_core::Error>(())
+    /// ```
+    pub fn log_stream(&self, mut stream: impl Read, artifact_file: &str) -> Result<()> {
+        let path = artifact::file_to_write(artifact_file)?;
+        self.artifacts()?.write(&path, &mut stream)
+    }
+
+    /// The address of the run's artifacts, or of `artifact_path` among them, whether there is such a file or not.
+    pub fn get_artifact_uri<'p>(&self, artifact_path: impl Into<Option<&'p str>>) -> String {
+        let root = &self.0.info.artifact_uri;
+        artifact_path.into().map_or_else(|| root.clone(), |path| below(root, path.trim_start_matches('/')))
+    }
+
+    /// The run's files and folders in `dir` (`""` is the root).
+    ///
+    /// # Errors
+    /// The path leaves the artifacts, or they cannot be read.
+    pub fn list_artifacts(&self, dir: &str) -> Result<Vec<FileInfo>> {
+        self.artifacts()?.list(dir)
+    }
+
+    /// Copies the run's file or directory `artifact_path` (`""` is everything) into the directory `dst_path`, under its
+    /// own name, or into a new temporary directory, and returns where it is then.
+    ///
+    /// # Errors
+    /// There is no such file, or the directory cannot be written.
+    pub fn download_artifacts<'p>(
+        &self,
+        artifact_path: &str,
+        dst_path: impl Into<Option<&'p Path>>,
+    ) -> Result<PathBuf> {
+        self.0.tracker.download_artifacts(&format!("runs:/{}/{artifact_path}", self.run_id()), dst_path)
+    }
+
+    pub(super) fn artifacts(&self) -> Result<Box<dyn Artifacts>> {
         self.0.tracker.artifacts_at(&self.0.info.artifact_uri)
     }
 }
