@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 mod context;
 mod current;
+pub mod data;
 mod deliver;
 pub mod digest;
 mod engine;

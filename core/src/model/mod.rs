@@ -11,7 +11,7 @@ mod signature;
 use serde_json::{Map, Value};
 
 pub use example::InputExample;
-pub use signature::{Column, DataType, ParamField, Schema, Signature, TensorField};
+pub use signature::{Column, DataType, ParamField, Property, Schema, Signature, TensorField};
 
 use crate::error::{Error, Result};
 use crate::validate;
