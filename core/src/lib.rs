@@ -45,7 +45,7 @@ pub use entity::{
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
 pub use logged::Logged;
-pub use options::RunOptions;
+pub use options::{ExperimentOptions, RunOptions};
 pub use recover::Recovery;
 pub use run::{ActiveRun, MetricHandle, RunHandle};
 pub use store::{ExperimentQuery, ModelQuery, RunQuery};

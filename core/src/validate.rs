@@ -14,6 +14,10 @@ pub const PARAM_CHARS_MAX: usize = 6000;
 pub const TAG_CHARS_MAX: usize = 8000;
 /// Longest name of an experiment, in characters.
 pub const EXPERIMENT_NAME_CHARS_MAX: usize = 500;
+/// Longest value of an experiment's tag, in characters; MLflow never cuts these.
+pub const EXPERIMENT_TAG_CHARS_MAX: usize = 20_000;
+/// Longest artifact location of an experiment, in characters, unless `MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH` says another.
+pub const ARTIFACT_LOCATION_CHARS_MAX: u32 = 2048;
 
 /// Checks the key of a metric, param or tag.
 ///
@@ -57,7 +61,7 @@ fn is_key_char(c: char) -> bool {
 /// A name that is empty or too long.
 pub fn experiment_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
-        return Err(Error::invalid("an experiment's name must not be empty"));
+        return Err(Error::invalid("an experiment's name must not be empty; give it one, such as `vision`"));
     }
     if name.chars().count() > EXPERIMENT_NAME_CHARS_MAX {
         return Err(Error::invalid(format!(
@@ -65,6 +69,34 @@ pub fn experiment_name(name: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Checks a tag of an experiment.
+///
+/// # Errors
+/// A wrong key, or a value that is too long.
+pub fn experiment_tag(key: &str, value: &str) -> Result<()> {
+    self::key(key)?;
+    if value.len() > EXPERIMENT_TAG_CHARS_MAX && value.chars().count() > EXPERIMENT_TAG_CHARS_MAX {
+        return Err(Error::invalid(format!(
+            "a tag of an experiment must have at most {EXPERIMENT_TAG_CHARS_MAX} characters; shorten it"
+        ))
+        .with("key", key)
+        .with("characters", value.chars().count()));
+    }
+    Ok(())
+}
+
+/// Checks the time of a point, in milliseconds since the Unix epoch.
+///
+/// # Errors
+/// A time before 1970.
+pub fn timestamp(timestamp: i64) -> Result<()> {
+    if timestamp >= 0 {
+        return Ok(());
+    }
+    Err(Error::invalid("a point's time must not be negative; give milliseconds since 1970")
+        .with("timestamp", timestamp))
 }
 
 /// Checks the id of a run that a user gave.

@@ -21,6 +21,7 @@ use crate::entity::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
+pub(crate) use location::absolute as absolute_location;
 pub use memory::MemoryStore;
 pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
 #[cfg(feature = "sqlite")]
