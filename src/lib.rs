@@ -48,6 +48,7 @@
 //! | `sqlite` | yes | the store in a SQLite file |
 //! | `monitor` | yes | system metrics |
 //! | `linfa` | no | autologging of linfa |
+//! | `polars` | no | runs as a data frame of polars |
 //! | `cli` | no | the command `runlog` |
 //! | `testing` | no | the suite that a store must pass |
 
@@ -64,7 +65,7 @@ pub use runlog_core::{
     ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
     ExperimentQuery, LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle, ModelOutput,
     ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle, RunInfo, RunInputs,
-    RunOptions, RunQuery, RunStatus, Step, Tag, Tracker, Value, ViewType,
+    RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
 };
 
 /// Autologging for linfa: `use runlog::linfa::Fit;`.
