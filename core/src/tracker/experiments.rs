@@ -8,7 +8,7 @@ use crate::entity::{Experiment, LifecycleStage, NewExperiment, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::flatten_under;
 use crate::options::ExperimentOptions;
-use crate::store::absolute_location;
+use crate::store::{absolute_location, experiment_deleted};
 use crate::sync::lock;
 use crate::validate;
 
@@ -37,11 +37,7 @@ impl Tracker {
 
     fn activate(&self, experiment: Experiment) -> Result<Experiment> {
         if experiment.lifecycle_stage == LifecycleStage::Deleted {
-            return Err(Error::invalid(format!(
-                "the experiment is deleted; restore it with `restore_experiment({:?})`, or choose another one",
-                experiment.experiment_id
-            ))
-            .with("experiment", experiment.name));
+            return Err(experiment_deleted(&experiment));
         }
         *lock(&self.0.experiment) = Some(experiment.experiment_id.clone());
         Ok(experiment)
@@ -114,7 +110,7 @@ impl Tracker {
         let ExperimentOptions { name, artifact_location, tags } = options.into();
         validate::experiment_name(&name)?;
         for tag in &tags {
-            validate::experiment_tag(&tag.key, &tag.value)?;
+            validate::experiment_tag(tag)?;
         }
         let config = self.config();
         let chars_max = config.artifact_location_chars_max.unwrap_or(validate::ARTIFACT_LOCATION_CHARS_MAX);
@@ -191,15 +187,13 @@ impl Tracker {
         let mut texts = Vec::new();
         for (key, value) in tags {
             validate::key(key.as_ref())?;
-            texts.extend(flatten_under(key.as_ref(), &value)?);
+            for (key, text) in flatten_under(key.as_ref(), &value)? {
+                texts.push(Tag::new(key, text));
+            }
         }
-        for (key, text) in &texts {
-            validate::experiment_tag(key, text)?;
-        }
+        texts.iter().try_for_each(validate::experiment_tag)?;
         let store = self.store()?;
-        texts
-            .into_iter()
-            .try_for_each(|(key, text)| store.set_experiment_tag(experiment_id, &Tag::new(key, text)))
+        texts.iter().try_for_each(|tag| store.set_experiment_tag(experiment_id, tag))
     }
 
     /// Removes a tag of an experiment.
