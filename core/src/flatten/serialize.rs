@@ -88,10 +88,10 @@ impl Serializer for TreeSerializer {
         Ok(Tree::Text(python::float(value)))
     }
     fn serialize_char(self, value: char) -> Result<Tree, Refusal> {
-        Ok(text(&value))
+        Ok(Tree::Quoted(value.to_string()))
     }
     fn serialize_str(self, value: &str) -> Result<Tree, Refusal> {
-        Ok(text(&value))
+        Ok(Tree::Quoted(value.to_owned()))
     }
     fn serialize_bytes(self, value: &[u8]) -> Result<Tree, Refusal> {
         let mut items = Items::default();
@@ -234,7 +234,7 @@ impl SerializeMap for Map {
     type Error = Refusal;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refusal> {
-        self.key = Some(tree(key)?.inline());
+        self.key = Some(tree(key)?.text());
         Ok(())
     }
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
@@ -266,7 +266,10 @@ impl SerializeStruct for Fields {
         Ok(())
     }
     fn end(self) -> Result<Tree, Refusal> {
-        Ok(Tree::Fields(self.variant.map(str::to_owned), self.fields))
+        Ok(match self.variant {
+            None if self.fields.is_empty() => Tree::Absent,
+            variant => Tree::Fields(variant.map(str::to_owned), self.fields),
+        })
     }
 }
 

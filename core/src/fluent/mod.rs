@@ -23,8 +23,15 @@ use crate::sync::lock;
 use crate::tracker::Tracker;
 
 pub use artifacts::{log_artifact, log_dict, log_text};
-pub use experiments::set_experiment;
-pub use logging::{log_metric, log_metrics, log_param, log_params, set_tag, set_tags};
+pub use experiments::{
+    create_experiment, delete_experiment, delete_experiment_tag, get_experiment, get_experiment_by_name,
+    rename_experiment, restore_experiment, set_experiment, set_experiment_by_id,
+    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags,
+};
+pub use logging::{
+    delete_tag, log_metric, log_metric_at, log_metrics, log_metrics_at, log_param, log_params, set_tag,
+    set_tags,
+};
 pub use models::get_logged_model;
 pub use runs::{active_run, end_run, get_run, last_active_run, run, run_handle, start_run};
 pub use search::{search_experiments, search_logged_models, search_runs};
