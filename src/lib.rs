@@ -53,15 +53,18 @@
 
 pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with};
 pub use runlog_core::fluent::{
-    active_run, end_run, get_logged_model, get_run, last_active_run, log_artifact, log_dict, log_metric,
-    log_metrics, log_param, log_params, log_text, run, run_handle, search_experiments, search_logged_models,
-    search_runs, set_experiment, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
+    active_run, child_env, delete_run, disable_system_metrics_logging, enable_system_metrics_logging,
+    end_run, flush_async_logging, get_logged_model, get_parent_run, get_run, get_tracking_uri,
+    is_tracking_uri_set, last_active_run, log_artifact, log_dict, log_metric, log_metrics, log_param,
+    log_params, log_text, restore_run, run, run_handle, search_experiments, search_logged_models,
+    search_runs, set_experiment, set_system_metrics_node_id, set_system_metrics_samples_before_logging,
+    set_system_metrics_sampling_interval, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
 };
 pub use runlog_core::{
-    ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentQuery, LifecycleStage,
-    Logged, LoggedModel, Losses, Metric, MetricHandle, ModelOutput, ModelQuery, ModelStatus, Param, Recovery,
-    Result, Run, RunData, RunHandle, RunInfo, RunInputs, RunOptions, RunQuery, RunStatus, Step, Tag, Tracker,
-    Value, ViewType,
+    ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentQuery, InRun, InScope,
+    LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle, ModelOutput, ModelQuery, ModelStatus,
+    Param, Recovery, Result, Run, RunData, RunHandle, RunInfo, RunInputs, RunOptions, RunQuery, RunStatus,
+    Step, Tag, Tracker, Value, ViewType,
 };
 
 /// Autologging for linfa: `use runlog::linfa::Fit;`.

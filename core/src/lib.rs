@@ -18,6 +18,7 @@ mod exit;
 pub mod flatten;
 pub mod fluent;
 mod id;
+mod in_run;
 mod journal;
 pub mod json;
 mod logged;
@@ -44,6 +45,7 @@ pub use entity::{
 };
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
+pub use in_run::{InRun, InScope};
 pub use logged::Logged;
 pub use options::RunOptions;
 pub use recover::Recovery;
