@@ -54,18 +54,21 @@
 
 pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with};
 pub use runlog_core::fluent::{
-    active_run, create_experiment, delete_experiment, delete_experiment_tag, delete_tag, end_run,
-    get_experiment, get_experiment_by_name, get_logged_model, get_run, last_active_run, log_artifact,
-    log_dict, log_metric, log_metric_at, log_metrics, log_metrics_at, log_param, log_params, log_text,
-    rename_experiment, restore_experiment, run, run_handle, search_experiments, search_logged_models,
-    search_runs, set_experiment, set_experiment_by_id, set_experiment_primary_metric, set_experiment_tag,
-    set_experiment_tags, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
+    active_run, child_env, create_experiment, delete_experiment, delete_experiment_tag, delete_run,
+    delete_tag, disable_system_metrics_logging, enable_system_metrics_logging, end_run, flush_async_logging,
+    get_experiment, get_experiment_by_name, get_logged_model, get_parent_run, get_run, get_tracking_uri,
+    is_tracking_uri_set, last_active_run, log_artifact, log_dict, log_metric, log_metric_at, log_metrics,
+    log_metrics_at, log_param, log_params, log_text, rename_experiment, restore_experiment, restore_run, run,
+    run_handle, search_experiments, search_logged_models, search_runs, set_experiment, set_experiment_by_id,
+    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags, set_system_metrics_node_id,
+    set_system_metrics_samples_before_logging, set_system_metrics_sampling_interval, set_tag, set_tags,
+    set_tracking_uri, start_run, with_tracker,
 };
 pub use runlog_core::{
     ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
-    ExperimentQuery, LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle, ModelOutput,
-    ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle, RunInfo, RunInputs,
-    RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
+    ExperimentQuery, InRun, InScope, LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle,
+    ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle, RunInfo,
+    RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
 };
 
 /// Autologging for linfa: `use runlog::linfa::Fit;`.

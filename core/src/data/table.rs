@@ -274,11 +274,7 @@ mod tests {
             Some(r#"{"type": "float", "name": "c", "required": false}"#),
         );
         check(&t().nullable("c", [Some([1.0, 2.0]), None]), "2d82402f", None);
-        check(
-            &t().nullable("td", [Some(Timedelta64(1)), None]).column("z", [1_i64, 2]),
-            "eeee78a9",
-            None,
-        );
+        check(&t().nullable("td", [Some(Timedelta64(1)), None]).column("z", [1_i64, 2]), "eeee78a9", None);
         let nan = Table::new("dataset").column("z", [1.0, f64::NAN]).dataset().unwrap();
         assert_eq!(nan, Table::new("dataset").nullable("z", [Some(1.0), None]).dataset().unwrap());
     }
@@ -310,7 +306,8 @@ mod tests {
     #[test]
     fn only_the_first_rows_enter_the_digest_and_all_are_counted() {
         let numbers = (0..10_003_u32).map(|i| f64::from(i) * 0.5);
-        let table = Table::new("dataset").column("x", numbers).column("s", (0..10_003).map(|i| i.to_string()));
+        let table =
+            Table::new("dataset").column("x", numbers).column("s", (0..10_003).map(|i| i.to_string()));
         let dataset = table.dataset().unwrap();
         assert_eq!(dataset.digest, "8f3d53e3");
         assert_eq!(dataset.profile.unwrap(), r#"{"num_rows": 10003, "num_elements": 20006}"#);
