@@ -8,7 +8,7 @@ use runlog::{ErrorKind, Result, RunOptions, RunQuery, RunStatus, Tracker};
 use crate::support::{Place, text};
 
 /// Checks an error's kind, and that its message has these words.
-fn check<T>(outcome: Result<T>, kind: ErrorKind, words: &[&str]) {
+pub(crate) fn check<T>(outcome: Result<T>, kind: ErrorKind, words: &[&str]) {
     let error = outcome.err().expect("bad input is an error");
     assert_eq!(error.kind(), kind, "{error}");
     for word in words {
