@@ -44,7 +44,8 @@ const ABBREVIATED_ITEMS: usize = 3;
 /// | more structs or maps | `layers = (100 items)`, and the first 20 |
 /// | struct without fields, `PhantomData` | nothing |
 ///
-/// A value without fields has the key `value`.
+/// The value itself may also be a sequence of pairs of a text and a value, `[("lr", 0.1), ("decay", 0.0)]`: it is taken as
+/// fields. Any other value without fields has the key `value`.
 ///
 /// # Errors
 /// What the value's own `Serialize` refuses.
@@ -70,7 +71,8 @@ pub fn flatten<T: Serialize + ?Sized>(value: &T) -> Result<Vec<(String, String)>
 /// # Errors
 /// What the value's own `Serialize` refuses.
 pub fn flatten_under<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<(String, String)>> {
-    let tree = serialize::tree(value).map_err(|refusal| {
+    let tree = if key.is_empty() { serialize::root(value) } else { serialize::tree(value) };
+    let tree = tree.map_err(|refusal| {
         Error::invalid("cannot turn the value into params; its `Serialize` refuses").because(refusal)
     })?;
     Ok(tree.pairs_under(key))
@@ -115,6 +117,15 @@ impl Items {
 }
 
 impl Tree {
+    /// A text and what belongs to it, as `("lr", 0.1)` is.
+    fn as_pair(&self) -> Option<(String, Self)> {
+        let Self::Sequence(Items { first, last: None, .. }) = self else { return None };
+        match first.as_slice() {
+            [Self::Quoted(key), value] => Some((key.clone(), value.clone())),
+            _ => None,
+        }
+    }
+
     /// Whether it fits into one text.
     fn is_scalar(&self) -> bool {
         match self {
@@ -394,6 +405,19 @@ mod tests {
         check(&("a", 'b', "it's", 1, None::<u8>), &["value = ['a', 'b', \"it's\", 1, None]"]);
         check(&vec![Kernel::Linear], &["value = [Linear]"]);
         check(&HashMap::from([("a b", vec!["x"])]), &["a b = ['x']"]);
+    }
+
+    #[test]
+    fn pairs_are_fields_where_nothing_else_can_be_meant() {
+        assert_eq!(shown(flatten(&[("lr", 0.1), ("decay", 0.0)]).unwrap()), ["lr = 0.1", "decay = 0.0"]);
+        assert_eq!(
+            shown(flatten(&(("lr", 0.1), ("sizes", [1, 2]))).unwrap()),
+            ["lr = 0.1", "sizes = [1, 2]"]
+        );
+        let many: Vec<_> = (0..100).map(|number| (number.to_string(), number)).collect();
+        assert_eq!(flatten(&many).unwrap().len(), 100);
+        assert_eq!(shown(flatten(&[(1, 2)]).unwrap()), ["value = [[1, 2]]"]);
+        assert_eq!(shown(flatten_under("pairs", &[("lr", 0.1)]).unwrap()), ["pairs = [['lr', 0.1]]"]);
     }
 
     #[test]

@@ -11,10 +11,16 @@ mod crash;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod experiments;
+#[cfg(test)]
+mod logging;
+#[cfg(test)]
 mod mlflow;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tidy;

@@ -228,7 +228,8 @@ impl RunHandle {
         }
     }
 
-    /// Logs every field of `params` as a param, nested ones under dotted keys.
+    /// Logs every field of `params` as a param, nested ones under dotted keys; [`flatten`] has the table of what becomes
+    /// what. Each is written once, as by [`log_param`](Self::log_param): one that is refused keeps no other back.
     ///
     /// ```
     /// # use runlog_core::Tracker;

@@ -41,13 +41,13 @@ impl fmt::Display for RunTable {
         let right: Vec<usize> = (0..shown.len()).filter(is_number).collect();
         f.write_str(table(&lines, 0, &right).trim_end_matches('\n'))?;
         if self.rows > ROWS_SHOWN {
-            write!(f, "\n+ {} runs", self.rows - ROWS_SHOWN)?;
+            write!(f, "\n+ {} run(s)", self.rows - ROWS_SHOWN)?;
         }
         if !left_out.is_empty() {
             let names = plain(&left_out.join(", "));
             write!(
                 f,
-                "\n+ {} columns: {}",
+                "\n+ {} column(s): {}",
                 left_out.len(),
                 shortened(&names, line_chars.saturating_sub(GAP))
             )?;
@@ -108,7 +108,7 @@ mod tests {
 tags.mlflow.runName  run_id  status   start_time           metrics.acc  metrics.inf  metrics.loss  metrics.nan  params.lr
 first                a1      RUNNING  2023-11-14 22:13:20                                    1e-5          NaN  a \"quoted\"\\ntext
 sec\\u{1b}ond         b2      RUNNING  1970-01-01 00:00:00            3          inf
-+ 3 columns: params.none, tags.empty, metrics.system/cpu",
++ 3 column(s): params.none, tags.empty, metrics.system/cpu",
         );
     }
 
@@ -138,9 +138,9 @@ artifact_uri  end_time             tags.empty
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines.len(), 1 + ROWS_SHOWN + 2);
         assert!(
-            lines.iter().all(|line| line.chars().count() <= LINE_CHARS + "+ 100 columns: ".len()),
+            lines.iter().all(|line| line.chars().count() <= LINE_CHARS + "+ 100 column(s): ".len()),
             "{shown}"
         );
-        assert_eq!(lines[ROWS_SHOWN + 1], "+ 940 runs");
+        assert_eq!(lines[ROWS_SHOWN + 1], "+ 940 run(s)");
     }
 }
