@@ -36,6 +36,7 @@ pub mod tensor;
 mod tracker;
 pub mod validate;
 mod value;
+mod yaml;
 
 pub use config::Config;
 pub use entity::{
