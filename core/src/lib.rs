@@ -40,6 +40,7 @@ pub mod terminal;
 mod tracker;
 pub mod validate;
 mod value;
+mod yaml;
 
 pub use config::Config;
 pub use entity::{

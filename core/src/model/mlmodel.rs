@@ -1,15 +1,10 @@
-//! The `MLmodel` file: YAML in block style with sorted keys, as MLflow writes it.
-//!
-//! Python reads YAML 1.1, where `on`, `1_000`, `12:30` and all-digit ids are not texts, so every text that is not
-//! plainly one is quoted.
+//! The `MLmodel` file, as MLflow writes it.
 
-use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
-use serde_saphyr::{SingleQuoted, to_string};
+use serde_json::json;
 
 use super::{MLFLOW_VERSION, ModelPlace, ModelSpec};
 use crate::clock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// The `MLmodel` of `spec` at `place`, whose other files have `size_bytes`.
 pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) -> Result<String> {
@@ -35,39 +30,7 @@ pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) 
         model["is_signature_from_type_hint"] = false.into();
         model["type_hint_from_example"] = false.into();
     }
-    to_string(&Yaml(&model))
-        .map_err(|cause| Error::new(ErrorKind::Unexpected, "cannot write the MLmodel file").because(cause))
-}
-
-/// A JSON value that serialises with sorted keys and with quotes where Python needs them.
-struct Yaml<'a>(&'a Value);
-
-impl Serialize for Yaml<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::String(text) if is_plain(text) => serializer.serialize_str(text),
-            Value::String(text) if text.contains(|c: char| c.is_control()) => serializer.serialize_str(text),
-            Value::String(text) => SingleQuoted(text).serialize(serializer),
-            Value::Array(items) => serializer.collect_seq(items.iter().map(Yaml)),
-            Value::Object(fields) => {
-                let mut fields: Vec<_> = fields.iter().map(|(key, value)| (key, Yaml(value))).collect();
-                fields.sort_by_key(|(key, _)| *key);
-                serializer.collect_map(fields)
-            }
-            scalar => scalar.serialize(serializer),
-        }
-    }
-}
-
-/// Whether YAML 1.1 and 1.2 agree that the bare `text` is that text.
-fn is_plain(text: &str) -> bool {
-    let word = matches!(
-        text.to_ascii_lowercase().as_str(),
-        "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "null" | "nan" | "inf"
-    );
-    !word
-        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.'))
+    crate::yaml::text(&model)
 }
 
 #[cfg(test)]
@@ -121,20 +84,5 @@ utc_time_created: '2024-12-31 23:59:59.123000'
             created_ms: 1_735_689_599_123,
         };
         assert_eq!(yaml(&spec, &place, 29).unwrap(), WRITTEN);
-    }
-
-    #[test]
-    fn texts_that_python_would_read_as_something_else_are_quoted() {
-        for (text, expect) in [
-            ("model.msgpack", "model.msgpack\n"),
-            ("on", "'on'\n"),
-            ("12:30", "'12:30'\n"),
-            ("0123", "'0123'\n"),
-            ("a: b #c", "'a: b #c'\n"),
-            ("it's", "'it''s'\n"),
-            ("", "''\n"),
-        ] {
-            assert_eq!(to_string(&Yaml(&text.into())).unwrap(), expect);
-        }
     }
 }

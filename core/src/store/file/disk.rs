@@ -1,0 +1,79 @@
+//! How files come to lie in the store: whole or not at all, and on the disk when they are asked to be.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::error::{Error, Result};
+use crate::sync::lock;
+
+/// A file that is being written. It lies in the directory of a run, model or experiment, where MLflow looks at no
+/// files but `meta.yaml`, and whoever writes it holds the lock of that directory.
+const UNFINISHED: &str = ".runlog.new";
+
+/// What was written and may not be on the disk yet.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    unsynced: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Disk {
+    /// Puts a file with this content in the place of `path`, by way of `home`, the locked directory it belongs to.
+    pub(super) fn put(&self, home: &Path, path: &Path, content: &[u8]) -> Result<()> {
+        let unfinished = home.join(UNFINISHED);
+        let write = || {
+            OpenOptions::new().write(true).create(true).truncate(true).open(&unfinished)?.write_all(content)?;
+            if let Some(parent) = path.parent().filter(|parent| *parent != home) {
+                fs::create_dir_all(parent)?;
+            }
+            fs::rename(&unfinished, path)
+        };
+        write().map_err(|cause| {
+            fs::remove_file(&unfinished).ok();
+            Error::io("write the file", path, cause)
+        })?;
+        self.wrote(path);
+        Ok(())
+    }
+
+    /// Notes that `path` must be synced.
+    pub(super) fn wrote(&self, path: &Path) {
+        let mut unsynced = lock(&self.unsynced);
+        if !unsynced.contains(path) {
+            unsynced.insert(path.to_owned());
+        }
+    }
+
+    /// Brings to the disk what was written since the last time, with the directories from there up to `root`.
+    pub(super) fn sync(&self, root: &Path) -> Result<()> {
+        let files = std::mem::take(&mut *lock(&self.unsynced));
+        let mut directories = BTreeSet::new();
+        let mut outcome = Ok(());
+        for path in &files {
+            directories.extend(path.ancestors().skip(1).take_while(|above| above.starts_with(root)));
+            // Writable, because Windows flushes only what it may write.
+            outcome = outcome.and_then(|()| sync_one(path, OpenOptions::new().write(true)));
+        }
+        if cfg!(unix) {
+            for directory in directories {
+                outcome = outcome.and_then(|()| sync_one(directory, OpenOptions::new().read(true)));
+            }
+        }
+        if outcome.is_err() {
+            lock(&self.unsynced).extend(files);
+        }
+        outcome
+    }
+}
+
+fn sync_one(path: &Path, options: &OpenOptions) -> Result<()> {
+    match options.open(path).and_then(|file| File::sync_all(&file)) {
+        // Deleted or moved since; where it is now, its directory says.
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        // A directory has taken the place of a deleted file.
+        Err(cause) if cause.kind() == io::ErrorKind::IsADirectory => Ok(()),
+        outcome => outcome.map_err(|cause| Error::io("sync the file", path, cause)),
+    }
+}
