@@ -9,6 +9,8 @@ mod command;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod endings;
 #[cfg(test)]
 mod experiments;

@@ -12,6 +12,11 @@ impl Args {
         Self(args)
     }
 
+    /// Everything that is given.
+    pub(super) fn all(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
     /// An argument that may be left out, or be `null`.
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())

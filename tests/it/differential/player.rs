@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use runlog::{ActiveRun, Config, Error, Tracker, with_tracker};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::args::Args;
 use super::scenario::{Scenario, Step, expand};
@@ -56,8 +56,7 @@ pub(super) fn play(scenario: &Scenario, place: &Place, store: &str, given: &str)
         runs: Vec::new(),
     };
     if scenario.has_experiment {
-        let own = Step::new("set_experiment", json!({"experiment_name": scenario.name}), Some("experiment"));
-        player.play(&own);
+        player.play(&Step::set_experiment(&scenario.name));
     }
     let steps: Vec<Value> = scenario.steps.iter().map(|step| player.play(step)).collect();
     player.names.retain(|name, _| name != "scenario" && name != "given");
@@ -101,14 +100,13 @@ impl Player<'_> {
             .or_else(|| artifacts::call(&self.tracker, call, args))
             .or_else(|| data::call(call, args))
             .or_else(|| models::call(call, args))
-            .unwrap_or_else(|| panic!("nobody makes the call {call}"))
+            .unwrap_or_else(|| Err(Error::new(runlog::ErrorKind::Unsupported, format!("nobody makes the call {call}"))))
     }
 
     /// Goes on as a process would that has these variables besides.
     fn environment(&mut self, args: &Args) {
-        let vars: Map<String, Value> = args.all();
-        let vars: Vec<(&str, &str)> =
-            vars.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+        let vars = args.all().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+        let vars: Vec<(&str, &str)> = vars.collect();
         self.tracker = open(self.place, self.store, &vars);
         if let Some(id) = &self.experiment {
             self.tracker.set_experiment_by_id(id).unwrap();

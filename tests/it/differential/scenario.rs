@@ -54,6 +54,11 @@ impl Scenario {
 }
 
 impl Step {
+    /// The step that every scenario begins with, if it does not say otherwise.
+    pub(super) fn set_experiment(name: &str) -> Self {
+        step(&json!({"call": "set_experiment", "args": {"experiment_name": name}, "as": "experiment"}))
+    }
+
     /// How the outcome of the step differs on purpose.
     pub(super) fn differs(&self, store: &str) -> Option<&Differs> {
         self.differs.as_ref().filter(|differs| differs.stores.iter().any(|known| known == store))
