@@ -154,7 +154,10 @@ fn end_run(store: &dyn Store, claim: &Claim, number: u32, run: &Run) -> Result<(
     let mut last_words = None;
     for entry in claim.all() {
         match entry.record {
-            Record::Metric(point) if run_of(&entry) == number => end_time = end_time.max(point.timestamp),
+            Record::Metric(point) if point.run == number => end_time = end_time.max(point.timestamp),
+            Record::Text(Text::Measure { run, point }) if run == number => {
+                end_time = end_time.max(point.timestamp);
+            }
             Record::Text(Text::Note { time, status, text }) => last_words = Some((time, status, text)),
             _ => {}
         }

@@ -51,12 +51,14 @@ pub(crate) fn start_run(
     let first_step = next_window(&run);
     tracker.forget_run_to_resume();
     let (run_id, store) = (run.info.run_id.clone(), Arc::clone(&engine.store));
+    let (inputs, outputs) = (run.inputs, run.outputs);
     let handle = RunHandle::new(tracker, engine, run.info, parent, true).inspect_err(|_unwritten| {
         // Nobody else would end it. If this fails too, the error at hand says what is wrong.
         let change =
             RunChange { status: Some(RunStatus::Failed), end_time: Some(clock::now_ms()), run_name: None };
         store.update_run(&run_id, &change).ok();
     })?;
+    handle.remember_models(&inputs, &outputs);
     exit::watch(tracker.config());
     current::push(&handle, options.origin);
     let active = ActiveRun::new(handle, started_at);
@@ -118,8 +120,12 @@ fn create(
 
 /// The first that is said: the option, `set_experiment`, the environment's name, its id, MLflow's default.
 fn experiment_of_new_run(tracker: &Tracker, options: &RunOptions) -> Result<String> {
+    options.experiment_id.clone().map_or_else(|| experiment_of_new_runs(tracker), Ok)
+}
+
+pub(crate) fn experiment_of_new_runs(tracker: &Tracker) -> Result<String> {
     let config = tracker.config();
-    if let Some(id) = options.experiment_id.clone().or_else(|| tracker.active_experiment()) {
+    if let Some(id) = tracker.active_experiment() {
         return Ok(id);
     }
     let by_id = config.experiment_id.as_deref().map(|id| tracker.get_experiment(id)).transpose().map_err(

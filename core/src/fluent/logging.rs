@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::current_or_new;
+use crate::entity::{DatasetInput, Metric};
 use crate::logged::Logged;
 use crate::notice;
 use crate::run::RunHandle;
@@ -21,6 +22,24 @@ pub fn log_metrics<K: AsRef<str>, V: Value>(
     step: impl Step,
 ) -> Logged {
     logged(|run| run.log_metrics(metrics, step))
+}
+
+/// Logs points as they are, with their time, model and dataset, to the current run.
+pub fn log_points(points: impl IntoIterator<Item = Metric>) -> Logged {
+    logged(|run| run.log_points(points))
+}
+
+/// Notes that the current run reads a dataset: `dataset`, `(dataset, "train")`, or a [`DatasetInput`] with tags.
+pub fn log_input(input: impl Into<DatasetInput>) -> Logged {
+    logged(|run| run.log_input(input))
+}
+
+/// Notes that the current run reads these datasets, and uses the logged models of these ids.
+pub fn log_inputs<M: Into<String>>(
+    datasets: impl IntoIterator<Item = DatasetInput>,
+    model_ids: impl IntoIterator<Item = M>,
+) -> Logged {
+    logged(|run| run.log_inputs(datasets, model_ids))
 }
 
 /// Logs a param, which is written once, to the current run.
@@ -43,7 +62,7 @@ pub fn set_tags<K: AsRef<str>, V: fmt::Display>(tags: impl IntoIterator<Item = (
     logged(|run| run.set_tags(tags))
 }
 
-fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {
+pub(super) fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {
     match current_or_new() {
         Ok(run) => log(&run),
         Err(error) => {

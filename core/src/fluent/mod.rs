@@ -24,8 +24,14 @@ use crate::tracker::Tracker;
 
 pub use artifacts::{log_artifact, log_dict, log_text};
 pub use experiments::set_experiment;
-pub use logging::{log_metric, log_metrics, log_param, log_params, set_tag, set_tags};
-pub use models::get_logged_model;
+pub use logging::{
+    log_input, log_inputs, log_metric, log_metrics, log_param, log_params, log_points, set_tag, set_tags,
+};
+pub use models::{
+    clear_active_model, create_external_model, delete_logged_model_tag, finalize_logged_model,
+    get_active_model_id, get_logged_model, initialize_logged_model, last_logged_model, load_model, log_model,
+    log_model_params, log_outputs, set_active_model, set_active_model_by_id, set_logged_model_tags,
+};
 pub use runs::{active_run, end_run, get_run, last_active_run, run, run_handle, start_run};
 pub use search::{search_experiments, search_logged_models, search_runs};
 

@@ -7,11 +7,11 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use serde_saphyr::{SingleQuoted, to_string};
 
-use super::{MLFLOW_VERSION, ModelPlace, ModelSpec};
+use super::{MLFLOW_VERSION, MlModel, ModelPlace, ModelSpec};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The `MLmodel` of `spec` at `place`, whose other files have `size_bytes`.
-pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) -> Result<String> {
+pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: u64) -> Result<String> {
     let mut model = json!({
         "artifact_path": place.artifact_location,
         "flavors": spec.flavors,
@@ -25,6 +25,9 @@ pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) 
     if let Some(run_id) = place.run_id {
         model["run_id"] = run_id.into();
     }
+    if !spec.metadata.is_empty() {
+        model["metadata"] = Value::Object(spec.metadata.clone());
+    }
     if let Some(example) = &spec.input_example {
         model["saved_input_example_info"] = example.info();
     }
@@ -36,6 +39,12 @@ pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) 
     }
     to_string(&Yaml(&model))
         .map_err(|cause| Error::new(ErrorKind::Unexpected, "cannot write the MLmodel file").because(cause))
+}
+
+/// What the content of an `MLmodel` says.
+pub(super) fn parse(content: &[u8]) -> Result<MlModel> {
+    serde_saphyr::from_slice(content)
+        .map_err(|cause| Error::new(ErrorKind::Corrupt, "the file `MLmodel` is not MLflow's").because(cause))
 }
 
 /// A JSON value that serialises with sorted keys and with quotes where Python needs them.
@@ -130,7 +139,7 @@ utc_time_created: '2024-12-31 23:59:59.123000'
                 Schema::Columns(vec![Column::new("it's", DataType::Double)]),
                 Tensor::new(DType::UInt64, &[10]).batch_schema(),
             ))
-            .input_example(InputExample::Ndarray(json!([[1.0]])));
+            .input_example(InputExample::array(json!([[1.0]])));
         let place = ModelPlace {
             model_id: "m-00000000000000000000000000000001",
             run_id: Some("01234567890123456789012345678901"),
