@@ -9,6 +9,7 @@ mod memory;
 mod path;
 mod upload;
 mod uri;
+mod yaml;
 
 use std::fmt;
 use std::io::Read;
@@ -19,7 +20,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use dict::dict_text;
+pub use dict::{dict_text, parse_dict};
 pub use download::{download, find};
 pub use local::LocalArtifacts;
 pub use memory::MemoryArtifacts;
@@ -170,7 +171,7 @@ mod tests {
         let mut pieces = String::new();
         artifacts.open("deep/er/a.txt").unwrap().read_to_string(&mut pieces).unwrap();
         assert_eq!(pieces, "ay");
-        assert_eq!(artifacts.open("none").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(artifacts.open("none").err().unwrap().kind(), ErrorKind::NotFound);
         assert!(artifacts.open("deep").is_err(), "a directory is not a file");
         write("b.txt", "replaced").unwrap();
         assert_eq!(artifacts.read("b.txt").unwrap(), b"replaced");
