@@ -1,18 +1,23 @@
 //! What runs read and made: `datasets`, `inputs`, `input_tags`.
 //!
-//! A link is a row of `inputs`. A dataset points to the run that read it, a run to the model that it made; the two
+//! A link is a row of `inputs`. A dataset points to the run that read it, a run to the models that it used and made; the
 //! directions are MLflow's. Its primary key is the link itself, so a link that is there already is left as it is.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::Outcome;
 use super::{runs, schema};
-use crate::entity::{Dataset, DatasetInput, ModelOutput};
+use crate::entity::{Dataset, DatasetInput, ModelOutput, RunInputs};
 use crate::id;
 
-pub(super) fn log(db: &Connection, run_id: &str, inputs: &[DatasetInput]) -> Outcome<()> {
+pub(super) fn log(
+    db: &Connection,
+    run_id: &str,
+    datasets: &[DatasetInput],
+    models: &[String],
+) -> Outcome<()> {
     let experiment_id = runs::active(db, run_id)?;
-    for input in inputs {
+    for input in datasets {
         let dataset_id = dataset(db, experiment_id, &input.dataset)?;
         let input_id = id::hex32();
         let linked = db
@@ -32,6 +37,14 @@ pub(super) fn log(db: &Connection, run_id: &str, inputs: &[DatasetInput]) -> Out
         for (key, value) in &input.tags {
             insert.execute([&input_id, key, value])?;
         }
+    }
+    for model_id in models {
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO inputs
+                 (input_uuid, source_type, source_id, destination_type, destination_id)
+             VALUES (?1, 'RUN_INPUT', ?2, 'MODEL_INPUT', ?3)",
+        )?
+        .execute([&id::hex32(), run_id, model_id])?;
     }
     Ok(())
 }
@@ -67,7 +80,19 @@ fn dataset(db: &Connection, experiment_id: i64, dataset: &Dataset) -> Outcome<St
     Ok(dataset_id)
 }
 
-pub(super) fn of(db: &Connection, run_id: &str) -> Outcome<Vec<DatasetInput>> {
+pub(super) fn of(db: &Connection, run_id: &str) -> Outcome<RunInputs> {
+    let models = db
+        .prepare_cached(
+            "SELECT destination_id FROM inputs
+              WHERE source_type = 'RUN_INPUT' AND source_id = ?1 AND destination_type = 'MODEL_INPUT'
+              ORDER BY 1",
+        )?
+        .query_map([run_id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(RunInputs { datasets: datasets_of(db, run_id)?, models })
+}
+
+fn datasets_of(db: &Connection, run_id: &str) -> Outcome<Vec<DatasetInput>> {
     let mut tags =
         db.prepare_cached("SELECT name, value FROM input_tags WHERE input_uuid = ?1 ORDER BY name")?;
     let found: Vec<(String, Dataset)> = db

@@ -103,7 +103,7 @@ fn fill(db: &Connection, info: RunInfo) -> Outcome<Run> {
         .prepare_cached("SELECT key, coalesce(value, '') FROM tags WHERE run_uuid = ?1 ORDER BY key")?
         .query_map([run_id], |row| Ok(Tag::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
         .collect::<Result<_, _>>()?;
-    run.inputs.datasets = inputs::of(db, run_id)?;
+    run.inputs = inputs::of(db, run_id)?;
     run.outputs = inputs::outputs_of(db, run_id)?;
     Ok(run)
 }
