@@ -1,6 +1,6 @@
 //! What runs read and made: `datasets`, `inputs`, `input_tags`.
 //!
-//! A link is a row of `inputs`. A dataset points to the run that read it, a run to the model that it made; the two
+//! A link is a row of `inputs`. A dataset points to the run that read it, a run to the models that it used and made; the
 //! directions are MLflow's. Its primary key is the link itself, so a link that is there already is left as it is.
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -10,9 +10,14 @@ use super::{runs, schema};
 use crate::entity::{Dataset, DatasetInput, ModelOutput};
 use crate::id;
 
-pub(super) fn log(db: &Connection, run_id: &str, inputs: &[DatasetInput]) -> Outcome<()> {
+pub(super) fn log(
+    db: &Connection,
+    run_id: &str,
+    datasets: &[DatasetInput],
+    models: &[String],
+) -> Outcome<()> {
     let experiment_id = runs::active(db, run_id)?;
-    for input in inputs {
+    for input in datasets {
         let dataset_id = dataset(db, experiment_id, &input.dataset)?;
         let input_id = id::hex32();
         let linked = db
@@ -32,6 +37,14 @@ pub(super) fn log(db: &Connection, run_id: &str, inputs: &[DatasetInput]) -> Out
         for (key, value) in &input.tags {
             insert.execute([&input_id, key, value])?;
         }
+    }
+    for model_id in models {
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO inputs
+                 (input_uuid, source_type, source_id, destination_type, destination_id)
+             VALUES (?1, 'RUN_INPUT', ?2, 'MODEL_INPUT', ?3)",
+        )?
+        .execute([&id::hex32(), run_id, model_id])?;
     }
     Ok(())
 }

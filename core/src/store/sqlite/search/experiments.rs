@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::super::failure::Outcome;
 use super::super::{experiments as rows, schema};
 use super::statement::{Entity, Metrics, Select, json};
-use crate::entity::{Experiment, LifecycleStage, Tag, ViewType};
+use crate::entity::{Experiment, Tag};
 use crate::search;
 use crate::store::{ExperimentQuery, Page, PageRequest};
 
@@ -29,11 +29,7 @@ pub(in super::super) fn experiments(
     let clauses = search::filter(&query.filter, &search::EXPERIMENTS)?;
     let orders = search::orders(&query.order_by, &search::EXPERIMENTS)?;
     let mut select = Select::new(&EXPERIMENTS, rows::COLUMNS);
-    match query.view_type {
-        ViewType::ActiveOnly => select.only_with("lifecycle_stage", LifecycleStage::Active.as_str()),
-        ViewType::DeletedOnly => select.only_with("lifecycle_stage", LifecycleStage::Deleted.as_str()),
-        ViewType::All => {}
-    }
+    select.only_seen(query.view_type);
     // Those of other workspaces are not ours.
     if schema::has_column(db, "experiments", "workspace")? {
         select.only("workspace = 'default'");

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::super::failure::Outcome;
 use super::statement::{Entity, Metrics, Select, json};
-use crate::entity::{LoggedModel, Metric, ModelStatus, Param, Tag};
+use crate::entity::{LoggedModel, Metric, ModelStatus, Param, Tag, ViewType};
 use crate::search;
 use crate::store::{ModelQuery, Page, PageRequest};
 
@@ -21,12 +21,12 @@ static MODELS: Entity = Entity {
 const COLUMNS: &str = "logged_models.model_id, experiment_id, name, artifact_location, creation_timestamp_ms,
         last_updated_timestamp_ms, status, model_type, source_run_id";
 
-const ACTIVE: &str = "lifecycle_stage = 'active'";
-
 /// The active model with this id.
 pub(in super::super) fn model(db: &Connection, model_id: &str) -> Outcome<Option<LoggedModel>> {
     let found = db
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM logged_models WHERE model_id = ?1 AND {ACTIVE}"))?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM logged_models WHERE model_id = ?1 AND lifecycle_stage = 'active'"
+        ))?
         .query_row([model_id], read)
         .optional()?;
     let Some(model) = found else { return Ok(None) };
@@ -45,7 +45,7 @@ pub(in super::super) fn models(
     let clauses = search::filter(&query.filter, &search::MODELS)?;
     let orders = search::orders(&query.order_by, &search::MODELS)?;
     let mut select = Select::new(&MODELS, COLUMNS);
-    select.only(ACTIVE);
+    select.only_seen(ViewType::ActiveOnly);
     select.only_in(&query.experiment_ids);
     select.only_on(&query.datasets, &clauses);
     clauses.iter().for_each(|clause| select.clause(clause));

@@ -7,7 +7,7 @@ use super::super::failure::Outcome;
 use super::super::schema;
 use super::statement::{Entity, Metrics, Select, json};
 use crate::entity::{
-    Dataset, DatasetInput, LifecycleStage, Metric, ModelOutput, Param, Run, RunInfo, RunStatus, Tag, ViewType,
+    Dataset, DatasetInput, LifecycleStage, Metric, ModelOutput, Param, Run, RunInfo, RunStatus, Tag,
 };
 use crate::search;
 use crate::store::{Page, PageRequest, RunQuery, point};
@@ -51,11 +51,7 @@ pub(in super::super) fn runs(db: &Connection, query: &RunQuery, page: &PageReque
     let clauses = search::filter(&query.filter, &search::RUNS)?;
     let orders = search::orders(&query.order_by, &search::RUNS)?;
     let mut select = Select::new(&RUNS, COLUMNS);
-    match query.run_view_type {
-        ViewType::ActiveOnly => select.only_with("lifecycle_stage", LifecycleStage::Active.as_str()),
-        ViewType::DeletedOnly => select.only_with("lifecycle_stage", LifecycleStage::Deleted.as_str()),
-        ViewType::All => {}
-    }
+    select.only_seen(query.run_view_type);
     select.only_in(&query.experiment_ids);
     clauses.iter().for_each(|clause| select.clause(clause));
     orders.iter().for_each(|order| select.order(order));

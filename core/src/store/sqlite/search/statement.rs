@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::super::failure::Outcome;
-use crate::error::Result;
+use crate::entity::ViewType;
 use crate::search::page;
 use crate::search::{Clause, Comparison, DatasetField, Field, Likeness, Number, Order, Test};
 use crate::store::{Page, PageRequest, RUN_NAME_TAG};
@@ -72,10 +72,13 @@ impl Select {
         self.conditions.push(condition.to_string());
     }
 
-    /// Keeps those whose `column` is `value`.
-    pub(super) fn only_with(&mut self, column: &str, value: &str) {
-        let value = self.parameter(value.to_owned());
-        self.only(format_args!("{column} = {value}"));
+    /// Keeps those of the lifecycle stages that `view` shows.
+    pub(super) fn only_seen(&mut self, view: ViewType) {
+        self.only(match view {
+            ViewType::ActiveOnly => "lifecycle_stage = 'active'",
+            ViewType::DeletedOnly => "lifecycle_stage = 'deleted'",
+            ViewType::All => "TRUE",
+        });
     }
 
     /// Keeps those of these experiments. An id that is no number is no id of a database.
