@@ -31,7 +31,7 @@ pub use sqlite::SqliteStore;
 pub use uri::{Driver, Place, canonical, default_uri, exists, is_in_memory, open};
 
 /// The tag that repeats a run's name: MLflow shows the one and searches the other.
-const RUN_NAME_TAG: &str = "mlflow.runName";
+pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";
 
 /// A place where runs are kept, in MLflow's data model.
 ///
