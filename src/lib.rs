@@ -54,15 +54,18 @@
 
 pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with};
 pub use runlog_core::fluent::{
-    active_run, child_env, create_experiment, delete_experiment, delete_experiment_tag, delete_run,
-    delete_tag, disable_system_metrics_logging, enable_system_metrics_logging, end_run, flush_async_logging,
+    active_run, child_env, clear_active_model, create_experiment, create_external_model, delete_experiment,
+    delete_experiment_tag, delete_logged_model_tag, delete_run, delete_tag, disable_system_metrics_logging,
+    enable_system_metrics_logging, end_run, finalize_logged_model, flush_async_logging, get_active_model_id,
     get_experiment, get_experiment_by_name, get_logged_model, get_parent_run, get_run, get_tracking_uri,
-    is_tracking_uri_set, last_active_run, log_artifact, log_dict, log_metric, log_metric_at, log_metrics,
-    log_metrics_at, log_param, log_params, log_text, rename_experiment, restore_experiment, restore_run, run,
-    run_handle, search_experiments, search_logged_models, search_runs, set_experiment, set_experiment_by_id,
-    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags, set_system_metrics_node_id,
-    set_system_metrics_samples_before_logging, set_system_metrics_sampling_interval, set_tag, set_tags,
-    set_tracking_uri, start_run, with_tracker,
+    initialize_logged_model, is_tracking_uri_set, last_active_run, last_logged_model, load_model,
+    log_artifact, log_dict, log_input, log_inputs, log_metric, log_metric_at, log_metrics, log_metrics_at,
+    log_model, log_model_params, log_outputs, log_param, log_params, log_points, log_text, rename_experiment,
+    restore_experiment, restore_run, run, run_handle, search_experiments, search_logged_models, search_runs,
+    set_active_model, set_active_model_by_id, set_experiment, set_experiment_by_id,
+    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags, set_logged_model_tags,
+    set_system_metrics_node_id, set_system_metrics_samples_before_logging,
+    set_system_metrics_sampling_interval, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
 };
 pub use runlog_core::{
     ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
@@ -71,6 +74,10 @@ pub use runlog_core::{
     RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
 };
 
+/// Describing data: arrays, tables, sources.
+pub use runlog_core::data;
+/// Logged models: what goes into one, and reading it back.
+pub use runlog_core::model;
 /// Autologging for linfa: `use runlog::linfa::Fit;`.
 #[cfg(feature = "linfa")]
 pub use runlog_linfa as linfa;

@@ -23,6 +23,8 @@ pub struct Config {
     pub experiment_id: Option<String>,
     /// `MLFLOW_RUN_ID`: the run that the first `start_run` resumes.
     pub run_id: Option<String>,
+    /// `MLFLOW_ACTIVE_MODEL_ID`: the logged model that metrics measure from the start.
+    pub active_model_id: Option<String>,
     /// `MLFLOW_RUN_CONTEXT`: a JSON object of more default tags.
     pub run_context: Option<String>,
     /// `MLFLOW_TRACKING_USERNAME`: also the tag `mlflow.user`.
@@ -101,6 +103,7 @@ impl Config {
             experiment_name: text("MLFLOW_EXPERIMENT_NAME"),
             experiment_id: text("MLFLOW_EXPERIMENT_ID"),
             run_id: text("MLFLOW_RUN_ID"),
+            active_model_id: text("MLFLOW_ACTIVE_MODEL_ID"),
             run_context: text("MLFLOW_RUN_CONTEXT"),
             username: text("MLFLOW_TRACKING_USERNAME"),
             system_metrics: flag("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING")?.unwrap_or(false),

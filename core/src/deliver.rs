@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::entity::{Metric, Param, RunChange, Tag};
+use crate::entity::{Metric, ModelOutput, Param, RunChange, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
 use crate::journal::{Definitions, Entry};
@@ -47,8 +47,18 @@ pub(crate) fn deliver(
             Record::Metric(point) => lanes.entry(point.run).or_default().metrics.push(entry),
             Record::Text(Text::Tag { run, .. }) => lanes.entry(*run).or_default().tags.push(entry),
             Record::Text(Text::Param { run, .. }) => lanes.entry(*run).or_default().params.push(entry),
+            Record::Text(Text::Measure { run, point }) => {
+                let of_models = &mut lanes.entry(*run).or_default().of_models;
+                of_models.entry(point.model_id.as_deref()).or_default().push(entry);
+            }
             Record::Text(Text::Note { .. }) => delivery.ledger.stored(entry),
-            Record::Text(Text::DeleteTag { run, .. } | Text::Input { run, .. } | Text::End { run, .. }) => {
+            Record::Text(
+                Text::DeleteTag { run, .. }
+                | Text::Input { run, .. }
+                | Text::ModelInput { run, .. }
+                | Text::ModelOutput { run, .. }
+                | Text::End { run, .. },
+            ) => {
                 if let Some(lane) = lanes.remove(run) {
                     delivery.flush(*run, &lane)?;
                 }
@@ -70,6 +80,8 @@ pub(crate) fn deliver(
 #[derive(Default)]
 struct Lane<'a> {
     metrics: Vec<&'a Entry>,
+    /// Points by the model that they measure: one model that is gone refuses no point of another.
+    of_models: BTreeMap<Option<&'a str>, Vec<&'a Entry>>,
     tags: Vec<&'a Entry>,
     params: Vec<&'a Entry>,
 }
@@ -93,8 +105,10 @@ impl Delivery<'_> {
         for entry in replaced {
             self.ledger.stored(entry);
         }
-        for metrics in lane.metrics.chunks(limits.metrics) {
-            self.send(run, metrics)?;
+        for metrics in lane.of_models.values().chain([&lane.metrics]) {
+            for metrics in metrics.chunks(limits.metrics) {
+                self.send(run, metrics)?;
+            }
         }
         Ok(())
     }
@@ -109,7 +123,7 @@ impl Delivery<'_> {
                     self.ledger.stored(entry);
                 }
             }
-            // One record is to blame, or the run is gone, whatever the record.
+            // One record is to blame, or the run or the one model is gone, whatever the record.
             Err(error) if entries.len() == 1 || error.kind() == ErrorKind::NotFound => {
                 for entry in entries {
                     self.ledger.refused(entry, &error);
@@ -134,6 +148,7 @@ impl Delivery<'_> {
                         batch.metrics.push(metric);
                     }
                 }
+                Record::Text(Text::Measure { point, .. }) => batch.metrics.push(point.metric()),
                 Record::Text(Text::Param { key, value, .. }) => batch.params.push(Param::new(key, value)),
                 Record::Text(Text::Tag { key, value, .. }) => batch.tags.push(Tag::new(key, value)),
                 Record::Text(_) => {}
@@ -152,6 +167,12 @@ impl Delivery<'_> {
                 outcome => outcome,
             },
             Text::Input { input, .. } => store.log_inputs(run_id, std::slice::from_ref(input), &[]),
+            Text::ModelInput { model_id, .. } => {
+                store.log_inputs(run_id, &[], std::slice::from_ref(model_id))
+            }
+            Text::ModelOutput { model_id, step, .. } => {
+                store.log_outputs(run_id, &[ModelOutput::new(model_id, *step)])
+            }
             Text::End { status, time, .. } => {
                 let change = RunChange { status: Some(*status), end_time: Some(*time), run_name: None };
                 store.update_run(run_id, &change)
@@ -301,6 +322,29 @@ mod tests {
         assert_eq!(run.tag("k"), Some("4"));
         let (run, heard) = delivered(vec![tag("1"), delete(), delete()]);
         assert_eq!((run.tag("k"), heard.refused.len()), (None, 0));
+    }
+
+    fn measure(model_id: &str, step: i64) -> Record {
+        let point = Box::new(Metric::new("accuracy", 0.5, 1, step).for_model(model_id).into());
+        Record::Text(Text::Measure { run: 0, point })
+    }
+
+    #[test]
+    fn a_model_that_is_gone_costs_its_own_points_and_no_others() {
+        let (run, heard) =
+            delivered(vec![measure("m-gone", 1), metric(0, 1), measure("m-gone", 2), metric(0, 2)]);
+        assert_eq!(heard.refused, [0, 2].map(|first| (first, ErrorKind::NotFound)));
+        assert_eq!((run.data.metrics.len(), run.metric("loss")), (1, Some(0.5)));
+    }
+
+    #[test]
+    fn models_are_linked_as_what_a_run_used_and_made() {
+        let model_id = "m-1".to_owned();
+        let input = Record::Text(Text::ModelInput { run: 0, model_id: model_id.clone() });
+        let output = Record::Text(Text::ModelOutput { run: 0, model_id: model_id.clone(), step: 3 });
+        let (run, heard) = delivered(vec![input, output.clone(), output]);
+        assert_eq!(heard.refused, []);
+        assert_eq!((run.inputs.models, run.outputs), (vec![model_id], vec![ModelOutput::new("m-1", 3)]));
     }
 
     #[test]

@@ -191,6 +191,9 @@ fn end_run(store: &dyn Store, claim: &Claim, number: Option<u32>, run: &Run) -> 
     for entry in claim.all() {
         match entry.record {
             Record::Metric(point) if Some(point.run) == number => end_time = end_time.max(point.timestamp),
+            Record::Text(Text::Measure { run, point }) if Some(run) == number => {
+                end_time = end_time.max(point.timestamp);
+            }
             Record::Text(Text::Note { time, status, text }) => last_words = Some((time, status, text)),
             _ => {}
         }

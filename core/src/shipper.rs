@@ -178,7 +178,10 @@ pub(crate) fn run_of(entry: &Entry) -> u32 {
             Text::Param { run, .. }
             | Text::Tag { run, .. }
             | Text::DeleteTag { run, .. }
+            | Text::Measure { run, .. }
             | Text::Input { run, .. }
+            | Text::ModelInput { run, .. }
+            | Text::ModelOutput { run, .. }
             | Text::End { run, .. },
         ) => *run,
         Record::Text(Text::Aside { .. } | Text::Note { .. }) => u32::MAX,

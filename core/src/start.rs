@@ -79,12 +79,14 @@ fn open(
     };
     let first_step = next_window(&run);
     let (run_id, store) = (run.info.run_id.clone(), Arc::clone(&engine.store));
+    let (inputs, outputs) = (run.inputs, run.outputs);
     let handle = RunHandle::new(tracker, engine, run.info, parent, true).inspect_err(|_unwritten| {
         // Nobody else would end it. If this fails too, the error at hand says what is wrong.
         let change =
             RunChange { status: Some(RunStatus::Failed), end_time: Some(clock::now_ms()), run_name: None };
         store.update_run(&run_id, &change).ok();
     })?;
+    handle.remember_models(&inputs, &outputs);
     Ok((handle, first_step))
 }
 

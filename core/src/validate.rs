@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::entity::Tag;
+use crate::entity::{Dataset, DatasetInput, Tag};
 use crate::error::{Error, Result};
 
 /// Longest key of a metric, param or tag, in characters.
@@ -126,6 +126,39 @@ pub fn model_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Checks what is said of a dataset and its use by a run.
+///
+/// # Errors
+/// A text that is longer than MLflow stores it, and an empty name or digest.
+pub fn dataset_input(input: &DatasetInput) -> Result<()> {
+    let Dataset { name, digest, source_type: _, source, schema, profile } = &input.dataset;
+    let of_dataset = [
+        ("name", Some(name), 500),
+        ("digest", Some(digest), 36),
+        ("source", Some(source), 65_535),
+        ("schema", schema.as_ref(), 1_048_575),
+        ("profile", profile.as_ref(), 16_777_215),
+    ];
+    for (what, text, chars_max) in of_dataset {
+        text.map_or(Ok(()), |text| at_most("a dataset's", what, text, chars_max))?;
+    }
+    if name.is_empty() || digest.is_empty() {
+        return Err(Error::invalid("a dataset needs a name and a digest"));
+    }
+    for (key, value) in &input.tags {
+        at_most("the key of", "a dataset's tag", key, 255)?;
+        at_most("the value of", "a dataset's tag", value, 500)?;
+    }
+    Ok(())
+}
+
+fn at_most(whose: &str, what: &str, text: &str, chars_max: usize) -> Result<()> {
+    if text.len() > chars_max && text.chars().count() > chars_max {
+        return Err(Error::invalid(format!("{whose} {what} must have at most {chars_max} characters")));
+    }
+    Ok(())
+}
+
 /// `value`, cut to `chars_max` characters if it is longer and `truncate` is set.
 ///
 /// # Errors
@@ -166,6 +199,19 @@ mod tests {
         assert_eq!(fit("ééé", 2, true).unwrap(), "éé");
         assert_eq!(fit("ééé", 3, false).unwrap(), "ééé");
         assert!(fit("ééé", 2, false).is_err());
+    }
+
+    #[test]
+    fn datasets_are_as_long_as_mlflow_stores_them() {
+        let input = DatasetInput::from(Dataset::new("é".repeat(500), "0".repeat(36)));
+        let mut input = input.tag("k", "v".repeat(500));
+        assert!(dataset_input(&input).is_ok());
+        input.dataset.schema = Some("x".repeat(1_048_576));
+        assert!(dataset_input(&input).unwrap_err().to_string().contains("schema"));
+        assert!(dataset_input(&Dataset::new("", "0").into()).is_err());
+        assert!(
+            dataset_input(&DatasetInput::from(Dataset::new("n", "0")).tag("k", "v".repeat(501))).is_err()
+        );
     }
 
     #[test]

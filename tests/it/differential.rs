@@ -50,9 +50,8 @@ fn play_ours(scenarios: &[Scenario], place: &Place, given: &str) {
         .iter()
         .map(|store| {
             let played = scenarios.iter().filter(|scenario| scenario.is_for(store));
-            let outcomes: Map<String, Value> = played
-                .map(|scenario| (scenario.name.clone(), play(scenario, place, store, given)))
-                .collect();
+            let outcomes: Map<String, Value> =
+                played.map(|scenario| (scenario.name.clone(), play(scenario, place, store, given))).collect();
             ((*store).to_owned(), outcomes.into())
         })
         .collect();
@@ -87,7 +86,9 @@ fn the_same_calls_leave_the_same_as_mlflow() {
     let read: Value = serde_json::from_slice(&read.stdout).unwrap();
     let found: Vec<String> = STORES
         .iter()
-        .flat_map(|store| scenarios.iter().filter(|scenario| scenario.is_for(store)).map(move |scenario| (store, scenario)))
+        .flat_map(|store| {
+            scenarios.iter().filter(|scenario| scenario.is_for(store)).map(move |scenario| (store, scenario))
+        })
         .flat_map(|(store, scenario)| {
             let side = |side: &str| read[side][store][&scenario.name].clone();
             differences(scenario, store, side("mlflow"), side("runlog"))

@@ -14,5 +14,5 @@ pub use crate::digest::{Datetime64, Digest, Element, F16, Timedelta64};
 pub use crate::tensor::{DType, Tensor};
 pub use arrays::Arrays;
 pub use source::Source;
-pub(crate) use source::with_code_tags;
+pub(crate) use source::{UNKNOWN, with_code_tags};
 pub use table::Table;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::UNKNOWN;
+
 /// A dataset as MLflow keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -28,8 +30,8 @@ impl Dataset {
         Self {
             name: name.into(),
             digest: digest.into(),
-            source_type: "code".to_owned(),
-            source: "{}".to_owned(),
+            source_type: UNKNOWN.0.to_owned(),
+            source: UNKNOWN.1.to_owned(),
             schema: None,
             profile: None,
         }

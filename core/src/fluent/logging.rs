@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{current_or_new, open_tracker};
 use crate::current;
+use crate::entity::{DatasetInput, Metric};
 use crate::error::Result;
 use crate::logged::Logged;
 use crate::notice;
@@ -36,6 +37,24 @@ pub fn log_metrics_at<K: AsRef<str>, V: Value>(
     timestamp: i64,
 ) -> Logged {
     logged(|run| run.log_metrics_at(metrics, step, timestamp))
+}
+
+/// Logs points as they are, with their time, model and dataset, to the current run.
+pub fn log_points(points: impl IntoIterator<Item = Metric>) -> Logged {
+    logged(|run| run.log_points(points))
+}
+
+/// Notes that the current run reads a dataset: `dataset`, `(dataset, "train")`, or a [`DatasetInput`] with tags.
+pub fn log_input(input: impl Into<DatasetInput>) -> Logged {
+    logged(|run| run.log_input(input))
+}
+
+/// Notes that the current run reads these datasets, and uses the logged models of these ids.
+pub fn log_inputs<M: Into<String>>(
+    datasets: impl IntoIterator<Item = DatasetInput>,
+    model_ids: impl IntoIterator<Item = M>,
+) -> Logged {
+    logged(|run| run.log_inputs(datasets, model_ids))
 }
 
 /// Logs a param, which is written once, to the current run.
@@ -76,7 +95,7 @@ pub fn flush_async_logging() -> Result<()> {
     open_tracker().map_or(Ok(()), |tracker| tracker.flush())
 }
 
-fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {
+pub(super) fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {
     match current_or_new() {
         Ok(run) => log(&run),
         Err(error) => {

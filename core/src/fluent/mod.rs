@@ -30,10 +30,14 @@ pub use experiments::{
     set_experiment_primary_metric, set_experiment_tag, set_experiment_tags,
 };
 pub use logging::{
-    delete_tag, flush_async_logging, log_metric, log_metric_at, log_metrics, log_metrics_at, log_param,
-    log_params, set_tag, set_tags,
+    delete_tag, flush_async_logging, log_input, log_inputs, log_metric, log_metric_at, log_metrics,
+    log_metrics_at, log_param, log_params, log_points, set_tag, set_tags,
 };
-pub use models::get_logged_model;
+pub use models::{
+    clear_active_model, create_external_model, delete_logged_model_tag, finalize_logged_model,
+    get_active_model_id, get_logged_model, initialize_logged_model, last_logged_model, load_model, log_model,
+    log_model_params, log_outputs, set_active_model, set_active_model_by_id, set_logged_model_tags,
+};
 pub use runs::{
     active_run, child_env, delete_run, end_run, get_parent_run, get_run, last_active_run, restore_run, run,
     run_handle, start_run,

@@ -1,13 +1,13 @@
 //! The `MLmodel` file, as MLflow writes it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{MLFLOW_VERSION, ModelPlace, ModelSpec};
+use super::{MLFLOW_VERSION, MlModel, ModelPlace, ModelSpec};
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The `MLmodel` of `spec` at `place`, whose other files have `size_bytes`.
-pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) -> Result<String> {
+pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: u64) -> Result<String> {
     let mut model = json!({
         "artifact_path": place.artifact_location,
         "flavors": spec.flavors,
@@ -21,6 +21,9 @@ pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) 
     if let Some(run_id) = place.run_id {
         model["run_id"] = run_id.into();
     }
+    if !spec.metadata.is_empty() {
+        model["metadata"] = Value::Object(spec.metadata.clone());
+    }
     if let Some(example) = &spec.input_example {
         model["saved_input_example_info"] = example.info();
     }
@@ -31,6 +34,13 @@ pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) 
         model["type_hint_from_example"] = false.into();
     }
     crate::yaml::text(&model)
+}
+
+/// What the content of an `MLmodel` says.
+pub(super) fn parse(content: &[u8]) -> Result<MlModel> {
+    let not_mlflows = || Error::new(ErrorKind::Corrupt, "the file `MLmodel` is not MLflow's");
+    let text = std::str::from_utf8(content).map_err(|cause| not_mlflows().because(cause))?;
+    crate::yaml::parse(text).map_err(|cause| not_mlflows().because(cause))
 }
 
 #[cfg(test)]
@@ -76,7 +86,7 @@ utc_time_created: '2024-12-31 23:59:59.123000'
                 Schema::Columns(vec![Column::new("it's", DataType::Double)]),
                 Tensor::new(DType::UInt64, &[10]).batch_schema(),
             ))
-            .input_example(InputExample::Ndarray(json!([[1.0]])));
+            .input_example(InputExample::array(json!([[1.0]])));
         let place = ModelPlace {
             model_id: "m-00000000000000000000000000000001",
             run_id: Some("01234567890123456789012345678901"),

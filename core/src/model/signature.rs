@@ -2,6 +2,8 @@
 //!
 //! Field order and spacing are MLflow's: its UI and its checks read these texts.
 
+mod parse;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;

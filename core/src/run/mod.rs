@@ -6,6 +6,7 @@ mod child;
 mod ending;
 mod inputs;
 mod metric;
+mod models;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use crate::autolog::Monitor;
 use crate::clock;
 use crate::engine::Engine;
-use crate::entity::RunInfo;
+use crate::entity::{Metric, RunInfo};
 use crate::error::{Error, Losses, Result};
 use crate::flatten::{flatten, flatten_under};
 use crate::journal::RunDefinition;
@@ -33,6 +34,8 @@ use crate::value::{Step, Value};
 pub use active::ActiveRun;
 pub(crate) use ending::{END_WAIT, ENDED_BY};
 pub use metric::MetricHandle;
+use models::Models;
+pub(crate) use models::is_of_the_machine;
 
 /// A run, to log to from any thread. Cheap to clone; never ends the run.
 ///
@@ -65,6 +68,7 @@ struct Shared {
     owned: bool,
     ended: AtomicBool,
     monitor: Mutex<Option<Box<dyn Monitor>>>,
+    models: Models,
 }
 
 /// A run as an engine's journal knows it.
@@ -92,6 +96,7 @@ impl RunHandle {
             owned,
             ended: AtomicBool::new(false),
             monitor: Mutex::new(None),
+            models: Models::default(),
         })))
     }
 
@@ -162,7 +167,8 @@ impl RunHandle {
 
     /// Logs `value` of metric `key` at `step`, now.
     ///
-    /// A step is any integer, or `None`. NaN and infinities are kept.
+    /// A step is any integer, or `None`. NaN and infinities are kept. As in MLflow the point also measures the active
+    /// model, or else the models that this run made at that step, if there are any.
     pub fn log_metric(&self, key: &str, value: impl Value, step: impl Step) -> Logged {
         self.log_point(key, value.value(), clock::now_ms(), step.step())
     }
@@ -206,6 +212,11 @@ impl RunHandle {
     }
 
     fn log_point(&self, key: &str, value: f64, timestamp: i64, step: i64) -> Logged {
+        if self.may_measure_models()
+            && let Some(logged) = self.log_for_models(&Metric::new(key, value, timestamp, step))
+        {
+            return logged;
+        }
         self.log_with(key, |Binding { engine, run }| {
             validate::timestamp(timestamp)?;
             let definitions = engine.journal.definitions();

@@ -74,6 +74,7 @@ struct Inner {
     forked: Mutex<Option<Arc<Engine>>>,
     experiment: Mutex<Option<String>>,
     resume: Mutex<Option<String>>,
+    models: models::Models,
 }
 
 impl Tracker {
@@ -110,6 +111,7 @@ impl Tracker {
             forked: Mutex::new(None),
             experiment: Mutex::new(None),
             resume: Mutex::new(config.run_id.clone()),
+            models: models::Models::new(config.active_model_id.clone()),
             config,
         })))
     }
@@ -218,7 +220,9 @@ impl Tracker {
         validate::run_id(run_id)?;
         let engine = self.engine()?;
         let run = engine.store.get_run(run_id)?;
-        RunHandle::new(self, engine, run.info, None, false)
+        let handle = RunHandle::new(self, engine, run.info, None, false)?;
+        handle.remember_models(&run.inputs, &run.outputs);
+        Ok(handle)
     }
 
     /// The run that the environment says to resume; the first run that starts is that one.

@@ -56,7 +56,12 @@ impl Args {
     /// Names and texts; none if they are left out.
     pub(super) fn pairs(&self, name: &str) -> Vec<(&str, &str)> {
         let Some(pairs) = self.get(name) else { return Vec::new() };
-        pairs.as_object().unwrap().iter().map(|(key, value)| (key.as_str(), value.as_str().unwrap())).collect()
+        pairs
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str().unwrap()))
+            .collect()
     }
 
     /// The arguments of something inside, such as a dataset.

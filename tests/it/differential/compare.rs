@@ -56,7 +56,9 @@ pub(super) fn differences(scenario: &Scenario, store: &str, mlflow: Value, runlo
 fn step_difference(step: &Step, store: &str, theirs: &Value, ours: &Value) -> Option<String> {
     let both = || format!("MLflow {theirs}, runlog {ours}");
     if let Some(differs) = step.differs(store) {
-        let as_said = |outcome: &Value, said: &Value| same(&outcome["ok"], &said["ok"]) && outcome["error"] == said["error"];
+        let as_said = |outcome: &Value, said: &Value| {
+            same(&outcome["ok"], &said["ok"]) && outcome["error"] == said["error"]
+        };
         let right = as_said(theirs, &differs.mlflow) && as_said(ours, &differs.runlog);
         return (!right).then(|| format!("was to differ in another way: {}", both()));
     }
@@ -107,5 +109,7 @@ fn compare(at: &str, theirs: &Value, ours: &Value, found: &mut Vec<String>) {
 /// Long values are long because that is what is tested, not because people would read them.
 fn cut(line: &str) -> String {
     const CHARS_MAX: usize = 600;
-    line.char_indices().nth(CHARS_MAX).map_or_else(|| line.to_owned(), |(end, _)| format!("{}…", &line[..end]))
+    line.char_indices()
+        .nth(CHARS_MAX)
+        .map_or_else(|| line.to_owned(), |(end, _)| format!("{}…", &line[..end]))
 }

@@ -100,7 +100,9 @@ impl Player<'_> {
             .or_else(|| artifacts::call(&self.tracker, call, args))
             .or_else(|| data::call(call, args))
             .or_else(|| models::call(call, args))
-            .unwrap_or_else(|| Err(Error::new(runlog::ErrorKind::Unsupported, format!("nobody makes the call {call}"))))
+            .unwrap_or_else(|| {
+                Err(Error::new(runlog::ErrorKind::Unsupported, format!("nobody makes the call {call}")))
+            })
     }
 
     /// Goes on as a process would that has these variables besides.
