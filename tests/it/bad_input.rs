@@ -138,7 +138,7 @@ fn long_values_are_cut_or_refused_as_the_user_chose() {
     check(
         run.log_param("long", &long).wait(),
         ErrorKind::InvalidInput,
-        &["6000", "MLFLOW_TRUNCATE_LONG_VALUES"],
+        &["6000", "MLFLOW_TRUNCATE_LONG_VALUES", "key: long"],
     );
     check(
         run.set_tag("long", &long).wait(),
