@@ -122,12 +122,15 @@ fn a_param_changed_after_it_was_set_keeps_its_first_value_and_is_told() {
 
 #[test]
 fn long_values_are_cut_or_refused_as_the_user_chose() {
-    let long = "é".repeat(7000);
+    let long = "é".repeat(9000);
     let place = Place::new();
     let run = place.tracker().start_run("cut").unwrap();
     run.log_param("long", &long);
+    run.set_tag("long", &long);
     run.finish().unwrap();
-    assert_eq!(place.run().param("long").unwrap().chars().count(), 6000);
+    let run = place.run();
+    assert_eq!(run.param("long").unwrap().chars().count(), 6000);
+    assert_eq!(run.tag("long").unwrap().chars().count(), 8000);
 
     let config = place.config(&[("MLFLOW_TRUNCATE_LONG_VALUES", "false")]);
     let tracker = Tracker::with_config(Some("sqlite:///other.db"), config).unwrap();
@@ -135,7 +138,12 @@ fn long_values_are_cut_or_refused_as_the_user_chose() {
     check(
         run.log_param("long", &long).wait(),
         ErrorKind::InvalidInput,
-        &["6000", "MLFLOW_TRUNCATE_LONG_VALUES"],
+        &["6000", "MLFLOW_TRUNCATE_LONG_VALUES", "key: long"],
+    );
+    check(
+        run.set_tag("long", &long).wait(),
+        ErrorKind::InvalidInput,
+        &["8000", "MLFLOW_TRUNCATE_LONG_VALUES"],
     );
     run.finish().unwrap_err();
 }

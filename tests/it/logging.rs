@@ -21,7 +21,7 @@ fn a_point_keeps_the_time_it_was_given_and_a_negative_one_is_refused_at_once() {
         run.metric("loss").log_at(0.5, 5, -1),
     ] {
         assert!(logged.is_refused());
-        check(logged.wait(), ErrorKind::InvalidInput, &["negative", "timestamp: -"]);
+        check(logged.wait(), ErrorKind::InvalidInput, &["negative", "timestamp: -", "key: loss"]);
     }
     assert_eq!(
         tracker.metric_history(run.run_id(), "loss").unwrap(),

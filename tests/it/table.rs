@@ -25,9 +25,11 @@ fn the_csv_is_that_of_mlflows_data_frame() {
         theirs["columns"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     let runs = tracker.search_runs(RunQuery::new().all_experiments()).unwrap();
     let ours = RunTable::new(&runs);
-    let mut names = [columns.clone(), ours.columns().collect()];
-    names.iter_mut().for_each(|names| names.sort_unstable());
-    assert_eq!(names[0], names[1]);
+    let sorted = |mut names: Vec<&str>| {
+        names.sort_unstable();
+        names.join("\n")
+    };
+    assert_eq!(sorted(ours.columns().collect()), sorted(columns.clone()));
     assert_eq!(ours.select(columns).unwrap().to_csv(), theirs["csv"].as_str().unwrap());
     open.finish().unwrap();
 }

@@ -218,7 +218,7 @@ impl RunHandle {
             return logged;
         }
         self.log_with(key, |Binding { engine, run }| {
-            validate::timestamp(timestamp)?;
+            validate::timestamp(timestamp).map_err(|error| error.with("key", key))?;
             let definitions = engine.journal.definitions();
             let key = match definitions.find_key(key) {
                 Some(id) => id,
@@ -323,7 +323,8 @@ impl RunHandle {
     }
 
     fn fit(&self, key: &str, value: &str, chars_max: usize) -> Result<String> {
-        let fitted = validate::fit(value, chars_max, self.0.tracker.config().truncate_long_values)?;
+        let truncate = self.0.tracker.config().truncate_long_values;
+        let fitted = validate::fit(value, chars_max, truncate).map_err(|error| error.with("key", key))?;
         if fitted.len() < value.len() {
             notice::warn(
                 &format!("truncated: {key}"),
