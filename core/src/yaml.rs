@@ -97,8 +97,20 @@ mod tests {
         use std::collections::BTreeMap;
 
         let long = "é".repeat(5000) + &" word".repeat(500);
-        let texts =
-            ["", " ", " a ", "a\nb\r\n\t", "~", "null", "1e3", "🦀 \u{85}\u{feff}", "- a", "'\"\\", "\u{0}", &long];
+        let texts = [
+            "",
+            " ",
+            " a ",
+            "a\nb\r\n\t",
+            "~",
+            "null",
+            "1e3",
+            "🦀 \u{85}\u{feff}",
+            "- a",
+            "'\"\\",
+            "\u{0}",
+            &long,
+        ];
         for text in texts {
             let yaml = super::text(&json!({"key": text, "z": 1})).unwrap();
             let back: BTreeMap<String, String> = parse(&yaml).unwrap();

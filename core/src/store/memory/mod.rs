@@ -17,7 +17,7 @@ use crate::entity::{
     DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment,
     NewLoggedModel, NewRun, Param, Run, RunChange, RunInfo, Tag,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::id;
 use crate::search;
 use crate::sync::lock;
