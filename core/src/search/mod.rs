@@ -34,18 +34,21 @@ mod grammar;
 mod lexer;
 mod like;
 mod order;
-mod page;
+pub(crate) mod page;
 mod parser;
 
 use crate::entity::{Experiment, LifecycleStage, LoggedModel, Run};
 use crate::error::Result;
 use crate::store::{ExperimentQuery, ModelQuery, Page, PageRequest, RunQuery};
-use clause::Field;
 use entities::Measured;
 use evaluate::{selects, sorted};
-use grammar::{EXPERIMENTS, MODELS, RUNS};
-use order::orders;
-use parser::filter;
+
+pub(crate) use clause::Field;
+#[cfg(feature = "sqlite")]
+pub(crate) use clause::{Clause, Comparison, DatasetField, Likeness, Number, Order, Test};
+pub(crate) use grammar::{EXPERIMENTS, MODELS, RUNS};
+pub(crate) use order::orders;
+pub(crate) use parser::filter;
 
 /// The runs of `found` that `query` selects, in its order.
 pub(crate) fn runs(
