@@ -7,6 +7,8 @@
 pub mod conformance;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
+#[cfg(feature = "file")]
+mod file;
 mod location;
 mod memory;
 mod point;
@@ -24,6 +26,8 @@ use crate::entity::{
 use crate::error::{Error, ErrorKind, Result};
 
 pub(crate) use location::{absolute as absolute_location, below};
+#[cfg(feature = "file")]
+pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
 #[cfg(feature = "sqlite")]

@@ -24,7 +24,12 @@ impl Disk {
     pub(super) fn put(&self, home: &Path, path: &Path, content: &[u8]) -> Result<()> {
         let unfinished = home.join(UNFINISHED);
         let write = || {
-            OpenOptions::new().write(true).create(true).truncate(true).open(&unfinished)?.write_all(content)?;
+            OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&unfinished)?
+                .write_all(content)?;
             if let Some(parent) = path.parent().filter(|parent| *parent != home) {
                 fs::create_dir_all(parent)?;
             }
@@ -44,6 +49,18 @@ impl Disk {
         if !unsynced.contains(path) {
             unsynced.insert(path.to_owned());
         }
+    }
+
+    /// Notes that what lies below `from` lies below `to` now.
+    pub(super) fn moved(&self, from: &Path, to: &Path) {
+        let mut unsynced = lock(&self.unsynced);
+        let moved: Vec<PathBuf> = unsynced.iter().filter(|path| path.starts_with(from)).cloned().collect();
+        for path in moved {
+            unsynced.remove(&path);
+            unsynced.extend(path.strip_prefix(from).map(|below| to.join(below)));
+        }
+        // So that the entries of both directories are synced.
+        unsynced.extend([from.to_owned(), to.to_owned()]);
     }
 
     /// Brings to the disk what was written since the last time, with the directories from there up to `root`.
@@ -72,7 +89,7 @@ fn sync_one(path: &Path, options: &OpenOptions) -> Result<()> {
     match options.open(path).and_then(|file| File::sync_all(&file)) {
         // Deleted or moved since; where it is now, its directory says.
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
-        // A directory has taken the place of a deleted file.
+        // A directory that was moved, or has taken the place of a file.
         Err(cause) if cause.kind() == io::ErrorKind::IsADirectory => Ok(()),
         outcome => outcome.map_err(|cause| Error::io("sync the file", path, cause)),
     }

@@ -15,7 +15,7 @@ use crate::entity::{Experiment, LifecycleStage, NewExperiment, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id;
 use crate::notice;
-use crate::store::location;
+use crate::store::{self, location};
 
 /// MLflow's experiment of those that name none.
 const DEFAULT: &str = "0";
@@ -26,7 +26,9 @@ const IDS: u128 = 1_000_000_000_000_000_000;
 pub(super) fn found(tree: &Tree) -> Result<()> {
     let root = &tree.root;
     if root.exists() && !root.is_dir() {
-        return Err(Error::invalid("a file store is a directory; name another place").with("path", root.display()));
+        return Err(
+            Error::invalid("a file store is a directory; name another place").with("path", root.display())
+        );
     }
     // A store that is only read may be one that nobody can write.
     if !layout::experiments(root)?.is_empty() {
@@ -44,14 +46,18 @@ pub(super) fn found(tree: &Tree) -> Result<()> {
         }
     }
     fs::create_dir_all(&trash).map_err(|cause| Error::io("make the file store", &trash, cause))?;
-    let new = NewExperiment { name: "Default".to_owned(), creation_time: clock::now_ms(), ..NewExperiment::default() };
+    let new = NewExperiment {
+        name: "Default".to_owned(),
+        creation_time: clock::now_ms(),
+        ..NewExperiment::default()
+    };
     put(tree, DEFAULT, &new)
 }
 
 pub(super) fn create(tree: &Tree, new: &NewExperiment) -> Result<String> {
     let _writing = tree.writing();
     let _guard = tree.guard()?;
-    check_free(tree, &new.name)?;
+    check_free(tree, &new.name, None)?;
     let id = free_id(tree)?;
     put(tree, &id, new)?;
     Ok(id)
@@ -60,9 +66,8 @@ pub(super) fn create(tree: &Tree, new: &NewExperiment) -> Result<String> {
 /// An id as MLflow draws them: the last 18 digits of a random number, without zeros in front.
 fn free_id(tree: &Tree) -> Result<String> {
     loop {
-        let random = u128::from_str_radix(&id::hex32(), 16).map_err(|cause| {
-            Error::new(ErrorKind::Unexpected, "a random id is no number").because(cause)
-        })?;
+        let random = u128::from_str_radix(&id::hex32(), 16)
+            .map_err(|cause| Error::new(ErrorKind::Unexpected, "a random id is no number").because(cause))?;
         let id = (random % IDS).to_string();
         if layout::experiment(&tree.root, &id).is_none() {
             return Ok(id);
@@ -96,20 +101,18 @@ fn put(tree: &Tree, id: &str, new: &NewExperiment) -> Result<()> {
     fill().inspect_err(|_| {
         fs::remove_dir_all(&unfinished).ok();
     })?;
-    tree.disk.wrote_all(&path);
+    tree.disk.moved(&unfinished, &path);
     Ok(())
 }
 
-/// That no experiment has this name.
-fn check_free(tree: &Tree, name: &str) -> Result<()> {
-    let Some(holder) = by_name(tree, name)? else { return Ok(()) };
-    let message = match holder.lifecycle_stage {
-        LifecycleStage::Deleted => {
-            "a deleted experiment has this name; restore it, delete it for good with `mlflow gc`, or use another name"
+/// That no experiment, or only this one, has this name.
+fn check_free(tree: &Tree, name: &str, experiment_id: Option<&str>) -> Result<()> {
+    match by_name(tree, name)? {
+        Some(holder) if Some(holder.experiment_id.as_str()) != experiment_id => {
+            Err(store::name_taken(&holder))
         }
-        LifecycleStage::Active => "an experiment of this name exists already; use it, or another name",
-    };
-    Err(Error::new(ErrorKind::AlreadyExists, message).with("name", name))
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn get(tree: &Tree, experiment_id: &str) -> Result<Experiment> {
@@ -136,7 +139,10 @@ pub(super) fn all(tree: &Tree) -> Result<Vec<Experiment>> {
 
 #[expect(clippy::needless_pass_by_value, reason = "it takes what `map_err` gives")]
 fn skipped(error: Error) {
-    notice::warn(&format!("skipped {error}"), format_args!("an experiment cannot be read and is passed over: {error}"));
+    notice::warn(
+        &format!("skipped {error}"),
+        format_args!("an experiment cannot be read and is passed over: {error}"),
+    );
 }
 
 /// The directory of an experiment that exists.
@@ -145,7 +151,8 @@ pub(super) fn dir(tree: &Tree, experiment_id: &str) -> Result<ExperimentDir> {
 }
 
 fn absent(experiment_id: &str) -> Error {
-    Error::not_found("no experiment has this id; look for it by its name").with("experiment_id", experiment_id)
+    Error::not_found("no experiment has this id; look for it by its name")
+        .with("experiment_id", experiment_id)
 }
 
 fn read(dir: &ExperimentDir) -> Result<Experiment> {
@@ -177,9 +184,9 @@ fn with_tags(dir: &ExperimentDir, meta: &ExperimentMeta) -> Result<Experiment> {
 pub(super) fn active(tree: &Tree, experiment_id: &str) -> Result<(ExperimentDir, ExperimentMeta)> {
     let dir = dir(tree, experiment_id)?;
     let meta = described(&dir)?;
-    if dir.stage == LifecycleStage::Deleted || meta.experiment().lifecycle_stage == LifecycleStage::Deleted {
-        return Err(Error::invalid("the experiment is deleted; restore it or use another one")
-            .with("experiment", &meta.name));
+    let experiment = meta.experiment();
+    if dir.stage == LifecycleStage::Deleted || experiment.lifecycle_stage == LifecycleStage::Deleted {
+        return Err(store::experiment_deleted(&experiment));
     }
     Ok((dir, meta))
 }
@@ -188,10 +195,7 @@ pub(super) fn rename(tree: &Tree, experiment_id: &str, name: &str, now: i64) -> 
     let _writing = tree.writing();
     let _guard = tree.guard()?;
     let (dir, mut meta) = active(tree, experiment_id)?;
-    if meta.name == name {
-        return Ok(());
-    }
-    check_free(tree, name)?;
+    check_free(tree, name, Some(experiment_id))?;
     name.clone_into(&mut meta.name);
     meta.change(LifecycleStage::Active, now);
     meta::write(&tree.disk, &dir.path, &dir.path, &meta.value())
@@ -201,11 +205,13 @@ pub(super) fn delete(tree: &Tree, experiment_id: &str, now: i64) -> Result<()> {
     let _writing = tree.writing();
     let _guard = tree.guard()?;
     if experiment_id == DEFAULT {
-        return Err(Error::invalid("the default experiment of a file store cannot be deleted; delete its runs"));
+        return Err(Error::invalid(
+            "the default experiment of a file store cannot be deleted; delete its runs",
+        ));
     }
     let dir = dir(tree, experiment_id)?;
     if dir.stage == LifecycleStage::Deleted {
-        return Err(absent(experiment_id));
+        return Err(store::experiment_is_already(&read(&dir)?));
     }
     mark(tree, &dir, LifecycleStage::Deleted, now)?;
     move_to(tree, &dir.path, &tree.root.join(TRASH))
@@ -219,8 +225,11 @@ pub(super) fn restore(tree: &Tree, experiment_id: &str, now: i64) -> Result<()> 
         move_to(tree, &dir.path, &tree.root)?;
         dir.path = tree.root.join(&dir.id);
         dir.stage = LifecycleStage::Active;
-    } else if described(&dir)?.experiment().lifecycle_stage == LifecycleStage::Active {
-        return Err(Error::not_found("no deleted experiment has this id").with("experiment_id", experiment_id));
+    } else {
+        let experiment = read(&dir)?;
+        if experiment.lifecycle_stage == LifecycleStage::Active {
+            return Err(store::experiment_is_already(&experiment));
+        }
     }
     mark(tree, &dir, LifecycleStage::Active, now)
 }
@@ -257,9 +266,11 @@ pub(super) fn set_tag(tree: &Tree, experiment_id: &str, tag: &Tag) -> Result<()>
 pub(super) fn delete_tag(tree: &Tree, experiment_id: &str, key: &str) -> Result<()> {
     let _writing = tree.writing();
     let _guard = tree.guard()?;
-    let (dir, _) = active(tree, experiment_id)?;
+    let (dir, meta) = active(tree, experiment_id)?;
     if texts::remove(&tree.disk, &dir.path.join("tags"), key)? {
         return Ok(());
     }
-    Err(Error::not_found("the experiment has no tag of this key").with("key", key).with("experiment_id", experiment_id))
+    Err(Error::not_found("the experiment has no tag of this key")
+        .with("key", key)
+        .with("experiment", meta.name))
 }

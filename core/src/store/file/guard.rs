@@ -39,19 +39,23 @@ impl Guard {
     }
 
     /// Says that points are about to be appended to these files, named from the directory.
-    pub(super) fn appending(&mut self, files: &str) -> Result<()> {
+    pub(super) fn appending(&self, files: &str) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
         self.note(files).map_err(|cause| Error::io("write the lock", &self.dir.join(FILE), cause))
     }
 
     /// Says that they are whole.
-    pub(super) fn appended(&mut self) {
+    pub(super) fn appended(&self) {
         // What stays noted costs the next writer a look at the files, which are whole.
         self.file.set_len(0).ok();
     }
 
-    fn note(&mut self, files: &str) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(files.as_bytes())
+    fn note(&self, files: &str) -> io::Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(files.as_bytes())
     }
 
     fn repair(&self) -> io::Result<()> {
@@ -132,19 +136,26 @@ mod tests {
     fn what_a_killed_writer_left_torn_is_cut_and_what_others_left_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let long = "x".repeat(10_000);
-        let texts = [("torn", format!("1 0.5 1\n2 0.{long}")), ("whole", "1 0.5 1\n".into()), ("first", "1 0".into())];
+        let texts = [
+            ("torn", format!("1 0.5 1\n2 0.{long}")),
+            ("whole", "1 0.5 1\n".into()),
+            ("first", "1 0".into()),
+        ];
         for (name, text) in &texts {
             fs::write(dir.path().join(name), text).unwrap();
         }
         fs::write(dir.path().join("others"), "1 0.5 1\n2 0.5 2").unwrap();
-        let mut killed = Guard::take(dir.path()).unwrap();
+        let killed = Guard::take(dir.path()).unwrap();
         killed.appending("torn\nwhole\nfirst\nabsent").unwrap();
         assert!(is_appending(dir.path(), "torn") && !is_appending(dir.path(), "others"));
         drop(killed);
 
         drop(Guard::take(dir.path()).unwrap());
         let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
-        assert_eq!((read("torn").as_str(), read("whole").as_str(), read("first").as_str()), ("1 0.5 1\n", "1 0.5 1\n", ""));
+        assert_eq!(
+            (read("torn").as_str(), read("whole").as_str(), read("first").as_str()),
+            ("1 0.5 1\n", "1 0.5 1\n", "")
+        );
         assert_eq!(read("others"), "1 0.5 1\n2 0.5 2");
         assert!(!is_appending(dir.path(), "torn"));
     }

@@ -41,10 +41,13 @@ pub(super) fn experiment(root: &Path, experiment_id: &str) -> Option<ExperimentD
     if !is_id(experiment_id) || experiment_id == REGISTRY {
         return None;
     }
-    [(root.join(experiment_id), LifecycleStage::Active), (root.join(TRASH).join(experiment_id), LifecycleStage::Deleted)]
-        .into_iter()
-        .find(|(path, _)| path.is_dir())
-        .map(|(path, stage)| ExperimentDir { path, id: experiment_id.to_owned(), stage })
+    [
+        (root.join(experiment_id), LifecycleStage::Active),
+        (root.join(TRASH).join(experiment_id), LifecycleStage::Deleted),
+    ]
+    .into_iter()
+    .find(|(path, _)| path.is_dir())
+    .map(|(path, stage)| ExperimentDir { path, id: experiment_id.to_owned(), stage })
 }
 
 /// Every experiment's directory, the deleted ones last.

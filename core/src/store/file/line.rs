@@ -8,6 +8,7 @@
 //! Values are as Python writes floats, `nan` and `inf` too. MLflow splits a line at each space, so a dataset's name
 //! with spaces would make the file unreadable; here each becomes a no-break space, and back.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use crate::entity::Metric;
@@ -16,8 +17,9 @@ use crate::store::point::{Point, Value};
 
 const NO_BREAK_SPACE: char = '\u{a0}';
 
-/// A point with what else its line says. Equal lines are the same point.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A point with what else its line says. Equal lines are the same point: of a run if time, step and value are the
+/// same, of a model if time, step and run are.
+#[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) point: Point,
     /// The run and the dataset of a model's point, as in the file; empty for a run's.
@@ -40,7 +42,10 @@ impl Line {
         {
             for part in [name, digest] {
                 source.push(' ');
-                source.extend(part.chars().map(|c| if c.is_whitespace() || c.is_control() { NO_BREAK_SPACE } else { c }));
+                source.extend(
+                    part.chars()
+                        .map(|c| if c.is_whitespace() || c.is_control() { NO_BREAK_SPACE } else { c }),
+                );
             }
         }
         Self { point: Point::of(metric), source }
@@ -66,6 +71,11 @@ impl Line {
         writeln!(text, "{timestamp} {} {step}{space}{}", python_float(value.get()), self.source).ok();
     }
 
+    /// The run that logged a model's point.
+    fn run_id(&self) -> &str {
+        self.source.split(' ').next().unwrap_or_default()
+    }
+
     /// What a model's line says.
     pub(super) fn model_metric(&self, key: &str, model_id: &str) -> Metric {
         let mut metric = self.point.metric(key).for_model(model_id);
@@ -79,6 +89,30 @@ impl Line {
         metric
     }
 }
+
+impl Ord for Line {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.source.is_empty() && other.source.is_empty() {
+            return self.point.cmp(&other.point);
+        }
+        let place = |line: &Self| (line.point.timestamp, line.point.step);
+        place(self).cmp(&place(other)).then_with(|| self.run_id().cmp(other.run_id()))
+    }
+}
+
+impl PartialOrd for Line {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Line {}
 
 /// The point of a line and the rest of it. The oldest files have no steps.
 fn point(text: &str) -> Option<(Point, &str)> {
@@ -121,7 +155,11 @@ mod tests {
     #[test]
     fn every_form_that_mlflow_wrote_is_read() {
         for text in ["7 0.5", "7 0.5 0\n", "7 0.5 0\r\n", "7 0.5 0 iris 0a1b\n", "7 5e-1 0 red wine 0a1b"] {
-            assert_eq!(Line::parse_run(text).unwrap(), Line::of_run(&Metric::new("loss", 0.5, 7, 0)), "{text}");
+            assert_eq!(
+                Line::parse_run(text).unwrap(),
+                Line::of_run(&Metric::new("loss", 0.5, 7, 0)),
+                "{text}"
+            );
         }
         for text in ["", "\n", "7", "7 x 1", "seven 0.5 1", "7 0.5 one", "7  0.5 1", "\0\0\0"] {
             assert_eq!(Line::parse_run(text), None, "{text:?}");

@@ -14,9 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::disk::Disk;
 use super::layout::META;
-use crate::entity::{
-    Dataset, Experiment, LifecycleStage, LoggedModel, ModelStatus, RunInfo, RunStatus,
-};
+use crate::entity::{Dataset, Experiment, LifecycleStage, LoggedModel, ModelStatus, RunInfo, RunStatus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::yaml;
 
@@ -238,8 +236,7 @@ impl RunMeta {
             }
         }
         // 4 is a local program.
-        let defaults =
-            json!({"entry_point_name": "", "source_name": "", "source_type": 4, "source_version": "", "tags": []});
+        let defaults = json!({"entry_point_name": "", "source_name": "", "source_type": 4, "source_version": "", "tags": []});
         merged(defaults, &self.others, known)
     }
 }

@@ -79,7 +79,8 @@ impl FileStore {
     /// # Errors
     /// `InvalidInput` if `root` is no directory, `Denied` if it cannot be made.
     pub fn open(root: &Path, artifact_root: impl Into<String>) -> Result<Self> {
-        let root = std::path::absolute(root).map_err(|cause| Error::io("find the file store", root, cause))?;
+        let root =
+            std::path::absolute(root).map_err(|cause| Error::io("find the file store", root, cause))?;
         let tree = Tree {
             root,
             artifact_root: artifact_root.into(),

@@ -73,16 +73,16 @@ pub(super) struct Append {
 
 impl Tails {
     /// Prepares to append `lines` to the file at `path`, without those that it has.
-    pub(super) fn plan(&mut self, path: PathBuf, parse: Parse, lines: impl Iterator<Item = Line>) -> Result<Append> {
-        let failed = |cause| Error::io("read the metric", &path, cause);
-        let found = match fs::metadata(&path) {
+    pub(super) fn plan(&mut self, path: &Path, parse: Parse, lines: Vec<Line>) -> Result<Append> {
+        let failed = |cause| Error::io("read the metric", path, cause);
+        let found = match fs::metadata(path) {
             Ok(found) => Some(found.len()),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
             Err(cause) => return Err(failed(cause)),
         };
         let len = found.unwrap_or(0);
         // Taken out: if the append fails, nothing is known of the file.
-        let mut tail = self.0.remove(&path).filter(|tail| tail.len <= len).unwrap_or_default();
+        let mut tail = self.0.remove(path).filter(|tail| tail.len <= len).unwrap_or_default();
         let mut append = Append {
             at: len,
             exists: found.is_some(),
@@ -90,7 +90,7 @@ impl Tails {
             is_open: false,
             text: String::new(),
             tail: Tail::default(),
-            path,
+            path: path.to_owned(),
         };
         if tail.len < len {
             let news = read_from(&append.path, tail.len).map_err(failed)?;
@@ -158,7 +158,9 @@ impl Append {
             return Ok(self.at);
         }
         let write = || {
-            if !self.exists && let Some(parent) = self.path.parent() {
+            if !self.exists
+                && let Some(parent) = self.path.parent()
+            {
                 fs::create_dir_all(parent)?;
             }
             let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
@@ -228,7 +230,10 @@ fn each(bytes: &[u8], path: &Path, parse: Parse, mut visit: impl FnMut(Line)) {
             None if text.trim_ascii().is_empty() => {}
             None => notice::warn(
                 &format!("malformed {}", path.display()),
-                format_args!("a line of the metric in {} is not one of MLflow's and is passed over", path.display()),
+                format_args!(
+                    "a line of the metric in {} is not one of MLflow's and is passed over",
+                    path.display()
+                ),
             ),
         }
     }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::Disk;
 use super::layout;
 use crate::error::{Error, Result};
 
@@ -72,6 +73,19 @@ pub(super) fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
+/// Removes the file of `key`, with the directories that it leaves empty, and says whether there was one.
+pub(super) fn remove(disk: &Disk, folder: &Path, key: &str) -> Result<bool> {
+    let Some(path) = path(folder, key).filter(|path| path.is_file()) else { return Ok(false) };
+    fs::remove_file(&path).map_err(|cause| Error::io("remove the file", &path, cause))?;
+    for above in path.ancestors().skip(1).take_while(|above| *above != folder) {
+        if fs::remove_dir(above).is_err() {
+            break;
+        }
+    }
+    disk.wrote(&path);
+    Ok(true)
+}
+
 /// The file of `key` in `folder`; `None` for what can be no key, and so has none.
 pub(super) fn path(folder: &Path, key: &str) -> Option<PathBuf> {
     let clean = key.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']));
@@ -79,12 +93,17 @@ pub(super) fn path(folder: &Path, key: &str) -> Option<PathBuf> {
 }
 
 /// The files that `keys` have or will have in `folder`, once it is sure that none stands in another's way.
-pub(super) fn places<'a>(folder: &Path, keys: impl IntoIterator<Item = &'a str>) -> Result<BTreeMap<&'a str, PathBuf>> {
+pub(super) fn places<'a>(
+    folder: &Path,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Result<BTreeMap<&'a str, PathBuf>> {
     let keys: BTreeSet<&str> = keys.into_iter().collect();
     let mut places = BTreeMap::new();
     for key in &keys {
         let Some(path) = path(folder, key) else {
-            return Err(Error::invalid("a key must be a clean relative path, such as `valid/loss`").with("key", key));
+            return Err(
+                Error::invalid("a key must be a clean relative path, such as `valid/loss`").with("key", key)
+            );
         };
         if key.split('/').any(|part| part.len() > NAME_BYTES_MAX) {
             return Err(Error::invalid(format!(
