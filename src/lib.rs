@@ -41,6 +41,10 @@
 //! last second. [`ActiveRun::finish`] returns `Ok` when everything is in the store or safe in the journal, and otherwise
 //! says what was lost.
 //!
+//! # Endings
+//!
+#![doc = include_str!("../docs/endings.md")]
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
