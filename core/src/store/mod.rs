@@ -25,9 +25,9 @@ use crate::entity::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-pub(crate) use location::{absolute as absolute_location, below};
 #[cfg(feature = "file")]
 pub use file::FileStore;
+pub(crate) use location::{absolute as absolute_location, below};
 pub use memory::MemoryStore;
 pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
 #[cfg(feature = "sqlite")]

@@ -1,9 +1,10 @@
 //! The scenarios' log calls. Each waits until its record is stored, as MLflow's do.
 
-use runlog::{Logged, RunHandle};
+use runlog::{Logged, Metric, RunHandle};
 use serde_json::Value;
 
 use super::args::{Args, number};
+use super::models;
 use super::player::Outcome;
 
 pub(super) fn call(call: &str, args: &Args) -> Option<Outcome> {
@@ -30,7 +31,8 @@ fn log_metric(args: &Args) -> runlog::Result<Logged> {
     let (key, value, step) = (args.text("key"), number(args.value("value")), args.opt_number("step"));
     let time = args.opt_number("timestamp");
     if let Some(model_id) = args.opt_text("model_id") {
-        return super::models::log_metric(key, value, step, time, model_id);
+        let (run, step) = (named(args).transpose()?, step.unwrap_or_default());
+        return Ok(models::log_metric(run.as_ref(), key, value, step, time.unwrap(), model_id));
     }
     Ok(match (named(args).transpose()?, time) {
         (Some(run), Some(time)) => run.log_metric_at(key, value, step, time),
@@ -62,15 +64,12 @@ fn log_params(args: &Args) -> runlog::Result<Logged> {
 
 fn log_batch(args: &Args) -> runlog::Result<Logged> {
     let run = runlog::run_handle(args.text("run_id"))?;
-    for point in args.list("metrics") {
+    let points = args.list("metrics").into_iter().map(|point| {
         let point = Args::new(Value::clone(point));
-        run.log_metric_at(
-            point.text("key"),
-            number(point.value("value")),
-            point.opt_number("step"),
-            point.opt_number("timestamp").unwrap(),
-        );
-    }
+        let (time, step) = (point.opt_number("timestamp").unwrap(), point.opt_number("step").unwrap());
+        Metric::new(point.text("key"), number(point.value("value")), time, step)
+    });
+    run.log_points(points);
     if let Some(params) = args.get("params") {
         run.log_params(params);
     }

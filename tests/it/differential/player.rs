@@ -99,7 +99,7 @@ impl Player<'_> {
             .or_else(|| logging::call(call, args))
             .or_else(|| artifacts::call(&self.tracker, call, args))
             .or_else(|| data::call(call, args))
-            .or_else(|| models::call(call, args))
+            .or_else(|| models::call(&self.tracker, call, args))
             .unwrap_or_else(|| {
                 Err(Error::new(runlog::ErrorKind::Unsupported, format!("nobody makes the call {call}")))
             })

@@ -1,6 +1,6 @@
 //! The scenarios' calls that start, end and read runs.
 
-use runlog::{Result, Run, RunOptions, RunStatus};
+use runlog::{Run, RunOptions, RunStatus};
 use serde_json::{Map, Value, json};
 
 use super::args::{Args, plain};
