@@ -31,7 +31,7 @@ pub use memory::MemoryStore;
 pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
-pub use uri::{Driver, Place, canonical, default_uri, exists, is_in_memory, open};
+pub use uri::{Driver, Place, canonical, default_uri, exists, is_files, is_in_memory, open};
 
 /// The tag that repeats a run's name: MLflow shows the one and searches the other.
 pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";
