@@ -46,6 +46,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `sqlite` | yes | the store in a SQLite file |
+//! | `file` | yes | MLflow's file store |
 //! | `monitor` | yes | system metrics |
 //! | `linfa` | no | autologging of linfa |
 //! | `cli` | no | the command `runlog` |

@@ -11,6 +11,8 @@ mod crash;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod file_store;
+#[cfg(test)]
 mod mlflow;
 #[cfg(test)]
 mod python;

@@ -34,16 +34,26 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 impl Place {
-    /// What MLflow answers about this place's database.
-    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mlflow/client.py");
-        let [command, arguments @ ..] = arguments else { panic!("no command") };
+    /// One of the scripts beside the tests, with MLflow, in this place.
+    pub(crate) fn python(&self, script: &str) -> Command {
         let mut python = self.command(&*PYTHON);
-        python
-            .arg(script)
-            .args([command, &*format!("sqlite:///{}", self.database().display())])
-            .args(arguments);
+        python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script));
         python.env("MLFLOW_DISABLE_TELEMETRY", "true").env("MLFLOW_LOGGING_LEVEL", "ERROR");
+        // MLflow reads and writes its file store only where that is asked for.
+        python.env("MLFLOW_ALLOW_FILE_STORE", "true");
+        python
+    }
+
+    /// What MLflow answers about this place's store.
+    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
+        self.mlflow_by("mlflow/client.py", arguments)
+    }
+
+    /// What MLflow answers, asked by this script.
+    pub(crate) fn mlflow_by(&self, script: &str, arguments: &[&str]) -> Value {
+        let [command, arguments @ ..] = arguments else { panic!("no command") };
+        let mut python = self.python(script);
+        python.args([command, &self.uri]).args(arguments);
         let output = python.output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         serde_json::from_slice(&output.stdout)

@@ -10,6 +10,8 @@
     reason = "these programs end in every way there is, and tell the tests how far they are"
 )]
 
+mod store;
+
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -101,6 +103,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         "fork" => fork(),
+        "append" => store::append(&arguments[1..]),
         "log-and-count" => log_and_count(Path::new(&arguments[1])),
         other => panic!("no scenario {other:?}"),
     }
