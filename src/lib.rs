@@ -50,6 +50,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `sqlite` | yes | the store in a SQLite file |
+//! | `file` | yes | MLflow's file store |
 //! | `monitor` | yes | system metrics |
 //! | `linfa` | no | autologging of linfa |
 //! | `polars` | no | runs as a data frame of polars |

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub struct Config {
     /// `MLFLOW_TRACKING_URI`: the store.
     pub tracking_uri: Option<String>,
+    /// `MLFLOW_ALLOW_FILE_STORE`: MLflow will read the file store, so that nothing needs to be said of it.
+    pub allow_file_store: bool,
     /// `MLFLOW_EXPERIMENT_NAME`: the experiment of new runs, created if absent.
     pub experiment_name: Option<String>,
     /// `MLFLOW_EXPERIMENT_ID`: the experiment of new runs, which must exist.
@@ -100,6 +102,7 @@ impl Config {
         let home = path("HOME").or_else(|| path("USERPROFILE"));
         Ok(Self {
             tracking_uri: text("MLFLOW_TRACKING_URI"),
+            allow_file_store: flag("MLFLOW_ALLOW_FILE_STORE")?.unwrap_or(false),
             experiment_name: text("MLFLOW_EXPERIMENT_NAME"),
             experiment_id: text("MLFLOW_EXPERIMENT_ID"),
             run_id: text("MLFLOW_RUN_ID"),

@@ -24,7 +24,8 @@ fn a_wrong_uri_says_which_ones_are_right() {
     check(open("SQLITE:///mlflow.db"), ErrorKind::InvalidInput, &["lower case"]);
     check(open("sqlite://mlflow.db"), ErrorKind::InvalidInput, &["sqlite:///mlflow.db"]);
     check(open("http://localhost:5000"), ErrorKind::Unsupported, &["sqlite:///mlflow.db"]);
-    check(open("./mlruns"), ErrorKind::Unsupported, &["sqlite:///mlflow.db"]);
+    check(open("file://host/mlruns"), ErrorKind::InvalidInput, &["file:///"]);
+    check(open("./mlflow.db"), ErrorKind::InvalidInput, &["sqlite:////", "/mlflow.db"]);
     open("sqlite:///mlflow.db").unwrap();
     check(open("mlflow.db"), ErrorKind::InvalidInput, &["sqlite:////", "/mlflow.db"]);
 }

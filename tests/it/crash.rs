@@ -15,12 +15,24 @@ const AT_ONCE: usize = 5;
 
 #[test]
 fn a_kill_loses_and_doubles_nothing() {
-    rounds(|| kill_while_logging(false));
+    rounds(|| drop(kill_while_logging(&Place::new(), false)));
 }
 
 #[test]
 fn a_kill_loses_and_doubles_nothing_while_the_store_could_take_nothing() {
-    rounds(|| kill_while_logging(true));
+    rounds(|| drop(kill_while_logging(&Place::new(), true)));
+}
+
+/// A line of a file is a point, for MLflow too.
+#[test]
+fn a_kill_loses_and_doubles_nothing_in_a_file_store() {
+    rounds(|| {
+        let place = Place::of_files();
+        let (run_id, stored) = kill_while_logging(&place, false);
+        let file =
+            std::fs::read_to_string(place.path().join(format!("mlruns/0/{run_id}/metrics/loss"))).unwrap();
+        assert_eq!(i64::try_from(file.lines().count()).unwrap(), stored);
+    });
 }
 
 fn rounds(round: impl Fn() + Sync) {
@@ -36,8 +48,8 @@ fn rounds(round: impl Fn() + Sync) {
     });
 }
 
-fn kill_while_logging(locked: bool) {
-    let place = Place::new();
+/// Kills a process that logs, recovers, and returns the run and how many points it has.
+fn kill_while_logging(place: &Place, locked: bool) -> (String, i64) {
     let counter = Counter::new(&place.path().join("counter"));
     let mut child = place.start(&["log-and-count", place.path().join("counter").to_str().unwrap()]);
     let mut run_id = String::new();
@@ -78,4 +90,5 @@ fn kill_while_logging(locked: bool) {
     assert!(run.tag("runlog.ended_by").unwrap().contains("died"));
     let last = tracker.metric_history(run_id, "loss").unwrap().last().unwrap().timestamp;
     assert_eq!(run.info.end_time, Some(last), "it ended when it was last heard of");
+    (run_id.to_owned(), stored)
 }

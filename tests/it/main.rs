@@ -15,6 +15,8 @@ mod endings;
 #[cfg(test)]
 mod experiments;
 #[cfg(test)]
+mod file_store;
+#[cfg(test)]
 mod logging;
 #[cfg(test)]
 mod mlflow;

@@ -44,11 +44,16 @@ impl Place {
         python
     }
 
-    /// What MLflow answers about this place's database.
+    /// What MLflow answers about this place's store.
     pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
+        self.mlflow_by("mlflow/client.py", arguments)
+    }
+
+    /// What MLflow answers, asked by this script.
+    pub(crate) fn mlflow_by(&self, script: &str, arguments: &[&str]) -> Value {
         let [command, arguments @ ..] = arguments else { panic!("no command") };
-        let mut python = self.python("mlflow/client.py");
-        python.args([command, &*format!("sqlite:///{}", self.database().display())]).args(arguments);
+        let mut python = self.python(script);
+        python.args([command, &self.uri]).args(arguments);
         let output = python.output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         serde_json::from_slice(&output.stdout)

@@ -1,4 +1,4 @@
-//! A user's place: a directory with a database and a journal, and programs that run in it.
+//! A user's place: a directory with a store and a journal, and programs that run in it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memmap2::MmapRaw;
 use runlog::{Config, Run, RunQuery, Tracker};
 
-/// A directory with a database and a journal.
+/// A directory with a store and a journal.
 #[derive(Debug)]
 pub(crate) struct Place {
     dir: tempfile::TempDir,
+    /// Of the store.
+    pub(crate) uri: &'static str,
 }
 
 impl Place {
+    /// One whose store is a database.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), uri: "sqlite:///mlflow.db" }
+    }
+
+    /// One whose store is a file store.
+    pub(crate) fn of_files() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), uri: "./mlruns" }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -46,7 +54,7 @@ impl Place {
 
     /// A tracker of this test's own.
     pub(crate) fn tracker(&self) -> Tracker {
-        Tracker::with_config(Some("sqlite:///mlflow.db"), self.config(&[])).unwrap()
+        Tracker::with_config(Some(self.uri), self.config(&[])).unwrap()
     }
 
     /// A tracker that has delivered what dead processes left.
@@ -70,6 +78,9 @@ impl Place {
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command.current_dir(self.path()).env_clear().env("PATH", env!("PATH")).env("HOME", self.path());
+        if !self.uri.starts_with("sqlite:") {
+            command.env("MLFLOW_TRACKING_URI", self.uri).env("MLFLOW_ALLOW_FILE_STORE", "true");
+        }
         command.env("RUNLOG_JOURNAL_DIR", self.journal()).env("USER", "ada").stdin(Stdio::null());
         command
     }
@@ -96,18 +107,18 @@ impl Place {
             .unwrap()
     }
 
-    /// The only run in the database, as the database has it: nothing is recovered first.
+    /// The only run in the store, as the store has it: nothing is recovered first.
     pub(crate) fn run(&self) -> Run {
         let [run] = <[Run; 1]>::try_from(self.runs()).unwrap();
         run
     }
 
-    /// Every run in the database, newest first.
+    /// Every run in the store, newest first.
     pub(crate) fn runs(&self) -> Vec<Run> {
         let mut config = self.config(&[]);
         // Elsewhere, so that this look recovers nothing.
         config.journal_dir = Some(self.path().join("other-journal"));
-        let tracker = Tracker::with_config(Some("sqlite:///mlflow.db"), config).unwrap();
+        let tracker = Tracker::with_config(Some(self.uri), config).unwrap();
         tracker.search_runs(RunQuery::new().all_experiments()).unwrap()
     }
 }

@@ -13,6 +13,7 @@
 mod death;
 mod logging;
 mod signals;
+mod store;
 
 use std::io::Read as _;
 use std::panic::catch_unwind;
@@ -137,6 +138,7 @@ fn main() -> Result<()> {
             runlog::run_handle(run_id)?.log_metric("from_handle", 0.5, 1);
             Ok(())
         }
+        ("append", arguments) => store::append(arguments),
         ("parent-process", []) => logging::parent_process(),
         ("child-process", []) => logging::child_process(),
         ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),

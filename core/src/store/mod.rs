@@ -33,7 +33,7 @@ pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQue
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub(crate) use uri::from_anywhere;
-pub use uri::{Driver, Place, canonical, default_uri, exists, is_in_memory, open};
+pub use uri::{Driver, Place, canonical, default_uri, exists, is_files, is_in_memory, open};
 
 /// The tag that repeats a run's name: MLflow shows the one and searches the other.
 pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";

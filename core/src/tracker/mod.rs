@@ -80,7 +80,7 @@ struct Inner {
 impl Tracker {
     /// Connects to the store at `uri`, such as `sqlite:///mlflow.db`, with this process's environment.
     ///
-    /// A database that does not exist is created. What dead processes left for this store is delivered in the background.
+    /// A store that does not exist is created. What dead processes left for this store is delivered in the background.
     ///
     /// # Errors
     /// A URI or a variable that is wrong, or a store that cannot be opened or created.
@@ -88,13 +88,22 @@ impl Tracker {
         Self::with_config(Some(uri.as_ref()), Config::from_env()?)
     }
 
-    /// Connects to the store at `uri`, or else the one that `config` says, or else MLflow's default
-    /// (`sqlite:///mlflow.db` in the working directory).
+    /// Connects to the store at `uri`, or else the one that `config` says, or else MLflow's default: in the working
+    /// directory, `sqlite:///mlflow.db`, or a file store `mlruns` that is there.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn with_config(uri: Option<&str>, config: Config) -> Result<Self> {
         let uri = Self::uri_of(uri, &config)?;
+        if store::is_files(&uri) && !config.allow_file_store && !config.disabled {
+            notice::warn(
+                "file-store",
+                format_args!(
+                    "the runs go to a file store, which MLflow 3.13 and newer read only with \
+                     MLFLOW_ALLOW_FILE_STORE=true; set it here too to end this warning, or log to sqlite:///mlflow.db"
+                ),
+            );
+        }
         // `git` answers while the store opens.
         context::prefetch(&config);
         let tracker = Self::new(uri, config, true)?;
@@ -120,12 +129,12 @@ impl Tracker {
     /// [`recover`](Self::recover) is called. What is logged through it is not safe from a kill.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `NotFound` if there is no such database.
+    /// As [`open`](Self::open); `NotFound` if there is no such store.
     pub fn open_existing(uri: Option<&str>, config: Config) -> Result<Self> {
         let uri = Self::uri_of(uri, &config)?;
         if !store::exists(&uri, &config.working_dir)? {
             return Err(Error::not_found(
-                "there is no such database; start a run to make one, or name another with --tracking-uri or \
+                "there is no such store; start a run to make one, or name another with --tracking-uri or \
                  MLFLOW_TRACKING_URI",
             )
             .with("uri", uri));
@@ -138,7 +147,7 @@ impl Tracker {
         match uri.or(config.tracking_uri.as_deref()) {
             Some(uri) => Ok(uri.to_owned()),
             None if config.disabled => Ok("memory:".to_owned()),
-            None => store::default_uri(&config.working_dir),
+            None => Ok(store::default_uri(&config.working_dir)),
         }
     }
 
