@@ -47,6 +47,7 @@
 //! |---|---|---|
 //! | `sqlite` | yes | the store in a SQLite file |
 //! | `monitor` | yes | system metrics |
+//! | `image` | no | `log_image`, and images in tables |
 //! | `linfa` | no | autologging of linfa |
 //! | `cli` | no | the command `runlog` |
 //! | `testing` | no | the suite that a store must pass |
@@ -57,12 +58,21 @@ pub use runlog_core::fluent::{
     log_metrics, log_param, log_params, log_text, run, run_handle, search_experiments, search_logged_models,
     search_runs, set_experiment, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
 };
+pub use runlog_core::fluent::{
+    download_artifacts, flush_artifact_async_logging, get_artifact_uri, list_artifacts, load_dict,
+    load_table, load_text, log_artifact_async, log_artifacts, log_figure, log_stream, log_table,
+};
+#[cfg(feature = "image")]
+pub use runlog_core::fluent::{load_image, log_image, log_image_at, log_image_step};
 pub use runlog_core::{
     ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentQuery, LifecycleStage,
     Logged, LoggedModel, Losses, Metric, MetricHandle, ModelOutput, ModelQuery, ModelStatus, Param, Recovery,
     Result, Run, RunData, RunHandle, RunInfo, RunInputs, RunOptions, RunQuery, RunStatus, Step, Tag, Tracker,
     Value, ViewType,
 };
+pub use runlog_core::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
+#[cfg(feature = "image")]
+pub use runlog_core::{ImageArray, ToImage};
 
 /// Autologging for linfa: `use runlog::linfa::Fit;`.
 #[cfg(feature = "linfa")]

@@ -36,6 +36,9 @@ mod tracker;
 pub mod validate;
 mod value;
 
+pub use artifact::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
+#[cfg(feature = "image")]
+pub use artifact::{ImageArray, ToImage};
 pub use config::Config;
 pub use entity::{
     Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus,

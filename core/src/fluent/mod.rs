@@ -22,7 +22,13 @@ use crate::run::{ActiveRun, RunHandle};
 use crate::sync::lock;
 use crate::tracker::Tracker;
 
-pub use artifacts::{log_artifact, log_dict, log_text};
+pub use artifacts::{
+    download_artifacts, flush_artifact_async_logging, get_artifact_uri, list_artifacts, load_dict,
+    load_table, load_text, log_artifact, log_artifact_async, log_artifacts, log_dict, log_figure, log_stream,
+    log_table, log_text,
+};
+#[cfg(feature = "image")]
+pub use artifacts::{load_image, log_image, log_image_at, log_image_step};
 pub use experiments::set_experiment;
 pub use logging::{log_metric, log_metrics, log_param, log_params, set_tag, set_tags};
 pub use models::get_logged_model;

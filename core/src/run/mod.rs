@@ -3,6 +3,8 @@
 mod active;
 mod artifacts;
 mod ending;
+#[cfg(feature = "image")]
+mod images;
 mod inputs;
 mod metric;
 

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use crate::artifact::Uploads;
 use crate::config::Config;
 use crate::context;
 use crate::engine::Engine;
@@ -74,6 +75,7 @@ struct Inner {
     forked: Mutex<Option<Arc<Engine>>>,
     experiment: Mutex<Option<String>>,
     resume: Mutex<Option<String>>,
+    uploads: Uploads,
 }
 
 impl Tracker {
@@ -110,6 +112,7 @@ impl Tracker {
             forked: Mutex::new(None),
             experiment: Mutex::new(None),
             resume: Mutex::new(config.run_id.clone()),
+            uploads: Uploads::new(),
             config,
         })))
     }
@@ -299,6 +302,7 @@ impl Tracker {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.uploads.wait_for(None, None);
         self.home.close(CLOSE_WAIT);
         if let Some(engine) = lock(&self.forked).take() {
             engine.close(CLOSE_WAIT);
