@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::entity::Tag;
 use crate::error::{Error, Result};
 
 /// Longest key of a metric, param or tag, in characters.
@@ -12,6 +13,8 @@ pub const KEY_CHARS_MAX: usize = 250;
 pub const PARAM_CHARS_MAX: usize = 6000;
 /// Longest value of a run's tag, in characters.
 pub const TAG_CHARS_MAX: usize = 8000;
+/// Longest value of an experiment's tag, in characters.
+pub const EXPERIMENT_TAG_CHARS_MAX: usize = 20_000;
 /// Longest name of an experiment, in characters.
 pub const EXPERIMENT_NAME_CHARS_MAX: usize = 500;
 
@@ -63,6 +66,23 @@ pub fn experiment_name(name: &str) -> Result<()> {
         return Err(Error::invalid(format!(
             "an experiment's name must have at most {EXPERIMENT_NAME_CHARS_MAX} characters; shorten it"
         )));
+    }
+    Ok(())
+}
+
+/// Checks a tag of an experiment. Unlike a run's, its value is never cut, as in MLflow.
+///
+/// # Errors
+/// A key that [`key`] refuses, or a value that is too long.
+pub fn experiment_tag(tag: &Tag) -> Result<()> {
+    key(&tag.key)?;
+    let characters = tag.value.chars().count();
+    if characters > EXPERIMENT_TAG_CHARS_MAX {
+        return Err(Error::invalid(format!(
+            "the value of an experiment's tag must have at most {EXPERIMENT_TAG_CHARS_MAX} characters; shorten it"
+        ))
+        .with("key", &tag.key)
+        .with("characters", characters));
     }
     Ok(())
 }
@@ -132,6 +152,14 @@ mod tests {
         assert_eq!(fit("ééé", 2, true).unwrap(), "éé");
         assert_eq!(fit("ééé", 3, false).unwrap(), "ééé");
         assert!(fit("ééé", 2, false).is_err());
+    }
+
+    #[test]
+    fn an_experiments_tag_is_refused_and_not_cut() {
+        assert!(experiment_tag(&Tag::new("k", "é".repeat(20_000))).is_ok());
+        let error = experiment_tag(&Tag::new("k", "é".repeat(20_001))).unwrap_err();
+        assert!(error.to_string().contains("20001"), "{error}");
+        assert!(experiment_tag(&Tag::new("k*", "v")).is_err());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
 mod location;
 mod memory;
 mod point;
@@ -16,8 +18,8 @@ mod uri;
 use std::fmt;
 
 use crate::entity::{
-    DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel,
-    NewRun, Param, Run, RunChange, Tag,
+    DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment,
+    NewLoggedModel, NewRun, Param, Run, RunChange, Tag,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,7 +31,7 @@ pub use sqlite::SqliteStore;
 pub use uri::{Driver, Place, canonical, default_uri, exists, is_in_memory, open};
 
 /// The tag that repeats a run's name: MLflow shows the one and searches the other.
-const RUN_NAME_TAG: &str = "mlflow.runName";
+pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";
 
 /// A place where runs are kept, in MLflow's data model.
 ///
@@ -41,7 +43,8 @@ const RUN_NAME_TAG: &str = "mlflow.runName";
 ///   an outage), and false when it never will. What does not exist is `NotFound`; a taken name is `AlreadyExists`;
 ///   a param with another value is `Conflict`; writing to something deleted is `InvalidInput`.
 /// - **Repeats.** Storing the same thing again is no error and changes nothing: the same point, the same param with
-///   the same value, the same tag, the same input, the same output. This is what makes a replay safe.
+///   the same value, the same tag, the same input, the same output. Nor is deleting a run or a model again, or restoring
+///   a run again. This is what makes a replay safe.
 /// - **Arguments are valid.** Keys and values obey [`validate`](crate::validate); a store checks only what takes its
 ///   data to know.
 /// - **No clock.** Times come from the caller.
@@ -63,19 +66,22 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// greatest first. `InvalidInput` if the filter or the order is wrong.
     fn search_experiments(&self, query: &ExperimentQuery, page: &PageRequest) -> Result<Page<Experiment>>;
 
-    /// Renames an active experiment at time `now`; `InvalidInput` if it is deleted, `AlreadyExists` if the name is taken.
+    /// Renames an active experiment at time `now`; `InvalidInput` if it is deleted, `AlreadyExists` if another one has the
+    /// name, even a deleted one.
     fn rename_experiment(&self, experiment_id: &str, name: &str, now: i64) -> Result<()>;
 
     /// Marks an active experiment and every run in it as deleted at time `now`; `NotFound` if no active one has this id.
+    /// Its models stay as they are.
     fn delete_experiment(&self, experiment_id: &str, now: i64) -> Result<()>;
 
-    /// Undoes a deletion, of every run in it too, at time `now`; `NotFound` if no deleted one has this id.
+    /// Undoes a deletion at time `now`, of every run in it too, however it was deleted; `NotFound` if no deleted one has
+    /// this id.
     fn restore_experiment(&self, experiment_id: &str, now: i64) -> Result<()>;
 
-    /// Sets a tag of an active experiment; a later value replaces an earlier one.
+    /// Sets a tag of an active experiment; a later value replaces an earlier one. Its update time stays.
     fn set_experiment_tag(&self, experiment_id: &str, tag: &Tag) -> Result<()>;
 
-    /// Removes a tag of an active experiment; `NotFound` if it has none of that key.
+    /// Removes a tag of an active experiment; `NotFound` if it has none of that key. Its update time stays.
     fn delete_experiment_tag(&self, experiment_id: &str, key: &str) -> Result<()>;
 
     /// Creates a run with status `RUNNING` and returns it.
@@ -108,8 +114,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// A point whose key, value, time and step are stored already is ignored. The latest value of a key is the one
     /// with the greatest step, then time, then value, in whatever order points arrive. A point with a `model_id` is
-    /// stored as a metric of that model as well, and `NotFound` if there is no such model. The tag `mlflow.runName` is
-    /// the run's name.
+    /// stored as a metric of that model as well, with the run and the dataset it was measured on, and `NotFound` if there
+    /// is no such model; one that was deleted will do, so that the run keeps its point. Of two points of a model that
+    /// share key, time, step and run, the first stays. The tag `mlflow.runName` is the run's name.
     fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<()>;
 
     /// Removes a tag; `NotFound` if the run has none of that key.
@@ -117,7 +124,7 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Links datasets to an active run; a dataset of the same name and digest in the experiment is reused, as it was
     /// first described. A link that exists keeps its tags. Links the models of these ids as what the run uses; whether
-    /// they exist is not checked.
+    /// they exist is not checked, as in MLflow.
     fn log_inputs(&self, run_id: &str, datasets: &[DatasetInput], models: &[String]) -> Result<()>;
 
     /// Links models to the active run that made them. Whether the models exist is not checked, as in MLflow.
@@ -129,7 +136,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sets the status and the update time of a model and returns it.
     fn finalize_logged_model(&self, model_id: &str, status: ModelStatus, now: i64) -> Result<LoggedModel>;
 
-    /// The model with its params, tags and metrics; a deleted one is `NotFound`, as in MLflow.
+    /// The model with its params, tags and metrics; a deleted one is `NotFound`, here and in every method that writes to
+    /// a model.
     fn get_logged_model(&self, model_id: &str) -> Result<LoggedModel>;
 
     /// The active models in the experiments that `query` lists, which it selects, in its order; what it leaves equal
@@ -138,16 +146,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// `InvalidInput` if the filter or the order is wrong.
     fn search_logged_models(&self, query: &ModelQuery, page: &PageRequest) -> Result<Page<LoggedModel>>;
 
-    /// Adds params to a model; a key that it has with another value is a `Conflict`.
+    /// Adds params to a model; a key that it has with another value is a `Conflict`. Its update time stays.
     fn log_logged_model_params(&self, model_id: &str, params: &[Param]) -> Result<()>;
 
-    /// Sets tags of a model; a later value replaces an earlier one.
+    /// Sets tags of a model; a later value replaces an earlier one. Its update time stays.
     fn set_logged_model_tags(&self, model_id: &str, tags: &[Tag]) -> Result<()>;
 
-    /// Removes a tag of a model; `NotFound` if it has none of that key.
+    /// Removes a tag of a model; `NotFound` if it has none of that key. Its update time stays.
     fn delete_logged_model_tag(&self, model_id: &str, key: &str) -> Result<()>;
 
-    /// Marks a model as deleted at time `now`: reads and searches do not find it any more.
+    /// Marks a model as deleted at time `now`: reads and searches do not find it any more. One that is deleted already
+    /// stays as it is.
     fn delete_logged_model(&self, model_id: &str, now: i64) -> Result<()>;
 
     /// How much one [`log_batch`](Self::log_batch) may hold.
@@ -191,8 +200,8 @@ impl Batch {
     }
 }
 
-/// A param that is logged with another value than it has.
-fn param_conflict(run_id: &str, key: &str, stored: &str, new: &str) -> Error {
+/// A param of a run or model that is logged with another value than it has.
+fn param_conflict(key: &str, stored: &str, new: &str) -> Error {
     /// Enough to see the difference, as a value may have thousands of characters.
     fn shown(value: &str) -> String {
         const CHARS_MAX: usize = 80;
@@ -207,5 +216,31 @@ fn param_conflict(run_id: &str, key: &str, stored: &str, new: &str) -> Error {
         shown(stored),
         shown(new)
     );
-    Error::new(ErrorKind::Conflict, message).with("run", run_id)
+    Error::new(ErrorKind::Conflict, message)
+}
+
+/// A new name of an experiment that `holder` has already.
+fn name_taken(holder: &Experiment) -> Error {
+    let message = match holder.lifecycle_stage {
+        LifecycleStage::Deleted => {
+            "a deleted experiment has this name; restore it, delete it for good with `mlflow gc`, or use another name"
+        }
+        LifecycleStage::Active => "an experiment of this name exists already; use it, or another name",
+    };
+    Error::new(ErrorKind::AlreadyExists, message).with("name", &holder.name)
+}
+
+/// A write to an experiment that is deleted.
+fn experiment_deleted(experiment: &Experiment) -> Error {
+    Error::invalid("the experiment is deleted; restore it or use another one")
+        .with("experiment", &experiment.name)
+}
+
+/// Deleting what is deleted, or restoring what is active.
+fn experiment_is_already(experiment: &Experiment) -> Error {
+    let message = match experiment.lifecycle_stage {
+        LifecycleStage::Deleted => "the experiment is deleted already; there is nothing left to do",
+        LifecycleStage::Active => "the experiment is not deleted; there is nothing to restore",
+    };
+    Error::not_found(message).with("experiment", &experiment.name)
 }

@@ -16,27 +16,40 @@
 )]
 
 pub mod experiments;
+pub mod lifecycle;
 pub mod links;
 pub mod metrics;
+pub mod models;
 pub mod runs;
 pub mod search;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::faulty::Faulty;
 use super::{Batch, Store};
-use crate::entity::{Metric, NewExperiment, NewRun, Param, Run, Tag};
+use crate::entity::{Metric, NewExperiment, NewLoggedModel, NewRun, Param, Run, Tag};
 use crate::error::{ErrorKind, Result};
 use crate::id;
 
-/// Runs every check, each on a store from `open`.
+/// Runs every check, each on a store from `open`, and once more through a [`Faulty`] that changes nothing, so that tests
+/// of faults stand on the same contract.
 ///
 /// # Panics
 /// At the first check that fails, in the function that is named after what does not hold.
 pub fn check(open: &dyn Fn() -> Arc<dyn Store>) {
-    for check in [experiments::CHECKS, runs::CHECKS, metrics::CHECKS, links::CHECKS, search::CHECKS].concat()
-    {
+    let checks = [
+        experiments::CHECKS,
+        lifecycle::CHECKS,
+        runs::CHECKS,
+        metrics::CHECKS,
+        links::CHECKS,
+        models::CHECKS,
+        search::CHECKS,
+    ];
+    for check in checks.concat() {
         check(&*open());
+        check(&Faulty::inert(open()));
     }
 }
 
@@ -90,6 +103,18 @@ fn run_in(store: &dyn Store, experiment_id: &str, start_time: i64) -> Run {
         start_time,
         tags: vec![Tag::new("z", "last"), Tag::new("a", "first")],
     }))
+}
+
+fn new_model(experiment_id: &str, run_id: Option<&str>) -> NewLoggedModel {
+    NewLoggedModel {
+        experiment_id: experiment_id.to_owned(),
+        name: "forest".to_owned(),
+        model_type: Some("RandomForest".to_owned()),
+        source_run_id: run_id.map(str::to_owned),
+        creation_timestamp: 10,
+        params: vec![Param::new("trees", "100"), Param::new("depth", "3")],
+        tags: vec![Tag::new("z", "1"), Tag::new("a", "2")],
+    }
 }
 
 fn of_metrics(metrics: Vec<Metric>) -> Batch {

@@ -4,7 +4,7 @@
 
 mod state;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
@@ -14,11 +14,12 @@ use super::{
 };
 use crate::clock;
 use crate::entity::{
-    DatasetInput, Experiment, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel,
-    NewRun, Param, Run, RunChange, RunInfo, Tag,
+    DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment,
+    NewLoggedModel, NewRun, Param, Run, RunChange, RunInfo, Tag,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::id;
+use crate::search;
 use crate::sync::lock;
 use state::{State, Stored, StoredModel};
 
@@ -85,17 +86,14 @@ impl fmt::Debug for MemoryStore {
 impl Store for MemoryStore {
     fn create_experiment(&self, new: &NewExperiment) -> Result<String> {
         let mut state = self.state();
-        if state.experiments.values().any(|experiment| experiment.name == new.name) {
-            let message = "an experiment of this name exists already; use it, or another name";
-            return Err(Error::new(ErrorKind::AlreadyExists, message).with("name", &new.name));
-        }
+        state.require_free(&new.name, None)?;
         let number = state.experiments.keys().next_back().map_or(0, |last| last + 1);
         let id = number.to_string();
         let place = new.artifact_location.clone().unwrap_or_else(|| location::below("memory:", &id));
         let mut experiment = Experiment::new(&id, &new.name, place);
         experiment.creation_time = new.creation_time;
         experiment.last_update_time = new.creation_time;
-        experiment.tags = sorted_tags(&new.tags);
+        put_tags(&mut experiment.tags, &new.tags);
         state.experiments.insert(number, experiment);
         Ok(id)
     }
@@ -121,6 +119,7 @@ impl Store for MemoryStore {
             params: BTreeMap::new(),
             tags: BTreeMap::new(),
             inputs: BTreeMap::new(),
+            models: BTreeSet::new(),
             outputs: BTreeMap::new(),
         };
         for tag in &new.tags {
@@ -148,18 +147,7 @@ impl Store for MemoryStore {
     }
 
     fn search_runs(&self, query: &RunQuery, page: &PageRequest) -> Result<Page<Run>> {
-        let state = self.state();
-        let is_searched = |experiment_id: &String| query.experiment_ids.contains(experiment_id);
-        let mut found: Vec<&Stored> = state
-            .runs
-            .values()
-            .filter(|run| query.run_view_type.shows(run.info.lifecycle_stage))
-            .filter(|run| is_searched(&run.info.experiment_id))
-            .collect();
-        // The map is sorted by id, and the sort keeps that order among equals.
-        found.sort_by_key(|run| std::cmp::Reverse(run.info.start_time));
-        found.truncate(page.max_results);
-        Ok(Page::last(found.into_iter().map(Stored::get).collect()))
+        search::runs(self.state().runs.values().map(Stored::get), query, page)
     }
 
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
@@ -176,17 +164,17 @@ impl Store for MemoryStore {
             if let Some(stored) = run.params.get(&param.key)
                 && *stored != param.value
             {
-                return Err(param_conflict(run_id, &param.key, stored, &param.value));
+                return Err(param_conflict(&param.key, stored, &param.value).with("run", run_id));
             }
         }
         for metric in &batch.metrics {
             if let Some(model_id) = &metric.model_id {
-                state.model(model_id)?;
+                state.any_model(model_id)?;
             }
         }
         for metric in &batch.metrics {
             if let Some(model_id) = &metric.model_id {
-                state.model(model_id)?.log_metric(run_id, metric, self.forgetful);
+                state.any_model(model_id)?.log_metric(run_id, metric, self.forgetful);
             }
         }
         let run = state.active_run(run_id)?;
@@ -211,10 +199,10 @@ impl Store for MemoryStore {
         }
     }
 
-    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput], _models: &[String]) -> Result<()> {
+    fn log_inputs(&self, run_id: &str, datasets: &[DatasetInput], models: &[String]) -> Result<()> {
         let mut state = self.state();
         let experiment_id = state.active_run(run_id)?.info.experiment_id.clone();
-        for input in inputs {
+        for input in datasets {
             let DatasetInput { dataset, tags } = input;
             let place = (experiment_id.clone(), dataset.name.clone(), dataset.digest.clone());
             let dataset = state.datasets.entry(place).or_insert_with(|| dataset.clone()).clone();
@@ -226,6 +214,7 @@ impl Store for MemoryStore {
                 .entry((dataset.name.clone(), dataset.digest.clone()))
                 .or_insert(DatasetInput { dataset, tags });
         }
+        state.active_run(run_id)?.models.extend(models.iter().cloned());
         Ok(())
     }
 
@@ -250,7 +239,7 @@ impl Store for MemoryStore {
         model.source_run_id.clone_from(&new.source_run_id);
         model.params.clone_from(&new.params);
         model.params.sort();
-        model.tags = sorted_tags(&new.tags);
+        put_tags(&mut model.tags, &new.tags);
         let stored = StoredModel { model: model.clone(), metrics: BTreeMap::new() };
         state.models.insert(model.model_id.clone(), stored);
         Ok(model)
@@ -269,57 +258,95 @@ impl Store for MemoryStore {
     }
 
     fn search_experiments(&self, query: &ExperimentQuery, page: &PageRequest) -> Result<Page<Experiment>> {
-        let state = self.state();
-        let seen = |experiment: &&Experiment| query.view_type.shows(experiment.lifecycle_stage);
-        Ok(Page::last(state.experiments.values().filter(seen).take(page.max_results).cloned().collect()))
+        search::experiments(self.state().experiments.values().cloned(), query, page)
     }
 
-    fn rename_experiment(&self, _experiment_id: &str, _name: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn rename_experiment(&self, experiment_id: &str, name: &str, now: i64) -> Result<()> {
+        let mut state = self.state();
+        state.home(experiment_id)?;
+        state.require_free(name, Some(experiment_id))?;
+        let experiment = state.active_experiment(experiment_id)?;
+        name.clone_into(&mut experiment.name);
+        experiment.last_update_time = now;
+        Ok(())
     }
 
-    fn delete_experiment(&self, _experiment_id: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_experiment(&self, experiment_id: &str, now: i64) -> Result<()> {
+        self.state().move_experiment(experiment_id, LifecycleStage::Deleted, now)
     }
 
-    fn restore_experiment(&self, _experiment_id: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn restore_experiment(&self, experiment_id: &str, now: i64) -> Result<()> {
+        self.state().move_experiment(experiment_id, LifecycleStage::Active, now)
     }
 
-    fn set_experiment_tag(&self, _experiment_id: &str, _tag: &Tag) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn set_experiment_tag(&self, experiment_id: &str, tag: &Tag) -> Result<()> {
+        put_tags(&mut self.state().active_experiment(experiment_id)?.tags, std::slice::from_ref(tag));
+        Ok(())
     }
 
-    fn delete_experiment_tag(&self, _experiment_id: &str, _key: &str) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_experiment_tag(&self, experiment_id: &str, key: &str) -> Result<()> {
+        let mut state = self.state();
+        let experiment = state.active_experiment(experiment_id)?;
+        if take_tag(&mut experiment.tags, key) {
+            return Ok(());
+        }
+        Err(Error::not_found("the experiment has no tag of this key")
+            .with("key", key)
+            .with("experiment", &experiment.name))
     }
 
-    fn delete_run(&self, _run_id: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_run(&self, run_id: &str, _now: i64) -> Result<()> {
+        self.state().any_run(run_id)?.info.lifecycle_stage = LifecycleStage::Deleted;
+        Ok(())
     }
 
-    fn restore_run(&self, _run_id: &str) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn restore_run(&self, run_id: &str) -> Result<()> {
+        self.state().any_run(run_id)?.info.lifecycle_stage = LifecycleStage::Active;
+        Ok(())
     }
 
-    fn search_logged_models(&self, _query: &ModelQuery, _page: &PageRequest) -> Result<Page<LoggedModel>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn search_logged_models(&self, query: &ModelQuery, page: &PageRequest) -> Result<Page<LoggedModel>> {
+        search::models(self.state().models.values().map(StoredModel::get), query, page)
     }
 
-    fn log_logged_model_params(&self, _model_id: &str, _params: &[Param]) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn log_logged_model_params(&self, model_id: &str, params: &[Param]) -> Result<()> {
+        let mut state = self.state();
+        let model = &mut state.model(model_id)?.model;
+        let mut all = model.params.clone();
+        for param in params {
+            match all.binary_search_by(|known| known.key.cmp(&param.key)) {
+                Ok(place) if all[place].value != param.value => {
+                    let conflict = param_conflict(&param.key, &all[place].value, &param.value);
+                    return Err(conflict.with("model", model_id));
+                }
+                Ok(_) => {}
+                Err(place) => all.insert(place, param.clone()),
+            }
+        }
+        model.params = all;
+        Ok(())
     }
 
-    fn set_logged_model_tags(&self, _model_id: &str, _tags: &[Tag]) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn set_logged_model_tags(&self, model_id: &str, tags: &[Tag]) -> Result<()> {
+        put_tags(&mut self.state().model(model_id)?.model.tags, tags);
+        Ok(())
     }
 
-    fn delete_logged_model_tag(&self, _model_id: &str, _key: &str) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_logged_model_tag(&self, model_id: &str, key: &str) -> Result<()> {
+        if take_tag(&mut self.state().model(model_id)?.model.tags, key) {
+            return Ok(());
+        }
+        Err(Error::not_found("the model has no tag of this key").with("key", key).with("model", model_id))
     }
 
-    fn delete_logged_model(&self, _model_id: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_logged_model(&self, model_id: &str, now: i64) -> Result<()> {
+        let mut state = self.state();
+        let model = &mut state.any_model(model_id)?.model;
+        if model.lifecycle_stage == LifecycleStage::Active {
+            model.lifecycle_stage = LifecycleStage::Deleted;
+            model.last_updated_timestamp = now;
+        }
+        Ok(())
     }
 
     fn limits(&self) -> Limits {
@@ -335,10 +362,21 @@ impl Store for MemoryStore {
     }
 }
 
-fn sorted_tags(tags: &[Tag]) -> Vec<Tag> {
-    let mut tags = tags.to_vec();
-    tags.sort();
-    tags
+/// Sets tags in a list that is sorted by key.
+fn put_tags(tags: &mut Vec<Tag>, new: &[Tag]) {
+    for tag in new {
+        match tags.binary_search_by(|known| known.key.cmp(&tag.key)) {
+            Ok(place) => tags[place].value.clone_from(&tag.value),
+            Err(place) => tags.insert(place, tag.clone()),
+        }
+    }
+}
+
+/// Removes a tag, and says whether it was there.
+fn take_tag(tags: &mut Vec<Tag>, key: &str) -> bool {
+    let before = tags.len();
+    tags.retain(|tag| tag.key != key);
+    tags.len() < before
 }
 
 #[cfg(test)]

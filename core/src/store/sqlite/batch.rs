@@ -3,7 +3,7 @@
 //! This is where the points of training arrive, so it does per point only what the schema forces it to: one prepared
 //! `INSERT`. What can be done once per key or batch is.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -14,11 +14,12 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{Batch, RUN_NAME_TAG, point};
 
 pub(super) fn log(db: &Connection, run_id: &str, batch: &Batch) -> Outcome<()> {
-    runs::active(db, run_id)?;
+    let experiment_id = runs::active(db, run_id)?;
     for param in &batch.params {
         log_param(db, run_id, param)?;
     }
     log_metrics(db, run_id, &batch.metrics)?;
+    log_model_metrics(db, run_id, experiment_id, &batch.metrics)?;
     for tag in &batch.tags {
         if tag.key == RUN_NAME_TAG {
             runs::rename(db, run_id, &tag.value)?;
@@ -41,7 +42,7 @@ fn log_param(db: &Connection, run_id: &str, param: &Param) -> Outcome<()> {
         .optional()?;
     match stored {
         Some(stored) if stored != param.value => {
-            Err(crate::store::param_conflict(run_id, &param.key, &stored, &param.value).into())
+            Err(crate::store::param_conflict(&param.key, &stored, &param.value).with("run", run_id).into())
         }
         Some(_) => Ok(()),
         None => Err(Error::new(
@@ -106,25 +107,23 @@ fn log_metrics(db: &Connection, run_id: &str, metrics: &[Metric]) -> Outcome<()>
             ])?;
         }
     }
-    log_model_metrics(db, run_id, metrics)
+    Ok(())
 }
 
-fn log_model_metrics(db: &Connection, run_id: &str, metrics: &[Metric]) -> Outcome<()> {
-    let mut experiments: BTreeMap<&str, i64> = BTreeMap::new();
+/// The points that measure a model; like MLflow, under the experiment of the run that logged them.
+fn log_model_metrics(db: &Connection, run_id: &str, experiment_id: i64, metrics: &[Metric]) -> Outcome<()> {
+    let mut known = BTreeSet::new();
     for metric in metrics {
         let Some(model_id) = metric.model_id.as_deref() else { continue };
-        let experiment_id = if let Some(known) = experiments.get(model_id) {
-            *known
-        } else {
-            let found = models::experiment_of(db, model_id)?;
-            experiments.insert(model_id, found);
-            found
-        };
-        // The table has no column for NaN; like MLflow, 0 stands for it there.
+        if known.insert(model_id) {
+            models::require(db, model_id)?;
+        }
+        // The table has no column for NaN; like MLflow, 0 stands for it there. Nor does MLflow fill `dataset_uuid`.
         db.prepare_cached(
             "INSERT OR IGNORE INTO logged_model_metrics
-                 (model_id, metric_name, metric_timestamp_ms, metric_step, metric_value, experiment_id, run_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 (model_id, metric_name, metric_timestamp_ms, metric_step, metric_value, experiment_id, run_id,
+                  dataset_name, dataset_digest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             model_id,
@@ -133,7 +132,9 @@ fn log_model_metrics(db: &Connection, run_id: &str, metrics: &[Metric]) -> Outco
             metric.step,
             point::Value::finite(metric.value).number,
             experiment_id,
-            run_id
+            run_id,
+            metric.dataset_name,
+            metric.dataset_digest
         ])?;
     }
     Ok(())

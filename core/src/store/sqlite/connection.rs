@@ -27,7 +27,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// More than the store has statements, so that each is parsed once per connection.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 128;
 
 /// Page cache in KiB (SQLite counts those as negative). The indexes of metrics are written all over; the 2 MiB that
 /// SQLite takes by itself hold those of some 10,000 points.

@@ -5,12 +5,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::failure::Outcome;
 use super::schema;
 use crate::entity::{Experiment, LifecycleStage, NewExperiment, Tag};
-use crate::error::{Error, ErrorKind};
-use crate::store::location;
+use crate::error::Error;
+use crate::store::{self, location};
 
-const COLUMNS: &str =
-    "SELECT experiment_id, name, artifact_location, lifecycle_stage, creation_time, last_update_time
-       FROM experiments";
+/// What [`read`] reads.
+pub(super) const COLUMNS: &str =
+    "experiment_id, name, artifact_location, lifecycle_stage, creation_time, last_update_time";
 
 /// What a run or model needs to know of the experiment it is created in.
 pub(super) struct Home {
@@ -20,14 +20,7 @@ pub(super) struct Home {
 
 pub(super) fn create(db: &Connection, new: &NewExperiment, artifact_root: &str) -> Outcome<String> {
     if let Some(holder) = by_name(db, &new.name)? {
-        let message = match holder.lifecycle_stage {
-            LifecycleStage::Deleted => {
-                "a deleted experiment has this name; restore it, delete it for good with `mlflow gc`, or use another \
-                 name"
-            }
-            LifecycleStage::Active => "an experiment of this name exists already; use it, or another name",
-        };
-        return Err(Error::new(ErrorKind::AlreadyExists, message).with("name", &new.name).into());
+        return Err(store::name_taken(&holder).into());
     }
     db.prepare_cached(
         "INSERT INTO experiments (name, artifact_location, lifecycle_stage, creation_time, last_update_time)
@@ -39,12 +32,8 @@ pub(super) fn create(db: &Connection, new: &NewExperiment, artifact_root: &str) 
         db.prepare_cached("UPDATE experiments SET artifact_location = ?2 WHERE experiment_id = ?1")?
             .execute(params![id, location::below(artifact_root, &id.to_string())])?;
     }
-    let mut insert = db.prepare_cached(
-        "INSERT INTO experiment_tags (key, value, experiment_id) VALUES (?1, ?2, ?3)
-         ON CONFLICT (key, experiment_id) DO UPDATE SET value = excluded.value",
-    )?;
     for tag in &new.tags {
-        insert.execute(params![tag.key, tag.value, id])?;
+        upsert_tag(db, id, tag)?;
     }
     Ok(id.to_string())
 }
@@ -52,7 +41,7 @@ pub(super) fn create(db: &Connection, new: &NewExperiment, artifact_root: &str) 
 pub(super) fn get(db: &Connection, experiment_id: &str) -> Outcome<Experiment> {
     let found = match experiment_id.parse::<i64>() {
         Ok(id) => db
-            .prepare_cached(&format!("{COLUMNS} WHERE experiment_id = ?1"))?
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM experiments WHERE experiment_id = ?1"))?
             .query_row([id], read)
             .optional()?,
         // The ids of a database are numbers, so nothing has this one.
@@ -67,7 +56,7 @@ pub(super) fn by_name(db: &Connection, name: &str) -> Outcome<Option<Experiment>
     let here =
         if schema::has_column(db, "experiments", "workspace")? { "AND workspace = 'default'" } else { "" };
     let found = db
-        .prepare_cached(&format!("{COLUMNS} WHERE name = ?1 {here}"))?
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM experiments WHERE name = ?1 {here}"))?
         .query_row([name], read)
         .optional()?;
     found.map(|experiment| with_tags(db, experiment)).transpose()
@@ -75,14 +64,100 @@ pub(super) fn by_name(db: &Connection, name: &str) -> Outcome<Option<Experiment>
 
 /// The experiment that something new is created in; it must be active.
 pub(super) fn home(db: &Connection, experiment_id: &str) -> Outcome<Home> {
-    let experiment = get(db, experiment_id)?;
-    if experiment.lifecycle_stage == LifecycleStage::Deleted {
-        return Err(Error::invalid("the experiment is deleted; restore it or use another one")
+    let (id, experiment) = active(db, experiment_id)?;
+    Ok(Home { id, artifact_location: experiment.artifact_location })
+}
+
+pub(super) fn rename(db: &Connection, experiment_id: &str, name: &str, now: i64) -> Outcome<()> {
+    let (id, experiment) = active(db, experiment_id)?;
+    match by_name(db, name)? {
+        Some(holder) if holder.experiment_id != experiment.experiment_id => {
+            return Err(store::name_taken(&holder).into());
+        }
+        _ => {}
+    }
+    db.prepare_cached("UPDATE experiments SET name = ?2, last_update_time = ?3 WHERE experiment_id = ?1")?
+        .execute(params![id, name, now])?;
+    Ok(())
+}
+
+pub(super) fn delete(db: &Connection, experiment_id: &str, now: i64) -> Outcome<()> {
+    let id = of_stage(db, experiment_id, LifecycleStage::Active)?;
+    set_stage(db, id, LifecycleStage::Deleted, now)?;
+    db.prepare_cached(
+        "UPDATE runs SET lifecycle_stage = 'deleted', deleted_time = ?2 WHERE experiment_id = ?1",
+    )?
+    .execute([id, now])?;
+    Ok(())
+}
+
+pub(super) fn restore(db: &Connection, experiment_id: &str, now: i64) -> Outcome<()> {
+    let id = of_stage(db, experiment_id, LifecycleStage::Deleted)?;
+    set_stage(db, id, LifecycleStage::Active, now)?;
+    db.prepare_cached(
+        "UPDATE runs SET lifecycle_stage = 'active', deleted_time = NULL WHERE experiment_id = ?1",
+    )?
+    .execute([id])?;
+    Ok(())
+}
+
+fn set_stage(db: &Connection, id: i64, stage: LifecycleStage, now: i64) -> Outcome<()> {
+    db.prepare_cached(
+        "UPDATE experiments SET lifecycle_stage = ?2, last_update_time = ?3 WHERE experiment_id = ?1",
+    )?
+    .execute(params![id, stage.as_str(), now])?;
+    Ok(())
+}
+
+pub(super) fn set_tag(db: &Connection, experiment_id: &str, tag: &Tag) -> Outcome<()> {
+    let (id, _) = active(db, experiment_id)?;
+    upsert_tag(db, id, tag)
+}
+
+fn upsert_tag(db: &Connection, id: i64, tag: &Tag) -> Outcome<()> {
+    db.prepare_cached(
+        "INSERT INTO experiment_tags (key, value, experiment_id) VALUES (?1, ?2, ?3)
+         ON CONFLICT (key, experiment_id) DO UPDATE SET value = excluded.value",
+    )?
+    .execute(params![tag.key, tag.value, id])?;
+    Ok(())
+}
+
+pub(super) fn delete_tag(db: &Connection, experiment_id: &str, key: &str) -> Outcome<()> {
+    let (id, experiment) = active(db, experiment_id)?;
+    let deleted = db
+        .prepare_cached("DELETE FROM experiment_tags WHERE experiment_id = ?1 AND key = ?2")?
+        .execute(params![id, key])?;
+    if deleted == 0 {
+        return Err(Error::not_found("the experiment has no tag of this key")
+            .with("key", key)
             .with("experiment", experiment.name)
             .into());
     }
-    let id = experiment.experiment_id.parse().unwrap_or_default();
-    Ok(Home { id, artifact_location: experiment.artifact_location })
+    Ok(())
+}
+
+/// The experiment, to be written to, and its number.
+fn active(db: &Connection, experiment_id: &str) -> Outcome<(i64, Experiment)> {
+    let experiment = get(db, experiment_id)?;
+    match experiment.lifecycle_stage {
+        LifecycleStage::Active => Ok((number_of(&experiment), experiment)),
+        LifecycleStage::Deleted => Err(store::experiment_deleted(&experiment).into()),
+    }
+}
+
+/// The number of the experiment, if it is in this stage.
+fn of_stage(db: &Connection, experiment_id: &str, stage: LifecycleStage) -> Outcome<i64> {
+    let experiment = get(db, experiment_id)?;
+    if experiment.lifecycle_stage == stage {
+        return Ok(number_of(&experiment));
+    }
+    Err(store::experiment_is_already(&experiment).into())
+}
+
+fn number_of(experiment: &Experiment) -> i64 {
+    // It was read from a column of numbers.
+    experiment.experiment_id.parse().unwrap_or_default()
 }
 
 fn absent(experiment_id: &str) -> Error {
@@ -90,7 +165,7 @@ fn absent(experiment_id: &str) -> Error {
         .with("experiment_id", experiment_id)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Experiment> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Experiment> {
     let id: i64 = row.get(0)?;
     let location: Option<String> = row.get(2)?;
     let stage: Option<String> = row.get(3)?;

@@ -158,8 +158,8 @@ impl Store for SqliteStore {
         self.write(|db| runs::delete_tag(db, run_id, key))
     }
 
-    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput], _models: &[String]) -> Result<()> {
-        self.write(|db| inputs::log(db, run_id, inputs))
+    fn log_inputs(&self, run_id: &str, datasets: &[DatasetInput], models: &[String]) -> Result<()> {
+        self.write(|db| inputs::log(db, run_id, datasets, models))
     }
 
     fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<()> {
@@ -182,52 +182,55 @@ impl Store for SqliteStore {
         self.read(|db| search::experiments(db, query, page))
     }
 
-    fn rename_experiment(&self, _experiment_id: &str, _name: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn rename_experiment(&self, experiment_id: &str, name: &str, now: i64) -> Result<()> {
+        self.write(|db| experiments::rename(db, experiment_id, name, now))
     }
 
-    fn delete_experiment(&self, _experiment_id: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_experiment(&self, experiment_id: &str, now: i64) -> Result<()> {
+        self.write(|db| experiments::delete(db, experiment_id, now))
     }
 
-    fn restore_experiment(&self, _experiment_id: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn restore_experiment(&self, experiment_id: &str, now: i64) -> Result<()> {
+        self.write(|db| experiments::restore(db, experiment_id, now))
     }
 
-    fn set_experiment_tag(&self, _experiment_id: &str, _tag: &Tag) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn set_experiment_tag(&self, experiment_id: &str, tag: &Tag) -> Result<()> {
+        self.write(|db| experiments::set_tag(db, experiment_id, tag))
     }
 
-    fn delete_experiment_tag(&self, _experiment_id: &str, _key: &str) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_experiment_tag(&self, experiment_id: &str, key: &str) -> Result<()> {
+        self.write(|db| experiments::delete_tag(db, experiment_id, key))
     }
 
-    fn delete_run(&self, _run_id: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_run(&self, run_id: &str, now: i64) -> Result<()> {
+        self.write(|db| runs::delete(db, run_id, now))
     }
 
-    fn restore_run(&self, _run_id: &str) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn restore_run(&self, run_id: &str) -> Result<()> {
+        self.write(|db| runs::restore(db, run_id))
     }
 
-    fn search_logged_models(&self, _query: &ModelQuery, _page: &PageRequest) -> Result<Page<LoggedModel>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn search_logged_models(&self, query: &ModelQuery, page: &PageRequest) -> Result<Page<LoggedModel>> {
+        self.read(|db| {
+            models::require_tables(db)?;
+            search::models(db, query, page)
+        })
     }
 
-    fn log_logged_model_params(&self, _model_id: &str, _params: &[Param]) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn log_logged_model_params(&self, model_id: &str, params: &[Param]) -> Result<()> {
+        self.write(|db| models::log_params(db, model_id, params))
     }
 
-    fn set_logged_model_tags(&self, _model_id: &str, _tags: &[Tag]) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn set_logged_model_tags(&self, model_id: &str, tags: &[Tag]) -> Result<()> {
+        self.write(|db| models::set_tags(db, model_id, tags))
     }
 
-    fn delete_logged_model_tag(&self, _model_id: &str, _key: &str) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_logged_model_tag(&self, model_id: &str, key: &str) -> Result<()> {
+        self.write(|db| models::delete_tag(db, model_id, key))
     }
 
-    fn delete_logged_model(&self, _model_id: &str, _now: i64) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn delete_logged_model(&self, model_id: &str, now: i64) -> Result<()> {
+        self.write(|db| models::delete(db, model_id, now))
     }
 
     fn limits(&self) -> Limits {

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::Outcome;
-use super::{experiments, schema};
-use crate::entity::{LoggedModel, Metric, ModelStatus, NewLoggedModel, Param, Tag};
+use super::{experiments, schema, search};
+use crate::entity::{LoggedModel, ModelStatus, NewLoggedModel, Param, Tag};
 use crate::error::{Error, ErrorKind};
 use crate::id;
-use crate::store::location;
+use crate::store::{self, location};
 
 pub(super) fn create(db: &Connection, new: &NewLoggedModel) -> Outcome<LoggedModel> {
     require_tables(db)?;
@@ -38,14 +38,7 @@ pub(super) fn create(db: &Connection, new: &NewLoggedModel) -> Outcome<LoggedMod
         )?
         .execute(params![model_id, home.id, param.key, param.value])?;
     }
-    for tag in &new.tags {
-        db.prepare_cached(
-            "INSERT INTO logged_model_tags (model_id, experiment_id, tag_key, tag_value)
-             VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (model_id, tag_key) DO UPDATE SET tag_value = excluded.tag_value",
-        )?
-        .execute(params![model_id, home.id, tag.key, tag.value])?;
-    }
+    upsert_tags(db, &model_id, home.id, &new.tags)?;
     get(db, &model_id)
 }
 
@@ -55,7 +48,7 @@ pub(super) fn finalize(
     status: ModelStatus,
     now: i64,
 ) -> Outcome<LoggedModel> {
-    experiment_of(db, model_id)?;
+    active(db, model_id)?;
     db.prepare_cached(
         "UPDATE logged_models SET status = ?2, last_updated_timestamp_ms = ?3 WHERE model_id = ?1",
     )?
@@ -65,53 +58,88 @@ pub(super) fn finalize(
 
 pub(super) fn get(db: &Connection, model_id: &str) -> Outcome<LoggedModel> {
     require_tables(db)?;
-    let found = db
-        .prepare_cached(
-            "SELECT experiment_id, name, artifact_location, creation_timestamp_ms, last_updated_timestamp_ms, status,
-                    model_type, source_run_id
-               FROM logged_models WHERE model_id = ?1 AND lifecycle_stage = 'active'",
-        )?
-        .query_row([model_id], |row| {
-            let experiment_id: i64 = row.get(0)?;
-            let mut model = LoggedModel::new(model_id, experiment_id.to_string(), row.get::<_, String>(1)?);
-            model.artifact_location = row.get(2)?;
-            model.creation_timestamp = row.get(3)?;
-            model.last_updated_timestamp = row.get(4)?;
-            model.status = ModelStatus::from_code(row.get(5)?);
-            model.model_type = row.get(6)?;
-            model.source_run_id = row.get(7)?;
-            Ok(model)
-        })
-        .optional()?;
-    let Some(mut model) = found else { return Err(absent(model_id).into()) };
-    model.params = db
-        .prepare_cached(
-            "SELECT param_key, param_value FROM logged_model_params WHERE model_id = ?1 ORDER BY param_key",
-        )?
-        .query_map([model_id], |row| Ok(Param::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
-        .collect::<Result<_, _>>()?;
-    model.tags = db
-        .prepare_cached(
-            "SELECT tag_key, tag_value FROM logged_model_tags WHERE model_id = ?1 ORDER BY tag_key",
-        )?
-        .query_map([model_id], |row| Ok(Tag::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
-        .collect::<Result<_, _>>()?;
-    model.metrics = db
-        .prepare_cached(
-            "SELECT metric_name, coalesce(metric_value, 0.0), metric_timestamp_ms, metric_step
-               FROM logged_model_metrics WHERE model_id = ?1
-              ORDER BY metric_name, metric_timestamp_ms, metric_step, run_id",
-        )?
-        .query_map([model_id], |row| {
-            Ok(Metric::new(row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)
-                .for_model(model_id))
-        })?
-        .collect::<Result<_, _>>()?;
-    Ok(model)
+    search::model(db, model_id)?.ok_or_else(|| absent(model_id).into())
 }
 
-/// The id of the experiment of a model that may be written.
-pub(super) fn experiment_of(db: &Connection, model_id: &str) -> Outcome<i64> {
+pub(super) fn log_params(db: &Connection, model_id: &str, params: &[Param]) -> Outcome<()> {
+    let experiment_id = active(db, model_id)?;
+    for param in params {
+        let inserted = db
+            .prepare_cached(
+                "INSERT INTO logged_model_params (model_id, experiment_id, param_key, param_value)
+                 VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (model_id, param_key) DO NOTHING",
+            )?
+            .execute(params![model_id, experiment_id, param.key, param.value])?;
+        if inserted == 1 {
+            continue;
+        }
+        let stored: String = db
+            .prepare_cached(
+                "SELECT param_value FROM logged_model_params WHERE model_id = ?1 AND param_key = ?2",
+            )?
+            .query_row([model_id, &param.key], |row| row.get(0))?;
+        if stored != param.value {
+            let conflict = store::param_conflict(&param.key, &stored, &param.value);
+            return Err(conflict.with("model", model_id).into());
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn set_tags(db: &Connection, model_id: &str, tags: &[Tag]) -> Outcome<()> {
+    let experiment_id = active(db, model_id)?;
+    upsert_tags(db, model_id, experiment_id, tags)
+}
+
+fn upsert_tags(db: &Connection, model_id: &str, experiment_id: i64, tags: &[Tag]) -> Outcome<()> {
+    let mut upsert = db.prepare_cached(
+        "INSERT INTO logged_model_tags (model_id, experiment_id, tag_key, tag_value)
+         VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (model_id, tag_key) DO UPDATE SET tag_value = excluded.tag_value",
+    )?;
+    for tag in tags {
+        upsert.execute(params![model_id, experiment_id, tag.key, tag.value])?;
+    }
+    Ok(())
+}
+
+pub(super) fn delete_tag(db: &Connection, model_id: &str, key: &str) -> Outcome<()> {
+    active(db, model_id)?;
+    let deleted = db
+        .prepare_cached("DELETE FROM logged_model_tags WHERE model_id = ?1 AND tag_key = ?2")?
+        .execute([model_id, key])?;
+    if deleted == 0 {
+        return Err(Error::not_found("the model has no tag of this key")
+            .with("key", key)
+            .with("model", model_id)
+            .into());
+    }
+    Ok(())
+}
+
+pub(super) fn delete(db: &Connection, model_id: &str, now: i64) -> Outcome<()> {
+    require(db, model_id)?;
+    db.prepare_cached(
+        "UPDATE logged_models SET lifecycle_stage = 'deleted', last_updated_timestamp_ms = ?2
+          WHERE model_id = ?1 AND lifecycle_stage = 'active'",
+    )?
+    .execute(params![model_id, now])?;
+    Ok(())
+}
+
+/// Refuses a model that does not exist; a deleted one does.
+pub(super) fn require(db: &Connection, model_id: &str) -> Outcome<()> {
+    require_tables(db)?;
+    let found = db
+        .prepare_cached("SELECT 1 FROM logged_models WHERE model_id = ?1")?
+        .query_row([model_id], |_| Ok(()))
+        .optional()?;
+    found.ok_or_else(|| absent(model_id).into())
+}
+
+/// The number of the experiment of a model that may be written to.
+fn active(db: &Connection, model_id: &str) -> Outcome<i64> {
     require_tables(db)?;
     let found = db
         .prepare_cached(
@@ -126,7 +154,8 @@ fn absent(model_id: &str) -> Error {
     Error::not_found("no logged model has this id; create it first").with("model", model_id)
 }
 
-fn require_tables(db: &Connection) -> Outcome<()> {
+/// Refuses a database that is older than logged models.
+pub(super) fn require_tables(db: &Connection) -> Outcome<()> {
     if schema::has_column(db, "logged_models", "model_id")? {
         return Ok(());
     }

@@ -30,7 +30,7 @@ pub(super) fn create(db: &Connection, new: &NewRun) -> Outcome<Run> {
 }
 
 pub(super) fn get(db: &Connection, run_id: &str) -> Outcome<Run> {
-    search::one(db, run_id)?.ok_or_else(|| absent(run_id).into())
+    search::run(db, run_id)?.ok_or_else(|| absent(run_id).into())
 }
 
 pub(super) fn update(db: &Connection, run_id: &str, change: &RunChange) -> Outcome<()> {
@@ -61,7 +61,37 @@ pub(super) fn active(db: &Connection, run_id: &str) -> Outcome<i64> {
     }
 }
 
-pub(super) fn absent(run_id: &str) -> Error {
+pub(super) fn delete(db: &Connection, run_id: &str, now: i64) -> Outcome<()> {
+    require(db, run_id)?;
+    // The first deletion's time stays: `mlflow gc` goes by it.
+    db.prepare_cached(
+        "UPDATE runs SET lifecycle_stage = 'deleted', deleted_time = ?2
+          WHERE run_uuid = ?1 AND coalesce(lifecycle_stage, '') <> 'deleted'",
+    )?
+    .execute(params![run_id, now])?;
+    Ok(())
+}
+
+pub(super) fn restore(db: &Connection, run_id: &str) -> Outcome<()> {
+    require(db, run_id)?;
+    db.prepare_cached(
+        "UPDATE runs SET lifecycle_stage = 'active', deleted_time = NULL
+          WHERE run_uuid = ?1 AND lifecycle_stage = 'deleted'",
+    )?
+    .execute([run_id])?;
+    Ok(())
+}
+
+/// Refuses a run that does not exist; a deleted one does.
+fn require(db: &Connection, run_id: &str) -> Outcome<()> {
+    let found = db
+        .prepare_cached("SELECT 1 FROM runs WHERE run_uuid = ?1")?
+        .query_row([run_id], |_| Ok(()))
+        .optional()?;
+    found.ok_or_else(|| absent(run_id).into())
+}
+
+fn absent(run_id: &str) -> Error {
     Error::not_found("no run has this id; check it, and that this is the store it was logged to")
         .with("run", run_id)
 }
@@ -94,14 +124,7 @@ pub(super) fn delete_tag(db: &Connection, run_id: &str, key: &str) -> Outcome<()
 }
 
 pub(super) fn metric_history(db: &Connection, run_id: &str, key: &str) -> Outcome<Vec<Metric>> {
-    let exists = db
-        .prepare_cached("SELECT 1 FROM runs WHERE run_uuid = ?1")?
-        .query_row([run_id], |_| Ok(()))
-        .optional()?
-        .is_some();
-    if !exists {
-        return Err(absent(run_id).into());
-    }
+    require(db, run_id)?;
     // The plus keeps SQLite from the primary key's index, which begins with the key: it would read the points of that
     // key of every run there is, and get slower with each. The index of the run reads those of this run.
     let mut statement = db.prepare_cached(

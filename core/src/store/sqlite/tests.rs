@@ -3,6 +3,7 @@
 mod at_once;
 mod meaning;
 mod opening;
+mod rows;
 mod schemas;
 
 use std::path::Path;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{new_run, open, other, point};
-use crate::entity::{ModelOutput, NewExperiment, NewLoggedModel};
+use crate::entity::{Metric, ModelOutput, ModelStatus, NewExperiment, NewLoggedModel, Param, Tag};
 use crate::error::ErrorKind;
-use crate::store::{Store, conformance};
+use crate::store::{Batch, Store, conformance};
 
 /// What MLflow 3.10 and later make of `experiments`, and some of their new tables.
 const NEWER: &str = "
@@ -74,11 +74,32 @@ fn a_database_of_mlflow_2_takes_all_but_models() {
     store.log_batch(&run_id, &point(0.5, 1)).unwrap();
     store.log_outputs(&run_id, &[ModelOutput::new("m-1", 7)]).unwrap();
     assert_eq!(store.get_run(&run_id).unwrap().outputs, [ModelOutput::new("m-1", 0)]);
+    store.log_inputs(&run_id, &[], &["m-1".to_owned()]).unwrap();
+    assert_eq!(store.get_run(&run_id).unwrap().inputs.models, ["m-1"]);
+    store.delete_experiment("0", 1).unwrap();
+    store.restore_experiment("0", 2).unwrap();
+    store.delete_run(&run_id, 3).unwrap();
+    store.restore_run(&run_id).unwrap();
+    store.set_experiment_tag("0", &Tag::new("a", "1")).unwrap();
+
     let new =
         NewLoggedModel { experiment_id: "0".to_owned(), name: "m".to_owned(), ..NewLoggedModel::default() };
-    let error = store.create_logged_model(&new).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("mlflow db upgrade"), "{error}");
+    let of_a_model =
+        Batch { metrics: vec![Metric::new("loss", 0.5, 1, 1).for_model("m-1")], ..Batch::default() };
+    for refused in [
+        store.create_logged_model(&new).map(drop),
+        store.finalize_logged_model("m-1", ModelStatus::Ready, 1).map(drop),
+        store.get_logged_model("m-1").map(drop),
+        store.log_logged_model_params("m-1", &[Param::new("a", "1")]),
+        store.set_logged_model_tags("m-1", &[Tag::new("a", "1")]),
+        store.delete_logged_model_tag("m-1", "a"),
+        store.delete_logged_model("m-1", 1),
+        store.log_batch(&run_id, &of_a_model),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("mlflow db upgrade"), "{error}");
+    }
 }
 
 #[test]
