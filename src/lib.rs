@@ -52,6 +52,7 @@
 //! | `sqlite` | yes | the store in a SQLite file |
 //! | `file` | yes | MLflow's file store |
 //! | `monitor` | yes | system metrics |
+//! | `image` | no | `log_image`, and images in tables |
 //! | `linfa` | no | autologging of linfa |
 //! | `polars` | no | runs as a data frame of polars |
 //! | `cli` | no | the command `runlog` |
@@ -72,12 +73,21 @@ pub use runlog_core::fluent::{
     set_system_metrics_node_id, set_system_metrics_samples_before_logging,
     set_system_metrics_sampling_interval, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
 };
+pub use runlog_core::fluent::{
+    download_artifacts, flush_artifact_async_logging, get_artifact_uri, list_artifacts, load_dict,
+    load_table, load_text, log_artifact_async, log_artifacts, log_figure, log_stream, log_table,
+};
+#[cfg(feature = "image")]
+pub use runlog_core::fluent::{load_image, log_image, log_image_at, log_image_step};
 pub use runlog_core::{
     ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
     ExperimentQuery, InRun, InScope, LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle,
     ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle, RunInfo,
     RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
 };
+pub use runlog_core::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
+#[cfg(feature = "image")]
+pub use runlog_core::{ImageArray, ToImage};
 
 /// Describing data: arrays, tables, sources.
 pub use runlog_core::data;

@@ -42,6 +42,9 @@ pub mod validate;
 mod value;
 mod yaml;
 
+pub use artifact::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
+#[cfg(feature = "image")]
+pub use artifact::{ImageArray, ToImage};
 pub use config::Config;
 pub use entity::{
     Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus,

@@ -40,7 +40,7 @@ impl MemoryArtifacts {
         let uri = uri.trim_end_matches('/');
         let roots = lock(&ROOTS);
         let ends = uri.match_indices('/').map(|(end, _)| end).chain([uri.len()]);
-        let (end, files) = ends.filter_map(|end| Some((end, roots.get(&uri[..end])?))).last()?;
+        let (end, files) = ends.rev().find_map(|end| Some((end, roots.get(&uri[..end])?)))?;
         Some((Self { files: Some(Arc::clone(files)) }, uri[end..].trim_start_matches('/')))
     }
 
@@ -85,10 +85,11 @@ impl Artifacts for MemoryArtifacts {
         Ok(())
     }
 
-    fn copy(&self, path: &str, file: &Path) -> Result<()> {
-        let mut source =
-            fs::File::open(file).map_err(|cause| Error::io("read the file to log", file, cause))?;
-        self.write(path, &mut source)
+    fn copy(&self, path: &str, file: &Path, copied: &dyn Fn(u64)) -> Result<()> {
+        let content = fs::read(file).map_err(|cause| Error::io("read the file to log", file, cause))?;
+        self.write(path, &mut &content[..])?;
+        copied(u64::try_from(content.len()).unwrap_or(u64::MAX));
+        Ok(())
     }
 
     fn list(&self, dir: &str) -> Result<Vec<FileInfo>> {

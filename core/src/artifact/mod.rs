@@ -2,11 +2,16 @@
 //!
 //! No file of one run can be written outside its root: every path passes [`clean_path`].
 
+mod background;
 mod dict;
 mod download;
+mod figure;
+#[cfg(feature = "image")]
+mod images;
 mod local;
 mod memory;
 mod path;
+mod table;
 mod upload;
 mod uri;
 mod yaml;
@@ -20,12 +25,23 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub(crate) use background::{Lane, Uploads};
+pub use background::{Progress, Upload};
 pub use dict::{dict_text, parse_dict};
 pub use download::{download, find};
+pub(crate) use figure::content as figure_content;
+pub use figure::{Figure, Html, Png, Svg};
+#[cfg(feature = "image")]
+pub use images::{ImageArray, Pixel, ToImage};
+#[cfg(feature = "image")]
+pub(crate) use images::{check_key, decoded, encoded, series_files, thumbnail};
 pub use local::LocalArtifacts;
 pub use memory::MemoryArtifacts;
 pub use path::clean_path;
 pub(crate) use path::{clean_dir, dir_to_write, file_to_write};
+pub(crate) use table::log_table;
+pub use table::{LoadTable, Table};
+pub(crate) use upload::{bytes_at, upload_telling};
 pub use upload::{upload, upload_contents};
 pub(crate) use uri::{ArtifactUri, split_address};
 
@@ -48,7 +64,8 @@ pub trait Artifacts: fmt::Debug + Send + Sync {
     fn write(&self, path: &str, from: &mut dyn Read) -> Result<()>;
 
     /// Stores a copy of the local `file` as the file `path`, with its time and permissions where the place has them.
-    fn copy(&self, path: &str, file: &Path) -> Result<()>;
+    /// Tells `copied` of each part that is on its way, in bytes.
+    fn copy(&self, path: &str, file: &Path, copied: &dyn Fn(u64)) -> Result<()>;
 
     /// What lies directly in the directory `dir`, sorted by path; empty if there is no such directory.
     fn list(&self, dir: &str) -> Result<Vec<FileInfo>>;
@@ -150,6 +167,8 @@ fn file_path(uri: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     /// What every implementation of [`Artifacts`] does.
@@ -188,9 +207,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("local.bin");
         std::fs::write(&file, [0, 255]).unwrap();
-        artifacts.copy("copied/it.bin", &file).unwrap();
+        let copied = Cell::new(0);
+        artifacts.copy("copied/it.bin", &file, &|bytes| copied.set(copied.get() + bytes)).unwrap();
+        assert_eq!(copied.get(), 2, "every byte is told of once");
         assert_eq!(artifacts.read("copied/it.bin").unwrap(), [0, 255]);
-        assert_eq!(artifacts.copy("x", &dir.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            artifacts.copy("x", &dir.path().join("none"), &|_| ()).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
 
         assert!(artifacts.write("broken.txt", &mut Broken(3)).is_err());
         assert_eq!(artifacts.read("broken.txt").unwrap_err().kind(), ErrorKind::NotFound);

@@ -128,6 +128,7 @@ fn end_all(status: RunStatus, ended_by: Option<&str>) {
         *ending = Ending::Begun;
         drop(ending);
         for run in current::all() {
+            run.wait_for_uploads(Some(EXIT_WAIT));
             // What the monitor may say cannot be told any more.
             let _watched = run.end_now(status, ended_by);
         }

@@ -23,7 +23,13 @@ use crate::run::{ActiveRun, RunHandle};
 use crate::sync::lock;
 use crate::tracker::Tracker;
 
-pub use artifacts::{log_artifact, log_dict, log_text};
+pub use artifacts::{
+    download_artifacts, flush_artifact_async_logging, get_artifact_uri, list_artifacts, load_dict,
+    load_table, load_text, log_artifact, log_artifact_async, log_artifacts, log_dict, log_figure, log_stream,
+    log_table, log_text,
+};
+#[cfg(feature = "image")]
+pub use artifacts::{load_image, log_image, log_image_at, log_image_step};
 pub use experiments::{
     create_experiment, delete_experiment, delete_experiment_tag, get_experiment, get_experiment_by_name,
     rename_experiment, restore_experiment, set_experiment, set_experiment_by_id,

@@ -46,7 +46,7 @@ impl ModelFile {
     pub(super) fn write(&self, artifacts: &dyn Artifacts, name: &str) -> Result<()> {
         match self {
             Self::Bytes(content) => artifacts.write(name, &mut &content[..]),
-            Self::Path(path) => artifacts.copy(name, path),
+            Self::Path(path) => artifacts.copy(name, path, &|_| ()),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Files of a run.
 
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::RunHandle;
-use crate::artifact::{self, Artifacts, FileInfo};
-use crate::error::Result;
+use super::{Binding, RunHandle};
+use crate::artifact::{self, Artifacts, Figure, FileInfo, Lane, Table, Upload};
+use crate::error::{Error, Result};
+use crate::notice;
 use crate::store::below;
 
 impl RunHandle {
@@ -24,6 +26,63 @@ impl RunHandle {
     ) -> Result<()> {
         let dir = artifact::dir_to_write(artifact_path.into().unwrap_or_default())?;
         artifact::upload(&*self.artifacts()?, path.as_ref(), dir)
+    }
+
+    /// As [`log_artifact`](Self::log_artifact), in the background: the call returns at once, and the run's end waits for
+    /// the upload. The file must stay as it is until then.
+    ///
+    /// What fails is told once and counted for the run's end, whether [`Upload::wait`] asks for it or not.
+    ///
+    /// # Errors
+    /// There is no such file, or the path is not one that [`log_artifact`](Self::log_artifact) takes.
+    ///
+    /// ```
+    /// # use runlog_core::Tracker;
+    /// # let tracker = Tracker::open("memory:")?;
+    /// # let run = tracker.start_run(())?;
+    /// # let dir = std::env::temp_dir().join(format!("runlog-doc-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&dir).unwrap();
+    /// # let weights = dir.join("weights.bin");
+    /// # std::fs::write(&weights, [0; 100]).unwrap();
+    /// let upload = run.log_artifact_async(&weights, "checkpoints")?;
+    /// // … train on, and look now and then:
+    /// let progress = upload.progress();
+    /// println!("{} of {} bytes", progress.done_bytes, progress.total_bytes);
+    /// upload.wait()?;
+    /// # std::fs::remove_dir_all(&dir).unwrap();
+    /// # run.finish()?;
+    /// # Ok::<(), runlog_core::Error>(())
+    /// ```
+    pub fn log_artifact_async<'p>(
+        &self,
+        path: impl AsRef<Path>,
+        artifact_path: impl Into<Option<&'p str>>,
+    ) -> Result<Upload> {
+        let dir = artifact::dir_to_write(artifact_path.into().unwrap_or_default())?.to_owned();
+        let path = self.0.tracker.config().working_dir.join(path);
+        fs::metadata(&path).map_err(|cause| Error::io("read the file to log", &path, cause))?;
+        let artifacts = self.artifacts()?;
+        let name = path.display().to_string();
+        self.in_background(Lane::Files, &name, move |upload| {
+            upload.expect_bytes(artifact::bytes_at(&path));
+            artifact::upload_telling(&*artifacts, &path, &dir, &|bytes| upload.add_bytes(bytes))
+        })
+    }
+
+    /// Lets `work` happen in the background, for the run's end to wait for.
+    pub(super) fn in_background(
+        &self,
+        lane: Lane,
+        what: &str,
+        work: impl FnOnce(&Upload) -> Result<()> + Send + 'static,
+    ) -> Result<Upload> {
+        let Binding { engine, run } = self.binding()?.into_owned();
+        let what = what.to_owned();
+        let failed = move |error: &Error| {
+            notice::error(&format!("upload: {what}"), format_args!("{what} is not uploaded: {error}"));
+            engine.refuse(run, error);
+        };
+        Ok(self.0.tracker.uploads().start(lane, self.run_id(), work, failed))
     }
 
     /// Copies what is in a directory into the run's artifacts, with its folders, in the directory `artifact_path` if
@@ -90,6 +149,29 @@ impl RunHandle {
     /// The path leaves the artifacts, or they cannot be read.
     pub fn list_artifacts(&self, dir: &str) -> Result<Vec<FileInfo>> {
         self.artifacts()?.list(dir)
+    }
+
+    /// Writes a figure as the artifact `artifact_file`, such as `plots/loss.svg`; the end of the name says as what.
+    ///
+    /// [`Svg`](artifact::Svg), [`Html`](artifact::Html) and [`Png`](artifact::Png) are figures.
+    ///
+    /// # Errors
+    /// The figure is not of the kind that the name says, the path leaves the artifacts, or they cannot be written.
+    pub fn log_figure(&self, figure: &(impl Figure + ?Sized), artifact_file: &str) -> Result<()> {
+        let path = artifact::file_to_write(artifact_file)?;
+        self.log_stream(&artifact::figure_content(figure, &path)?[..], &path)
+    }
+
+    /// Writes a table as the artifact `artifact_file`, which ends in `.json`; if it is there already, the rows go below
+    /// its rows.
+    ///
+    /// [`load_table`](crate::Tracker::load_table) reads it back, from one run or from many.
+    ///
+    /// # Errors
+    /// `table` is wrong (columns of different lengths), the name has one of `" ' , : [ ] { }`, or what is there is no
+    /// table; the artifacts or the store cannot be read or written.
+    pub fn log_table(&self, table: &Table, artifact_file: &str) -> Result<()> {
+        artifact::log_table(self, &*self.artifacts()?, table, artifact_file)
     }
 
     /// Copies the run's file or directory `artifact_path` (`""` is everything) into the directory `dst_path`, under its

@@ -4,6 +4,8 @@ mod active;
 mod artifacts;
 mod child;
 mod ending;
+#[cfg(feature = "image")]
+mod images;
 mod inputs;
 mod metric;
 mod models;

@@ -3,10 +3,12 @@
 use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use super::Tracker;
-use crate::artifact::{self, ArtifactUri, Artifacts, FileInfo, MemoryArtifacts};
+use crate::artifact::{self, ArtifactUri, Artifacts, FileInfo, MemoryArtifacts, Uploads};
 use crate::entity::LoggedModel;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id;
 use crate::store::{ModelQuery, below};
 
@@ -20,19 +22,22 @@ impl Tracker {
     /// There is no such run or model, or its artifacts cannot be read.
     pub fn list_artifacts(&self, of: &str, dir: &str) -> Result<Vec<FileInfo>> {
         let dir = artifact::clean_dir(dir)?;
-        if let (ArtifactUri::Run { run_id, path: "" }, true) = (ArtifactUri::parse(of)?, dir.is_empty()) {
-            return self.artifacts_of_run(run_id)?.list("");
-        }
-        let uri = if dir.is_empty() { of.to_owned() } else { self.uri_below(of, &dir) };
+        let uri = match (&*dir, ArtifactUri::parse(of)?) {
+            ("", _) => of.to_owned(),
+            (dir, ArtifactUri::Run { run_id, path: "" }) => format!("runs:/{run_id}/{dir}"),
+            (dir, _) => below(of, dir),
+        };
         let (artifacts, path) = self.artifacts_of_uri(&uri)?;
-        artifacts.list(&path)
-    }
-
-    fn uri_below(&self, of: &str, dir: &str) -> String {
-        match ArtifactUri::parse(of) {
-            Ok(ArtifactUri::Run { run_id, path: "" }) => format!("runs:/{run_id}/{dir}"),
-            _ => below(of, dir),
+        let mut infos = artifacts.list(&path)?;
+        // What is a model of the run by name lies below that name, as far as the run is concerned.
+        if let ArtifactUri::Run { path: asked, .. } = ArtifactUri::parse(&uri)?
+            && let asked = artifact::clean_dir(asked)?
+            && asked != path
+        {
+            let name = asked.split('/').next().unwrap_or_default();
+            infos.iter_mut().for_each(|info| info.path = format!("{name}/{}", info.path));
         }
+        Ok(infos)
     }
 
     /// The files at an artifact URI of this store.
@@ -133,6 +138,70 @@ impl Tracker {
             return Ok(local);
         }
         artifact::download(&*artifacts, &path, &self.new_directory()?)
+    }
+
+    /// The content of the file that `artifact_uri` names, as [`download_artifacts`](Self::download_artifacts) has it.
+    fn content(&self, artifact_uri: &str) -> Result<Vec<u8>> {
+        let (artifacts, path) = self.artifacts_of_uri(artifact_uri)?;
+        artifacts.read(&path)
+    }
+
+    /// The text of the file that `artifact_uri` names, such as `runs:/<run id>/notes.txt`.
+    ///
+    /// # Errors
+    /// There is no such file, it cannot be read, or it is not UTF-8.
+    pub fn load_text(&self, artifact_uri: &str) -> Result<String> {
+        String::from_utf8(self.content(artifact_uri)?).map_err(|cause| {
+            Error::new(
+                ErrorKind::Corrupt,
+                "the artifact is not UTF-8; download it and read it in its own encoding",
+            )
+            .with("artifact", artifact_uri)
+            .because(cause)
+        })
+    }
+
+    /// What the file that `artifact_uri` names holds: YAML if it ends in `.yml` or `.yaml`, JSON otherwise.
+    ///
+    /// # Errors
+    /// There is no such file, it cannot be read, or what it holds is no `T`.
+    ///
+    /// ```
+    /// # use runlog_core::Tracker;
+    /// # let tracker = Tracker::open("memory:")?;
+    /// # let run = tracker.start_run(())?;
+    /// #[derive(serde::Serialize, serde::Deserialize, PartialEq, Debug)]
+    /// struct Config {
+    ///     layers: Vec<u32>,
+    /// }
+    /// let config = Config { layers: vec![32, 16] };
+    /// run.log_dict(&config, "config.yaml")?;
+    /// let read: Config = tracker.load_dict(&format!("runs:/{}/config.yaml", run.run_id()))?;
+    /// assert_eq!(read, config);
+    /// # run.finish()?;
+    /// # Ok::<(), runlog_core::Error>(())
+    /// ```
+    pub fn load_dict<T: DeserializeOwned>(&self, artifact_uri: &str) -> Result<T> {
+        artifact::parse_dict(&self.load_text(artifact_uri)?, artifact_uri)
+    }
+
+    /// The image in the file that `artifact_uri` names: PNG, JPEG, WebP or BMP.
+    ///
+    /// # Errors
+    /// There is no such file, it cannot be read, or it is no such image.
+    #[cfg(feature = "image")]
+    pub fn load_image(&self, artifact_uri: &str) -> Result<image::DynamicImage> {
+        artifact::decoded(&self.content(artifact_uri)?).map_err(|error| error.with("artifact", artifact_uri))
+    }
+
+    /// Waits until every upload in the background of this tracker's runs has ended. What went wrong is told by
+    /// [`Upload::wait`](artifact::Upload::wait) and at the end of each run.
+    pub fn flush_artifact_async_logging(&self) {
+        self.0.uploads.wait_for(None, None);
+    }
+
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.0.uploads
     }
 
     /// Where on this machine an address is, if it is there.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use crate::artifact::Uploads;
 use crate::config::Config;
 use crate::context;
 use crate::engine::Engine;
@@ -75,6 +76,7 @@ struct Inner {
     experiment: Mutex<Option<String>>,
     resume: Mutex<Option<String>>,
     models: models::Models,
+    uploads: Uploads,
 }
 
 impl Tracker {
@@ -121,6 +123,7 @@ impl Tracker {
             experiment: Mutex::new(None),
             resume: Mutex::new(config.run_id.clone()),
             models: models::Models::new(config.active_model_id.clone()),
+            uploads: Uploads::new(),
             config,
         })))
     }
@@ -318,6 +321,7 @@ impl Tracker {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.uploads.wait_for(None, None);
         self.home.close(CLOSE_WAIT);
         if let Some(engine) = lock(&self.forked).take() {
             engine.close(CLOSE_WAIT);
