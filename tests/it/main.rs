@@ -9,11 +9,15 @@ mod command;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod current;
+#[cfg(test)]
 mod endings;
 #[cfg(test)]
 mod mlflow;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod runs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
