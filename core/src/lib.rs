@@ -28,6 +28,7 @@ pub mod notice;
 mod options;
 mod recover;
 mod run;
+mod search;
 mod shipper;
 mod start;
 pub mod store;

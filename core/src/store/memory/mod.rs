@@ -17,8 +17,9 @@ use crate::entity::{
     DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus, NewExperiment,
     NewLoggedModel, NewRun, Param, Run, RunChange, RunInfo, Tag,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::id;
+use crate::search;
 use crate::sync::lock;
 use state::{State, Stored, StoredModel};
 
@@ -146,18 +147,7 @@ impl Store for MemoryStore {
     }
 
     fn search_runs(&self, query: &RunQuery, page: &PageRequest) -> Result<Page<Run>> {
-        let state = self.state();
-        let is_searched = |experiment_id: &String| query.experiment_ids.contains(experiment_id);
-        let mut found: Vec<&Stored> = state
-            .runs
-            .values()
-            .filter(|run| query.run_view_type.shows(run.info.lifecycle_stage))
-            .filter(|run| is_searched(&run.info.experiment_id))
-            .collect();
-        // The map is sorted by id, and the sort keeps that order among equals.
-        found.sort_by_key(|run| std::cmp::Reverse(run.info.start_time));
-        found.truncate(page.max_results);
-        Ok(Page::last(found.into_iter().map(Stored::get).collect()))
+        search::runs(self.state().runs.values().map(Stored::get), query, page)
     }
 
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
@@ -268,9 +258,7 @@ impl Store for MemoryStore {
     }
 
     fn search_experiments(&self, query: &ExperimentQuery, page: &PageRequest) -> Result<Page<Experiment>> {
-        let state = self.state();
-        let seen = |experiment: &&Experiment| query.view_type.shows(experiment.lifecycle_stage);
-        Ok(Page::last(state.experiments.values().filter(seen).take(page.max_results).cloned().collect()))
+        search::experiments(self.state().experiments.values().cloned(), query, page)
     }
 
     fn rename_experiment(&self, experiment_id: &str, name: &str, now: i64) -> Result<()> {
@@ -317,8 +305,8 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn search_logged_models(&self, _query: &ModelQuery, _page: &PageRequest) -> Result<Page<LoggedModel>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn search_logged_models(&self, query: &ModelQuery, page: &PageRequest) -> Result<Page<LoggedModel>> {
+        search::models(self.state().models.values().map(StoredModel::get), query, page)
     }
 
     fn log_logged_model_params(&self, model_id: &str, params: &[Param]) -> Result<()> {

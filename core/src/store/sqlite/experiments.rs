@@ -8,9 +8,9 @@ use crate::entity::{Experiment, LifecycleStage, NewExperiment, Tag};
 use crate::error::Error;
 use crate::store::{self, location};
 
-const COLUMNS: &str =
-    "SELECT experiment_id, name, artifact_location, lifecycle_stage, creation_time, last_update_time
-       FROM experiments";
+/// What [`read`] reads.
+pub(super) const COLUMNS: &str =
+    "experiment_id, name, artifact_location, lifecycle_stage, creation_time, last_update_time";
 
 /// What a run or model needs to know of the experiment it is created in.
 pub(super) struct Home {
@@ -41,7 +41,7 @@ pub(super) fn create(db: &Connection, new: &NewExperiment, artifact_root: &str) 
 pub(super) fn get(db: &Connection, experiment_id: &str) -> Outcome<Experiment> {
     let found = match experiment_id.parse::<i64>() {
         Ok(id) => db
-            .prepare_cached(&format!("{COLUMNS} WHERE experiment_id = ?1"))?
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM experiments WHERE experiment_id = ?1"))?
             .query_row([id], read)
             .optional()?,
         // The ids of a database are numbers, so nothing has this one.
@@ -56,7 +56,7 @@ pub(super) fn by_name(db: &Connection, name: &str) -> Outcome<Option<Experiment>
     let here =
         if schema::has_column(db, "experiments", "workspace")? { "AND workspace = 'default'" } else { "" };
     let found = db
-        .prepare_cached(&format!("{COLUMNS} WHERE name = ?1 {here}"))?
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM experiments WHERE name = ?1 {here}"))?
         .query_row([name], read)
         .optional()?;
     found.map(|experiment| with_tags(db, experiment)).transpose()
@@ -165,7 +165,7 @@ fn absent(experiment_id: &str) -> Error {
         .with("experiment_id", experiment_id)
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Experiment> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Experiment> {
     let id: i64 = row.get(0)?;
     let location: Option<String> = row.get(2)?;
     let stage: Option<String> = row.get(3)?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::Outcome;
 use super::{runs, schema};
-use crate::entity::{Dataset, DatasetInput, ModelOutput, RunInputs};
+use crate::entity::{Dataset, DatasetInput, ModelOutput};
 use crate::id;
 
 pub(super) fn log(
@@ -80,48 +80,6 @@ fn dataset(db: &Connection, experiment_id: i64, dataset: &Dataset) -> Outcome<St
     Ok(dataset_id)
 }
 
-pub(super) fn of(db: &Connection, run_id: &str) -> Outcome<RunInputs> {
-    let models = db
-        .prepare_cached(
-            "SELECT destination_id FROM inputs
-              WHERE source_type = 'RUN_INPUT' AND source_id = ?1 AND destination_type = 'MODEL_INPUT'
-              ORDER BY 1",
-        )?
-        .query_map([run_id], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    Ok(RunInputs { datasets: datasets_of(db, run_id)?, models })
-}
-
-fn datasets_of(db: &Connection, run_id: &str) -> Outcome<Vec<DatasetInput>> {
-    let mut tags =
-        db.prepare_cached("SELECT name, value FROM input_tags WHERE input_uuid = ?1 ORDER BY name")?;
-    let found: Vec<(String, Dataset)> = db
-        .prepare_cached(
-            "SELECT input_uuid, name, digest, dataset_source_type, dataset_source, dataset_schema, dataset_profile
-               FROM inputs JOIN datasets ON dataset_uuid = source_id
-              WHERE destination_type = 'RUN' AND destination_id = ?1 AND source_type = 'DATASET'
-              ORDER BY name, digest",
-        )?
-        .query_map([run_id], |row| {
-            let mut dataset = Dataset::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?);
-            dataset.source_type = row.get(3)?;
-            dataset.source = row.get(4)?;
-            dataset.schema = row.get(5)?;
-            dataset.profile = row.get(6)?;
-            Ok((row.get(0)?, dataset))
-        })?
-        .collect::<Result<_, _>>()?;
-    found
-        .into_iter()
-        .map(|(input_id, dataset)| {
-            let tags = tags
-                .query_map([input_id], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            Ok(DatasetInput { dataset, tags })
-        })
-        .collect()
-}
-
 pub(super) fn log_outputs(db: &Connection, run_id: &str, outputs: &[ModelOutput]) -> Outcome<()> {
     runs::active(db, run_id)?;
     // Before MLflow 3.0 links had no step.
@@ -145,16 +103,4 @@ pub(super) fn log_outputs(db: &Connection, run_id: &str, outputs: &[ModelOutput]
         }
     }
     Ok(())
-}
-
-pub(super) fn outputs_of(db: &Connection, run_id: &str) -> Outcome<Vec<ModelOutput>> {
-    let step = if schema::has_column(db, "inputs", "step")? { "step" } else { "0" };
-    let mut statement = db.prepare_cached(&format!(
-        "SELECT destination_id, {step} FROM inputs
-          WHERE source_type = 'RUN_OUTPUT' AND source_id = ?1 AND destination_type = 'MODEL_OUTPUT'
-          ORDER BY 2, 1"
-    ))?;
-    let rows =
-        statement.query_map([run_id], |row| Ok(ModelOutput::new(row.get::<_, String>(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -210,8 +210,11 @@ impl Store for SqliteStore {
         self.write(|db| runs::restore(db, run_id))
     }
 
-    fn search_logged_models(&self, _query: &ModelQuery, _page: &PageRequest) -> Result<Page<LoggedModel>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    fn search_logged_models(&self, query: &ModelQuery, page: &PageRequest) -> Result<Page<LoggedModel>> {
+        self.read(|db| {
+            models::require_tables(db)?;
+            search::models(db, query, page)
+        })
     }
 
     fn log_logged_model_params(&self, model_id: &str, params: &[Param]) -> Result<()> {

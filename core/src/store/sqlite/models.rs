@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::failure::Outcome;
-use super::{experiments, schema};
-use crate::entity::{LoggedModel, Metric, ModelStatus, NewLoggedModel, Param, Tag};
+use super::{experiments, schema, search};
+use crate::entity::{LoggedModel, ModelStatus, NewLoggedModel, Param, Tag};
 use crate::error::{Error, ErrorKind};
 use crate::id;
 use crate::store::{self, location};
@@ -58,54 +58,7 @@ pub(super) fn finalize(
 
 pub(super) fn get(db: &Connection, model_id: &str) -> Outcome<LoggedModel> {
     require_tables(db)?;
-    let found = db
-        .prepare_cached(
-            "SELECT experiment_id, name, artifact_location, creation_timestamp_ms, last_updated_timestamp_ms, status,
-                    model_type, source_run_id
-               FROM logged_models WHERE model_id = ?1 AND lifecycle_stage = 'active'",
-        )?
-        .query_row([model_id], |row| {
-            let experiment_id: i64 = row.get(0)?;
-            let mut model = LoggedModel::new(model_id, experiment_id.to_string(), row.get::<_, String>(1)?);
-            model.artifact_location = row.get(2)?;
-            model.creation_timestamp = row.get(3)?;
-            model.last_updated_timestamp = row.get(4)?;
-            model.status = ModelStatus::from_code(row.get(5)?);
-            model.model_type = row.get(6)?;
-            model.source_run_id = row.get(7)?;
-            Ok(model)
-        })
-        .optional()?;
-    let Some(mut model) = found else { return Err(absent(model_id).into()) };
-    model.params = db
-        .prepare_cached(
-            "SELECT param_key, param_value FROM logged_model_params WHERE model_id = ?1 ORDER BY param_key",
-        )?
-        .query_map([model_id], |row| Ok(Param::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
-        .collect::<Result<_, _>>()?;
-    model.tags = db
-        .prepare_cached(
-            "SELECT tag_key, tag_value FROM logged_model_tags WHERE model_id = ?1 ORDER BY tag_key",
-        )?
-        .query_map([model_id], |row| Ok(Tag::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
-        .collect::<Result<_, _>>()?;
-    model.metrics = db
-        .prepare_cached(
-            "SELECT metric_name, coalesce(metric_value, 0.0), metric_timestamp_ms, metric_step, run_id, dataset_name,
-                    dataset_digest
-               FROM logged_model_metrics WHERE model_id = ?1
-              ORDER BY metric_name, metric_timestamp_ms, metric_step, run_id",
-        )?
-        .query_map([model_id], |row| {
-            let mut metric = Metric::new(row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-            metric.model_id = Some(model_id.to_owned());
-            metric.run_id = row.get(4)?;
-            metric.dataset_name = row.get(5)?;
-            metric.dataset_digest = row.get(6)?;
-            Ok(metric)
-        })?
-        .collect::<Result<_, _>>()?;
-    Ok(model)
+    search::model(db, model_id)?.ok_or_else(|| absent(model_id).into())
 }
 
 pub(super) fn log_params(db: &Connection, model_id: &str, params: &[Param]) -> Outcome<()> {
@@ -201,7 +154,8 @@ fn absent(model_id: &str) -> Error {
     Error::not_found("no logged model has this id; create it first").with("model", model_id)
 }
 
-fn require_tables(db: &Connection) -> Outcome<()> {
+/// Refuses a database that is older than logged models.
+pub(super) fn require_tables(db: &Connection) -> Outcome<()> {
     if schema::has_column(db, "logged_models", "model_id")? {
         return Ok(());
     }

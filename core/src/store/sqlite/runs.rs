@@ -30,7 +30,7 @@ pub(super) fn create(db: &Connection, new: &NewRun) -> Outcome<Run> {
 }
 
 pub(super) fn get(db: &Connection, run_id: &str) -> Outcome<Run> {
-    search::one(db, run_id)?.ok_or_else(|| absent(run_id).into())
+    search::run(db, run_id)?.ok_or_else(|| absent(run_id).into())
 }
 
 pub(super) fn update(db: &Connection, run_id: &str, change: &RunChange) -> Outcome<()> {

@@ -1,0 +1,191 @@
+//! Runs, whole: their row, and everything that they logged.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::super::failure::Outcome;
+use super::super::schema;
+use super::statement::{Entity, Metrics, Select, json};
+use crate::entity::{
+    Dataset, DatasetInput, LifecycleStage, Metric, ModelOutput, Param, Run, RunInfo, RunStatus, Tag,
+};
+use crate::search;
+use crate::store::{Page, PageRequest, RunQuery, point};
+
+static RUNS: Entity = Entity {
+    table: "runs",
+    id: "run_uuid",
+    params: ("params", "key", "value"),
+    tags: ("tags", "key", "value"),
+    column: |attribute| match attribute {
+        "run_id" => "run_uuid",
+        "run_name" => "name",
+        other => other,
+    },
+    nullable: true,
+    metrics: Metrics::OfRun,
+};
+
+/// Old MLflow releases left `runs.name` empty and wrote only the tag.
+const COLUMNS: &str = "runs.run_uuid, experiment_id,
+        coalesce(nullif(name, ''),
+                 (SELECT value FROM tags WHERE tags.run_uuid = runs.run_uuid AND key = 'mlflow.runName'),
+                 ''),
+        coalesce(user_id, ''), status, coalesce(start_time, 0), end_time, coalesce(artifact_uri, ''), lifecycle_stage";
+
+/// The run with this id.
+pub(in super::super) fn run(db: &Connection, run_id: &str) -> Outcome<Option<Run>> {
+    let found = db
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM runs WHERE run_uuid = ?1"))?
+        .query_row([run_id], read)
+        .optional()?;
+    let Some(run) = found else { return Ok(None) };
+    let mut runs = [run];
+    fill(db, &mut runs)?;
+    let [run] = runs;
+    Ok(Some(run))
+}
+
+/// The runs that `query` selects, in its order.
+pub(in super::super) fn runs(db: &Connection, query: &RunQuery, page: &PageRequest) -> Outcome<Page<Run>> {
+    let clauses = search::filter(&query.filter, &search::RUNS)?;
+    let orders = search::orders(&query.order_by, &search::RUNS)?;
+    let mut select = Select::new(&RUNS, COLUMNS);
+    select.only_seen(query.run_view_type);
+    select.only_in(&query.experiment_ids);
+    clauses.iter().for_each(|clause| select.clause(clause));
+    orders.iter().for_each(|order| select.order(order));
+    let mut found = select.page(db, page, read)?;
+    fill(db, &mut found.items)?;
+    Ok(found)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
+    let status: String = row.get(4)?;
+    let mut info = RunInfo::new(row.get::<_, String>(0)?, row.get::<_, i64>(1)?.to_string());
+    info.run_name = row.get(2)?;
+    info.user_id = row.get(3)?;
+    info.status = RunStatus::from_text(&status)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(4, Type::Text, Box::new(error)))?;
+    info.start_time = row.get(5)?;
+    info.end_time = row.get(6)?;
+    info.artifact_uri = row.get(7)?;
+    info.lifecycle_stage = LifecycleStage::from_text(&row.get::<_, Option<String>>(8)?.unwrap_or_default());
+    Ok(Run::new(info))
+}
+
+/// Reads what `runs` logged.
+fn fill(db: &Connection, runs: &mut [Run]) -> Outcome<()> {
+    let ids: Vec<&str> = runs.iter().map(|run| run.info.run_id.as_str()).collect();
+    let ids = json(&ids);
+    super::each(
+        db,
+        "SELECT page.key, its.key, its.value, its.is_nan, coalesce(its.timestamp, 0), its.step
+           FROM json_each(?1) AS page CROSS JOIN latest_metrics AS its ON its.run_uuid = page.value",
+        &ids,
+        runs,
+        |run, row| {
+            let value = point::Value { number: row.get(2)?, is_nan: row.get(3)? };
+            run.data.metrics.push(Metric::new(
+                row.get::<_, String>(1)?,
+                value.get(),
+                row.get(4)?,
+                row.get(5)?,
+            ));
+            Ok(())
+        },
+    )?;
+    super::each(
+        db,
+        "SELECT page.key, its.key, its.value
+           FROM json_each(?1) AS page CROSS JOIN params AS its ON its.run_uuid = page.value",
+        &ids,
+        runs,
+        |run, row| {
+            run.data.params.push(Param::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+            Ok(())
+        },
+    )?;
+    super::each(
+        db,
+        "SELECT page.key, its.key, coalesce(its.value, '')
+           FROM json_each(?1) AS page CROSS JOIN tags AS its ON its.run_uuid = page.value",
+        &ids,
+        runs,
+        |run, row| {
+            run.data.tags.push(Tag::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+            Ok(())
+        },
+    )?;
+    datasets(db, &ids, runs)?;
+    models(db, &ids, runs)?;
+    for run in runs {
+        // Keys are unique, and sorting here is cheaper than in the database.
+        run.data.metrics.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+        run.data.params.sort_unstable();
+        run.data.tags.sort_unstable();
+        run.inputs.models.sort_unstable();
+        run.outputs.sort_unstable();
+    }
+    Ok(())
+}
+
+/// Reads which datasets `runs` read.
+fn datasets(db: &Connection, ids: &str, runs: &mut [Run]) -> Outcome<()> {
+    super::each(
+        db,
+        "SELECT page.key, datasets.name, digest, dataset_source_type, dataset_source, dataset_schema, dataset_profile,
+                (SELECT json_group_object(name, value) FROM input_tags
+                  WHERE input_tags.input_uuid = inputs.input_uuid)
+           FROM json_each(?1) AS page
+          CROSS JOIN inputs ON destination_type = 'RUN' AND destination_id = page.value AND source_type = 'DATASET'
+          CROSS JOIN datasets ON dataset_uuid = source_id
+          ORDER BY page.key, datasets.name, digest",
+        ids,
+        runs,
+        |run, row| {
+            let mut dataset = Dataset::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?);
+            dataset.source_type = row.get(3)?;
+            dataset.source = row.get(4)?;
+            dataset.schema = row.get(5)?;
+            dataset.profile = row.get(6)?;
+            run.inputs.datasets.push(DatasetInput { dataset, tags: tags_of(row, 7)? });
+            Ok(())
+        },
+    )
+}
+
+/// The tags in a JSON object, sorted by key.
+fn tags_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(String, String)>> {
+    let tags: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+        })?;
+    Ok(tags.into_iter().collect())
+}
+
+/// Reads which models `runs` used and made.
+fn models(db: &Connection, ids: &str, runs: &mut [Run]) -> Outcome<()> {
+    // Before MLflow 3.0 links had no step.
+    let step = if schema::has_column(db, "inputs", "step")? { "step" } else { "0" };
+    super::each(
+        db,
+        &format!(
+            "SELECT page.key, destination_type, destination_id, {step}
+               FROM json_each(?1) AS page
+              CROSS JOIN inputs ON source_type IN ('RUN_INPUT', 'RUN_OUTPUT') AND source_id = page.value
+                               AND destination_type IN ('MODEL_INPUT', 'MODEL_OUTPUT')"
+        ),
+        ids,
+        runs,
+        |run, row| {
+            let model_id: String = row.get(2)?;
+            if row.get_ref(1)?.as_str()? == "MODEL_INPUT" {
+                run.inputs.models.push(model_id);
+            } else {
+                run.outputs.push(ModelOutput::new(model_id, row.get(3)?));
+            }
+            Ok(())
+        },
+    )
+}
