@@ -9,6 +9,8 @@ mod command;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod current;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod endings;
@@ -22,6 +24,8 @@ mod logging;
 mod mlflow;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod runs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// The journals there are, of living processes and dead ones.
-    fn journals(&self) -> usize {
+    pub(crate) fn journals(&self) -> usize {
         let Ok(stores) = std::fs::read_dir(self.journal()) else { return 0 };
         let dirs = stores.flat_map(|store| std::fs::read_dir(store.unwrap().path()).unwrap());
         dirs.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()

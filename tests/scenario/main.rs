@@ -102,6 +102,19 @@ fn main() -> Result<()> {
             inner.log_metric("loss", 0.5, 1);
             std::process::exit(i32::from(outer.run_id() == inner.run_id()));
         }
+        ("last-active-run", []) => {
+            assert_eq!(runlog::last_active_run()?, None);
+            let last = || runlog::last_active_run().unwrap().unwrap().info.run_id;
+            let outer = runlog::start_run("outer")?;
+            let inner = runlog::start_run(RunOptions::new().name("inner").nested(true))?;
+            let ids = [outer.run_id().to_owned(), inner.run_id().to_owned()];
+            assert_eq!(last(), ids[1]);
+            inner.finish()?;
+            assert_eq!(last(), ids[0], "the current one, though the other ended last");
+            outer.finish()?;
+            assert_eq!(last(), ids[0]);
+            Ok(())
+        }
         ("delete", []) => {
             let run = start()?;
             runlog::delete_run(run.run_id())?;
