@@ -56,9 +56,11 @@ fn a_directory_that_cannot_be_written_is_said_with_its_path() {
     let mut program = place.scenario(&["finish"]);
     program.current_dir(&locked);
     if rustix::process::getuid().is_root() {
-        // Nothing is closed to root.
+        // Nothing is closed to root. Another process copies: a child that another test forks meanwhile would inherit a
+        // file that is open for writing here, and such a file cannot be executed.
         let copy = place.path().join("scenario");
-        std::fs::copy(env!("CARGO_BIN_EXE_scenario"), &copy).unwrap();
+        let copied = place.command("cp").arg(env!("CARGO_BIN_EXE_scenario")).arg(&copy).status().unwrap();
+        assert!(copied.success());
         program = place.command(copy);
         program.arg("finish").current_dir(&locked).uid(65_534).gid(65_534);
     }

@@ -116,5 +116,6 @@ fn a_deleted_experiment_takes_its_runs_along_and_brings_them_back() {
     let deleted = tracker.search_runs(RunQuery::new().run_view_type(ViewType::DeletedOnly)).unwrap();
     assert_eq!(deleted.len(), 2);
     tracker.restore_experiment(&id).unwrap();
-    assert_eq!(tracker.search_runs(()).unwrap()[0].metric("loss"), Some(0.25));
+    let back = tracker.search_runs(RunQuery::new().order_by("metrics.loss")).unwrap();
+    assert_eq!(back.iter().map(|run| run.metric("loss")).collect::<Vec<_>>(), [Some(0.25), Some(0.5)]);
 }

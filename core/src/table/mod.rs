@@ -24,14 +24,14 @@ const NAMED_MAX: usize = 30;
 /// metrics, params, tags of the user's own. A last line says what did not fit; [`select`](Self::select) chooses.
 ///
 /// ```
-/// # use runlog_core::{RunTable, Tracker};
+/// # use runlog_core::{RunQuery, RunTable, Tracker};
 /// # let tracker = Tracker::open("memory:")?;
 /// # for (name, loss) in [("narrow", 0.5), ("wide", 0.25)] {
 /// #     let run = tracker.start_run(name)?;
 /// #     run.log_metric("loss", loss, 1);
 /// #     run.finish()?;
 /// # }
-/// let runs = tracker.search_runs("metrics.loss < 1")?;
+/// let runs = tracker.search_runs(RunQuery::new().filter("metrics.loss < 1").order_by("metrics.loss"))?;
 /// let table = RunTable::new(&runs);
 /// println!("{table}");
 /// println!("{}", table.to_csv());
