@@ -15,6 +15,8 @@ mod mlflow;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;

@@ -36,13 +36,21 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
 impl Place {
     /// What MLflow answers about this place's database.
     pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mlflow/client.py");
         let [command, arguments @ ..] = arguments else { panic!("no command") };
+        let uri = self.uri();
+        self.ask("client.py", &[&[command, &*uri], arguments].concat())
+    }
+
+    /// This place's database, as MLflow names it.
+    pub(crate) fn uri(&self) -> String {
+        format!("sqlite:///{}", self.database().display())
+    }
+
+    /// What a script in `tests/it/mlflow` prints, which is JSON.
+    pub(crate) fn ask(&self, script: &str, arguments: &[&str]) -> Value {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mlflow").join(script);
         let mut python = self.command(&*PYTHON);
-        python
-            .arg(script)
-            .args([command, &*format!("sqlite:///{}", self.database().display())])
-            .args(arguments);
+        python.arg(script).args(arguments);
         python.env("MLFLOW_DISABLE_TELEMETRY", "true").env("MLFLOW_LOGGING_LEVEL", "ERROR");
         let output = python.output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
