@@ -27,6 +27,8 @@ mod python;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod table;

@@ -49,12 +49,15 @@ impl Place {
         self.mlflow_by("mlflow/client.py", arguments)
     }
 
-    /// What MLflow answers, asked by this script.
+    /// What MLflow answers about this place's store, asked by this script.
     pub(crate) fn mlflow_by(&self, script: &str, arguments: &[&str]) -> Value {
         let [command, arguments @ ..] = arguments else { panic!("no command") };
-        let mut python = self.python(script);
-        python.args([command, &self.uri]).args(arguments);
-        let output = python.output().unwrap();
+        self.ask(script, &[&[command, &*self.uri], arguments].concat())
+    }
+
+    /// What a script prints, which is JSON.
+    pub(crate) fn ask(&self, script: &str, arguments: &[&str]) -> Value {
+        let output = self.python(script).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
