@@ -24,7 +24,7 @@ pub const ARTIFACT_LOCATION_CHARS_MAX: u32 = 2048;
 ///
 /// # Errors
 /// A key that is empty, too long, has a character other than letters, digits, `_ - . / :` and spaces, or is not a
-/// clean relative path (`a//b`, `./a`, `../a`, `/a`, `a/`).
+/// clean relative path (`a//b`, `./a`, `../a`, `..a`, `/a`, `a/`).
 ///
 /// ```
 /// use runlog_core::validate::key;
@@ -46,7 +46,8 @@ pub fn key(key: &str) -> Result<()> {
              spaces"
         ));
     }
-    if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+    // Whatever begins with two dots: MLflow's file store cannot even read a run that has such a metric.
+    if key.starts_with("..") || key.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return refuse("a key with slashes must be a clean relative path, such as `valid/loss`".to_owned());
     }
     Ok(())
@@ -184,12 +185,27 @@ mod tests {
 
     #[test]
     fn mlflows_keys_are_accepted_and_others_say_why() {
-        for good in ["loss", "a/b.c-d_e f", "é", " lead", "k:v", &"x".repeat(250), &"é".repeat(250)] {
+        for good in
+            ["loss", "a/b.c-d_e f", "é", " lead", "k:v", ".a", "a/..b", &"x".repeat(250), &"é".repeat(250)]
+        {
             assert!(key(good).is_ok(), "{good}");
         }
-        for bad in
-            ["", "a\tb", "a*", "@", "a//b", "./a", "..", "/a", "a/", "a/../b", "nl\n", &"x".repeat(251)]
-        {
+        for bad in [
+            "",
+            "a\tb",
+            "a*",
+            "@",
+            "a//b",
+            "./a",
+            "..",
+            "...",
+            "..a",
+            "/a",
+            "a/",
+            "a/../b",
+            "nl\n",
+            &"x".repeat(251),
+        ] {
             assert!(key(bad).is_err(), "{bad:?}");
         }
     }

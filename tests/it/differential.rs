@@ -1,28 +1,19 @@
 //! The same calls, made by MLflow and by us, leave the same behind: told by MLflow's own client, for every store.
 //!
 //! The calls are data, in `differential/scenarios/`. Each scenario is a list of steps under MLflow's names; `$name` in
-//! an argument is what the step with that name (`"as"`) made. `play.py` makes the calls of MLflow, [`player`] those of
-//! this library; `read.py` reads all four stores, and [`compare`] says where they are not the same.
+//! an argument is what the step with that name (`"as"`) made. `play.py` makes the calls of MLflow, the program
+//! `scenario` those of this library; `read.py` reads what both left in every store, and [`compare`] says where it is
+//! not the same.
 
-mod args;
-mod artifacts;
 mod compare;
-mod data;
-mod experiments;
-mod logging;
-mod models;
-mod player;
-mod runs;
 mod scenario;
-mod search;
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::compare::differences;
-use self::player::play;
 use self::scenario::{Scenario, scenarios};
 use crate::support::{Place, text};
 
@@ -44,55 +35,44 @@ fn give_files(given: &Path) {
     std::fs::write(given.join("bytes.bin"), (0..=255).collect::<Vec<u8>>()).unwrap();
 }
 
-/// What we leave in both stores.
-fn play_ours(scenarios: &[Scenario], place: &Place, given: &str) {
-    let outcomes: Map<String, Value> = STORES
-        .iter()
-        .map(|store| {
-            let played = scenarios.iter().filter(|scenario| scenario.is_for(store));
-            let outcomes: Map<String, Value> =
-                played.map(|scenario| (scenario.name.clone(), play(scenario, place, store, given))).collect();
-            ((*store).to_owned(), outcomes.into())
-        })
-        .collect();
-    std::fs::write(place.path().join("runlog/outcomes.json"), Value::from(outcomes).to_string()).unwrap();
+/// MLflow and this library play the scenarios of one store, side by side.
+fn start(place: &Place, store: &str, scenarios: &[Scenario]) -> [Child; 2] {
+    let file = place.path().join(format!("{store}.json"));
+    let chosen = scenarios.iter().filter(|scenario| scenario.is_for(store));
+    let chosen: Value = chosen.map(|scenario| scenario.whole.clone()).collect();
+    std::fs::write(&file, chosen.to_string()).unwrap();
+    ["mlflow", "runlog"].map(|side| {
+        let dir = place.path().join(side).join(store);
+        std::fs::create_dir_all(&dir).unwrap();
+        let mut player = match side {
+            "mlflow" => place.python("differential/play.py"),
+            _ => place.scenario(&["play"]),
+        };
+        let uri = match store {
+            "sqlite" => format!("sqlite:///{}/mlflow.db", dir.display()),
+            _ => format!("{}/mlruns", dir.display()),
+        };
+        player.current_dir(&dir).arg(&file).arg(place.path().join("given")).args([&uri, "outcomes.json"]);
+        player.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    })
 }
 
 #[test]
 fn the_same_calls_leave_the_same_as_mlflow() {
     let (place, scenarios) = (Place::new(), scenarios());
-    for side in ["mlflow", "runlog"] {
-        for store in STORES {
-            std::fs::create_dir_all(place.path().join(side).join(store)).unwrap();
+    give_files(&place.path().join("given"));
+    let players: Vec<Child> = STORES.iter().flat_map(|store| start(&place, store, &scenarios)).collect();
+    for player in players {
+        let output = player.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let read = place.ask("differential/read.py", &["mlflow", "runlog"]);
+    let mut found = Vec::new();
+    for store in STORES {
+        for scenario in scenarios.iter().filter(|scenario| scenario.is_for(store)) {
+            let of = |side: &str| read[side][store][&scenario.name].clone();
+            found.extend(differences(scenario, store, of("mlflow"), of("runlog")));
         }
     }
-    let given = place.path().join("given");
-    give_files(&given);
-    let given = given.to_str().unwrap();
-    let all = Value::from(scenarios.iter().map(|scenario| scenario.whole.clone()).collect::<Vec<_>>());
-    std::fs::write(place.path().join("scenarios.json"), all.to_string()).unwrap();
-
-    // MLflow takes its time; ours pass beside it.
-    let mut theirs = place.python("differential/play.py");
-    theirs.args(["scenarios.json", given]).arg(place.path().join("mlflow"));
-    let theirs = theirs.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    play_ours(&scenarios, &place, given);
-    let theirs = theirs.wait_with_output().unwrap();
-    assert!(theirs.status.success(), "{}", text(&theirs.stderr));
-
-    let mut reader = place.python("differential/read.py");
-    let read = reader.args(["mlflow", "runlog"]).output().unwrap();
-    assert!(read.status.success(), "{}", text(&read.stderr));
-    let read: Value = serde_json::from_slice(&read.stdout).unwrap();
-    let found: Vec<String> = STORES
-        .iter()
-        .flat_map(|store| {
-            scenarios.iter().filter(|scenario| scenario.is_for(store)).map(move |scenario| (store, scenario))
-        })
-        .flat_map(|(store, scenario)| {
-            let side = |side: &str| read[side][store][&scenario.name].clone();
-            differences(scenario, store, side("mlflow"), side("runlog"))
-        })
-        .collect();
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }

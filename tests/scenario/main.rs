@@ -10,6 +10,7 @@
     reason = "these programs end in every way there is, and tell the tests how far they are"
 )]
 
+mod calls;
 mod death;
 mod logging;
 mod signals;
@@ -149,6 +150,10 @@ fn main() -> Result<()> {
         }
         ("handle", [run_id]) => {
             runlog::run_handle(run_id)?.log_metric("from_handle", 0.5, 1);
+            Ok(())
+        }
+        ("play", [scenarios, given, uri, outcomes]) => {
+            calls::play(scenarios, given, uri, outcomes);
             Ok(())
         }
         ("append", arguments) => store::append(arguments),

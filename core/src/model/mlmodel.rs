@@ -13,7 +13,8 @@ pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: u64) ->
         "flavors": spec.flavors,
         "mlflow_version": MLFLOW_VERSION,
         "model_id": place.model_id,
-        "model_size_bytes": size_bytes,
+        // Files that are elsewhere have a size too, which is not known.
+        "model_size_bytes": (size_bytes > 0).then_some(size_bytes),
         "model_uuid": place.model_id,
         "prompts": null,
         "utc_time_created": format!("{}000", clock::utc_text(place.created_ms)),

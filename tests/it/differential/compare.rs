@@ -14,7 +14,7 @@ const KINDS: [(&str, &[&str]); 10] = [
     // Also the code of an error that was given none.
     ("INTERNAL_ERROR", &["InvalidInput", "Conflict", "NotFound"]),
     // Also whatever the database says.
-    ("BAD_REQUEST", &["InvalidInput", "Conflict", "NotFound", "AlreadyExists"]),
+    ("BAD_REQUEST", &["InvalidInput", "Conflict", "NotFound", "AlreadyExists", "Corrupt"]),
     ("Exception", &["InvalidInput", "Conflict"]),
     ("ValueError", &["InvalidInput"]),
     ("TypeError", &["InvalidInput"]),

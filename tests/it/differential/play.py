@@ -1,7 +1,6 @@
-"""Plays the scenarios with MLflow's own fluent API: `play.py SCENARIOS GIVEN PLACE`.
+"""Plays the scenarios in a file with MLflow's own fluent API: `play.py SCENARIOS GIVEN URI OUTCOMES`.
 
-A place has a directory for each store. What each step returned, or how it was refused, goes to `outcomes.json` there;
-`read.py` reads the stores afterwards.
+What each step returned, or how it was refused, goes to the file OUTCOMES; `read.py` reads the stores afterwards.
 """
 
 import json
@@ -35,8 +34,9 @@ class Flavor:
         for name, text in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
-        root.mkdir(parents=True, exist_ok=True)
         mlflow_model.add_flavor("rust_ridge", format="json")
+        mlflow_model.signature = signature
+        mlflow_model.model_size_bytes = sum(len(text.encode()) for text in files.values())
         mlflow_model.save(root / "MLmodel")
 
 
@@ -158,7 +158,8 @@ class Scenario:
 
     def load_table(self, **options):
         table = mlflow.load_table(**options)
-        return {"columns": list(table.columns), "data": table.to_numpy().tolist()}
+        cells = table.astype(object).where(table.notna(), None)
+        return {"columns": list(cells.columns), "data": cells.to_numpy().tolist()}
 
     def dataset(self, kind, source=None, name=None, digest=None, **content):
         if kind == "numpy":
@@ -310,16 +311,10 @@ def play(scenario, given):
     return {"steps": steps, "names": labels}
 
 
-def main(scenarios, given, place):
-    scenarios = json.loads(Path(scenarios).read_text())
-    outcomes = {}
-    for store in ("sqlite", "file"):
-        root = Path(place, store)
-        os.chdir(root)
-        mlflow.set_tracking_uri(f"sqlite:///{root}/mlflow.db" if store == "sqlite" else f"{root}/mlruns")
-        chosen = [scenario for scenario in scenarios if store in scenario.get("stores", [store])]
-        outcomes[store] = {scenario["name"]: play(scenario, given) for scenario in chosen}
-    Path(place, "outcomes.json").write_text(json.dumps(outcomes))
+def main(scenarios, given, uri, outcomes):
+    mlflow.set_tracking_uri(uri)
+    played = {scenario["name"]: play(scenario, given) for scenario in json.loads(Path(scenarios).read_text())}
+    Path(outcomes).write_text(json.dumps(played))
 
 
 main(*sys.argv[1:])

@@ -1,13 +1,12 @@
 """Reads with MLflow's client what the scenarios left in stores: `read.py PLACE…`, one for each side that played them.
 
-A place has a directory for each store, and in `outcomes.json` what the steps returned. The answer is JSON on stdout:
+A place has a directory for each store, with what the steps returned in `outcomes.json`. The answer is JSON on stdout:
 what there is in each place, store and scenario, with the scenario's own names for ids, and without times that were not
 given.
 """
 
 import json
 import math
-import os
 import re
 import sys
 from pathlib import Path
@@ -50,6 +49,8 @@ class Names:
         return identity if identity in (None, "", "0") else self.labels.get(identity, "$unnamed")
 
     def text(self, text):
+        if len(text) > 1000 and len(set(text)) == 1:
+            return f"{text[0]} × {len(text)}"
         text = text.replace(self.root, "$root")
         text = EXPERIMENT_IN_PATH.sub(lambda found: self.of(found[0]), text)
         text = ID.sub(lambda found: self.of(found[0]), UUID.sub("$uuid", text))
@@ -77,7 +78,7 @@ def read_files(names, root, files, path=None):
     for file in files(path):
         if file.is_dir:
             found.update(read_files(names, root, files, file.path))
-        else:
+        elif file.path != "registered_model_meta":  # left by MLflow when it read the model
             found[names.text(file.path)] = read_file(names, Path(root, file.path))
     return found
 
@@ -185,7 +186,8 @@ def labelled(names, kind, found):
         yield label, read
 
 
-def read_store(store, root, outcomes):
+def read_store(store, root):
+    outcomes = json.loads((root / "outcomes.json").read_text())
     mlflow.set_tracking_uri(f"sqlite:///{root}/mlflow.db" if store == "sqlite" else f"{root}/mlruns")
     client = mlflow.MlflowClient()
     names = Names(root, outcomes)
@@ -224,10 +226,8 @@ def read_store(store, root, outcomes):
 def main(*places):
     answer = {}
     for place in places:
-        outcomes = json.loads(Path(place, "outcomes.json").read_text())
-        answer[os.path.basename(place)] = {
-            store: read_store(store, Path(place, store), outcomes[store]) for store in outcomes
-        }
+        place = Path(place).resolve()
+        answer[place.name] = {store: read_store(store, place / store) for store in ("sqlite", "file")}
     json.dump(answer, sys.stdout)
 
 

@@ -6,7 +6,7 @@ use runlog::{Logged, LoggedModel, Metric, ModelOutput, ModelStatus, Result, RunH
 use serde_json::{Map, Value, json};
 
 use super::args::Args;
-use super::player::{Outcome, Returned, next_millisecond};
+use super::{Outcome, Returned, next_millisecond};
 
 pub(super) fn call(tracker: &Tracker, call: &str, args: &Args) -> Option<Outcome> {
     let id = || args.text("model_id");

@@ -4,7 +4,7 @@ use runlog::{Experiment, ExperimentOptions};
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::player::{Outcome, Player, Returned, next_millisecond};
+use super::{Outcome, Player, Returned, next_millisecond};
 
 pub(super) fn call(player: &mut Player<'_>, call: &str, args: &Args) -> Option<Outcome> {
     let id = || args.text("experiment_id");

@@ -3,8 +3,8 @@
 use runlog::{ExperimentQuery, ModelQuery, RunQuery, ViewType};
 use serde_json::Value;
 
+use super::Outcome;
 use super::args::Args;
-use super::player::Outcome;
 
 pub(super) fn call(call: &str, args: &Args) -> Option<Outcome> {
     Some(match call {

@@ -4,7 +4,7 @@ use runlog::{Run, RunOptions, RunStatus};
 use serde_json::{Map, Value, json};
 
 use super::args::{Args, plain};
-use super::player::{Outcome, Player, Returned, next_millisecond};
+use super::{Outcome, Player, Returned, next_millisecond};
 
 pub(super) fn call(player: &mut Player<'_>, call: &str, args: &Args) -> Option<Outcome> {
     Some(match call {

@@ -4,8 +4,8 @@ use runlog::data::{Arrays, Element, Table};
 use runlog::{Dataset, DatasetInput, Logged, Result};
 use serde_json::{Value, json};
 
-use super::args::Args;
-use super::player::{Outcome, Returned};
+use super::args::{Args, flatten};
+use super::{Outcome, Returned};
 
 pub(super) fn call(call: &str, args: &Args) -> Option<Outcome> {
     Some(match call {
@@ -79,20 +79,6 @@ fn with_array(arrays: Arrays, given: &Value, is_features: bool) -> Arrays {
         "int32" => with(arrays, is_features, whole().map(|n| i32::try_from(n).unwrap()).collect(), &shape),
         "uint8" => with(arrays, is_features, whole().map(|n| u8::try_from(n).unwrap()).collect(), &shape),
         other => panic!("no array of {other}"),
-    }
-}
-
-/// The elements of nested lists in their order, and the lengths of the lists.
-fn flatten<'v>(value: &'v Value, depth: usize, shape: &mut Vec<usize>, elements: &mut Vec<&'v Value>) {
-    let Some(items) = value.as_array() else {
-        elements.push(value);
-        return;
-    };
-    if shape.len() == depth {
-        shape.push(items.len());
-    }
-    for item in items {
-        flatten(item, depth + 1, shape, elements);
     }
 }
 

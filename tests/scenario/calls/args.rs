@@ -1,5 +1,7 @@
 //! The arguments of a step, as JSON has them.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 /// What a call is given, by MLflow's name for it.
@@ -84,4 +86,59 @@ pub(super) fn number(value: &Value) -> f64 {
 /// A number in an outcome, as `play.py` writes it.
 pub(super) fn plain(value: f64) -> Value {
     if value.is_finite() { value.into() } else { format!("{value}").to_lowercase().into() }
+}
+
+/// The elements of nested lists in their order, and the lengths of the lists.
+pub(super) fn flatten<'v>(
+    value: &'v Value,
+    depth: usize,
+    shape: &mut Vec<usize>,
+    elements: &mut Vec<&'v Value>,
+) {
+    let Some(items) = value.as_array() else {
+        elements.push(value);
+        return;
+    };
+    if shape.len() == depth {
+        shape.push(items.len());
+    }
+    for item in items {
+        flatten(item, depth + 1, shape, elements);
+    }
+}
+
+/// Puts names' values and long texts where the data only speaks of them.
+pub(super) fn expand(value: &Value, names: &BTreeMap<String, String>) -> Value {
+    match value {
+        Value::String(text) => expand_text(text, names).into(),
+        Value::Array(items) => items.iter().map(|item| expand(item, names)).collect(),
+        Value::Object(fields) => match (fields.get("repeat"), fields.get("numbered"), fields.get("times")) {
+            (Some(text), None, Some(times)) => {
+                text.as_str().unwrap().repeat(usize::try_from(times.as_u64().unwrap()).unwrap()).into()
+            }
+            (None, Some(key), Some(times)) => {
+                let numbered = (0..times.as_u64().unwrap())
+                    .map(|number| (format!("{}{number}", key.as_str().unwrap()), number.to_string().into()));
+                Value::Object(numbered.collect())
+            }
+            _ => {
+                let fields = fields.iter();
+                fields.map(|(key, value)| (expand_text(key, names), expand(value, names))).collect()
+            }
+        },
+        other => other.clone(),
+    }
+}
+
+fn expand_text(text: &str, names: &BTreeMap<String, String>) -> String {
+    let mut parts = text.split('$');
+    let mut expanded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(part.len());
+        match names.get(&part[..end]) {
+            Some(value) => expanded.extend([value, &part[end..]]),
+            None => expanded.extend(["$", part]),
+        }
+    }
+    expanded
 }

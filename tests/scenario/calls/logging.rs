@@ -3,9 +3,9 @@
 use runlog::{Logged, Metric, RunHandle};
 use serde_json::Value;
 
+use super::Outcome;
 use super::args::{Args, number};
 use super::models;
-use super::player::Outcome;
 
 pub(super) fn call(call: &str, args: &Args) -> Option<Outcome> {
     let logged = match call {
