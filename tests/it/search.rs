@@ -28,7 +28,7 @@ fn every_page<T>(
     ask: impl Fn(&PageRequest) -> Result<Page<T>>,
     id: impl Fn(&T) -> &str,
 ) -> Result<Vec<String>> {
-    let mut request = PageRequest::first(5);
+    let mut request = PageRequest::first(11);
     let mut found = Vec::new();
     loop {
         let page = ask(&request)?;

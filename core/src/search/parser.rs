@@ -119,7 +119,7 @@ impl<'a> Parser<'a> {
             self.next += 2;
         }
         let next_is_glued = self.peek().filter(|next| {
-            next.at == end && matches!(next.kind, Kind::Other | Kind::Integer | Kind::Real | Kind::Word)
+            next.at == end && matches!(next.kind, Kind::Other | Kind::Integer | Kind::Real)
         });
         if let Some(next) = next_is_glued {
             return Err(self.wrong(next, KEY));

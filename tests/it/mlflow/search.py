@@ -10,7 +10,7 @@ import mlflow
 from mlflow.entities import ViewType
 
 VIEWS = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
-PAGE = 7
+PAGE = 12
 
 
 def every_page(search):
@@ -29,7 +29,7 @@ def order_of_models(text):
     name, _, direction = text.rpartition(" ")
     if direction.lower() not in ("asc", "desc"):
         name, direction = text, "asc"
-    return {"field_name": name, "ascending": direction.lower() == "asc"}
+    return {"field_name": name.rstrip(), "ascending": direction.lower() == "asc"}
 
 
 def answer(client, experiment_ids, search):
