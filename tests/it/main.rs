@@ -11,6 +11,8 @@ mod crash;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod mlflow;
 #[cfg(test)]
 mod python;
