@@ -325,32 +325,4 @@ fn keep<T>(kept: &mut VecDeque<T>, new: T) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::entity::NewRun;
-    use crate::journal::RunDefinition;
-    use crate::store::MemoryStore;
-
-    #[test]
-    fn an_engine_closes_although_a_thread_goes_on_to_log_and_keeps_what_it_took() {
-        let store = Arc::new(MemoryStore::new());
-        let new = NewRun { experiment_id: "0".to_owned(), ..NewRun::default() };
-        let run_id = store.create_run(&new).unwrap().info.run_id;
-        let journal = Journal::open(&Place::Memory, "memory:");
-        let engine = Engine::start(Arc::clone(&store) as _, journal, Place::Memory, false).unwrap();
-        let definitions = engine.journal.definitions();
-        let run = definitions.run(RunDefinition { run_id: run_id.clone(), owned: true }).unwrap();
-        let key = definitions.key("loss").unwrap();
-        let log = |step| !engine.log_metric(Point { run, key, value: 0.5, timestamp: 1, step }).is_refused();
-        assert!(log(0));
-        std::thread::scope(|scope| {
-            let logging = scope.spawn(|| (1..).take_while(|step| log(*step)).count());
-            assert!(engine.close(Duration::from_mins(5)));
-            let taken = logging.join().unwrap() + 1;
-            let stored = store.metric_history(&run_id, "loss").unwrap().len();
-            // One may have been between its reservation and its publication: from a disk the next process delivers it.
-            assert!(stored == taken || stored + 1 == taken, "{stored} stored of {taken} taken");
-            assert_eq!(engine.losses(run).total(), 1, "and the one that was refused is counted");
-        });
-    }
-}
+mod tests;

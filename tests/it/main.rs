@@ -13,6 +13,8 @@ mod current;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod mlflow;
 #[cfg(test)]
 mod python;

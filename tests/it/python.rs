@@ -34,8 +34,8 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 impl Place {
-    /// What MLflow answers about this place's database.
-    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
+    /// MLflow, told to do something with this place's database.
+    pub(crate) fn mlflow_command(&self, arguments: &[&str]) -> Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mlflow/client.py");
         let [command, arguments @ ..] = arguments else { panic!("no command") };
         let mut python = self.command(&*PYTHON);
@@ -44,7 +44,12 @@ impl Place {
             .args([command, &*format!("sqlite:///{}", self.database().display())])
             .args(arguments);
         python.env("MLFLOW_DISABLE_TELEMETRY", "true").env("MLFLOW_LOGGING_LEVEL", "ERROR");
-        let output = python.output().unwrap();
+        python
+    }
+
+    /// What MLflow answers about this place's database.
+    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
+        let output = self.mlflow_command(arguments).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
