@@ -32,7 +32,11 @@
 //!
 //! Every log call may be made from any thread, inside or outside of an async runtime, and returns at once with a
 //! [`Logged`] receipt. A free function means the run that its thread started last; a thread that started none means the
-//! run of its program, if there is just one. Where a program has several, pass a [`RunHandle`] to the thread.
+//! run of its program, if it is clear which one. Where a program has several, pass a [`RunHandle`] to the thread.
+//!
+//! In an async runtime a thread says nothing about the task: put a task into its run with
+//! [`future.in_run(&run)`](InRun::in_run), or, if it starts runs itself, into a scope of its own with
+//! [`in_own_scope`](InRun::in_own_scope). In a pool that moves work between threads, such as rayon's, log through handles.
 //!
 //! # Durability
 //!

@@ -273,6 +273,13 @@ fn a_short_run_has_all_system_metrics() {
         ];
         assert_eq!(keys("system-metrics"), expected.map(|key| format!("system/{node}{key}")));
         assert_eq!(keys("without"), [""; 0], "switched off for the process");
+        if !node.is_empty() {
+            let sampled = runs.iter().find_map(|run| run.data.metrics.first()).unwrap();
+            assert!(
+                sampled.step > 1,
+                "an interval of 20 ms fits a run of 200 ms more than twice: {sampled:?}"
+            );
+        }
     }
 }
 

@@ -21,6 +21,8 @@ mod file_store;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod mlflow;
 #[cfg(test)]
 mod python;

@@ -49,10 +49,18 @@ impl Place {
         self.mlflow_by("mlflow/client.py", arguments)
     }
 
+    /// MLflow, told to do something with this place's store.
+    pub(crate) fn mlflow_command(&self, arguments: &[&str]) -> Command {
+        let [command, arguments @ ..] = arguments else { panic!("no command") };
+        let mut python = self.python("mlflow/client.py");
+        python.args([command, self.uri]).args(arguments);
+        python
+    }
+
     /// What MLflow answers about this place's store, asked by this script.
     pub(crate) fn mlflow_by(&self, script: &str, arguments: &[&str]) -> Value {
         let [command, arguments @ ..] = arguments else { panic!("no command") };
-        self.ask(script, &[&[command, &*self.uri], arguments].concat())
+        self.ask(script, &[&[command, self.uri], arguments].concat())
     }
 
     /// What a script prints, which is JSON.

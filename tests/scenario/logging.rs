@@ -49,6 +49,43 @@ pub(crate) fn child_process() -> Result<()> {
     runlog::run("sibling", |run| run.log_metric("loss", 0.5, 1).wait())
 }
 
+/// Says that it is ready, and goes on when the test says so.
+fn wait_for_the_test() {
+    println!("ready");
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+}
+
+/// Logs 10,000 points, in two halves that the test starts, and tells how many were lost.
+pub(crate) fn log_many() -> Result<()> {
+    const HALF: i64 = 5000;
+    // Often stored, so that the processes get into each other's way.
+    const STORED_EVERY: i64 = 500;
+    let run = runlog::start_run("log-many")?;
+    let handle = run.handle();
+    let loss = run.metric("loss");
+    for half in [0..HALF, HALF..2 * HALF] {
+        wait_for_the_test();
+        for step in half {
+            let logged = loss.log(0.5, step);
+            if (step + 1) % STORED_EVERY == 0 {
+                logged.wait()?;
+            }
+        }
+    }
+    run.finish()?;
+    println!("lost {}", handle.losses().total());
+    Ok(())
+}
+
+/// Tells the ids of experiments that others create at the same time.
+pub(crate) fn set_experiments() -> Result<()> {
+    wait_for_the_test();
+    for number in 0..20 {
+        println!("{}", runlog::set_experiment(&format!("shared {number}"))?.experiment_id);
+    }
+    Ok(())
+}
+
 /// Logs one point each millisecond, and after each call counts it in shared memory.
 pub(crate) fn log_and_count(counter: &Path) -> Result<()> {
     let counter = Counter::open(counter);

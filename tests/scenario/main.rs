@@ -159,6 +159,8 @@ fn main() -> Result<()> {
         ("append", arguments) => store::append(arguments),
         ("parent-process", []) => logging::parent_process(),
         ("child-process", []) => logging::child_process(),
+        ("log-many", []) => logging::log_many(),
+        ("set-experiments", []) => logging::set_experiments(),
         ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
         (scenario, arguments) => panic!("no scenario {scenario:?} with {arguments:?}"),

@@ -205,3 +205,24 @@ fn what_a_store_that_died_has_not_taken_at_the_end_the_next_process_delivers() {
     rig.check_all_kinds();
     assert_eq!(recover(&*rig.store, &place, "s").unwrap().journals, 0, "and nothing is left");
 }
+
+#[test]
+fn an_engine_closes_although_a_thread_goes_on_to_log_and_keeps_what_it_took() {
+    let rig = Rig::new(|_| Fault::None);
+    rig.log(0..1);
+    let (engine, run, key) = (&rig.engine, rig.run, 0);
+    let log = |step: &i64| {
+        !engine.log_metric(Point { run, key, value: 0.5, timestamp: 1, step: *step }).is_refused()
+    };
+    let taken = std::thread::scope(|scope| {
+        let logging = scope.spawn(|| (1..).take_while(log).count() + 1);
+        assert!(engine.close(Duration::from_mins(5)));
+        logging.join().unwrap()
+    });
+    // One may have been between its reservation and its publication: the next process delivers it.
+    while rig.steps().len() < taken {
+        recover(&*rig.store, &Place::Directory(rig.dir.path().to_owned()), "s").unwrap();
+    }
+    assert_eq!(rig.steps().len(), taken);
+    assert_eq!(engine.losses(run).total(), 1, "and the one that was refused is counted");
+}

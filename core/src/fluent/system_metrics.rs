@@ -76,3 +76,14 @@ pub(crate) fn wanted(config: &Config, options: Option<bool>) -> Option<SystemMet
         first_step: 0,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_and_no_samples_are_refused() {
+        set_system_metrics_sampling_interval(Duration::ZERO).unwrap_err();
+        set_system_metrics_samples_before_logging(0).unwrap_err();
+    }
+}

@@ -252,7 +252,9 @@ impl Journal {
         if self.tail.0.load(Ordering::Relaxed) + slots > limit.load(Ordering::Relaxed) {
             return Err(Full);
         }
-        Ok(self.tail.0.fetch_add(slots, Ordering::Relaxed))
+        let first = self.tail.0.fetch_add(slots, Ordering::SeqCst);
+        // Either this is seen here, or whoever closes the journal sees the reservation and leaves it to the next process.
+        if self.is_sealed() { Err(Full) } else { Ok(first) }
     }
 
     /// The segment that holds a sequence, made now if the shipper was not fast enough.
@@ -328,6 +330,7 @@ impl Journal {
         self.metric_limit.store(0, Ordering::SeqCst);
     }
 
+    #[inline]
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealed.load(Ordering::SeqCst)
     }
@@ -445,7 +448,7 @@ impl Journal {
     /// Removes the journal, which is sealed, if everything in it is stored or refused.
     pub(crate) fn close(&self, reader: &Reader) {
         let Some(home) = &self.home else { return };
-        let done = reader.done_below() >= self.tail();
+        let done = reader.done_below() >= self.tail.0.load(Ordering::SeqCst);
         let lock = lock(&home.lock).take();
         if done && let Err(cause) = recovery::remove(&home.dir) {
             tracing::debug!(target: "runlog::journal", %cause, "a delivered journal stays behind");
