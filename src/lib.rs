@@ -55,9 +55,9 @@ pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with};
 pub use runlog_core::fluent::{
     active_run, clear_active_model, create_external_model, delete_logged_model_tag, end_run,
     finalize_logged_model, get_active_model_id, get_logged_model, get_run, initialize_logged_model,
-    last_active_run, last_logged_model, load_model, log_artifact, log_dict, log_input, log_inputs, log_metric,
-    log_metrics, log_model, log_model_params, log_outputs, log_param, log_params, log_points, log_text, run,
-    run_handle, search_experiments, search_logged_models, search_runs, set_active_model,
+    last_active_run, last_logged_model, load_model, log_artifact, log_dict, log_input, log_inputs,
+    log_metric, log_metrics, log_model, log_model_params, log_outputs, log_param, log_params, log_points,
+    log_text, run, run_handle, search_experiments, search_logged_models, search_runs, set_active_model,
     set_active_model_by_id, set_experiment, set_logged_model_tags, set_tag, set_tags, set_tracking_uri,
     start_run, with_tracker,
 };

@@ -167,7 +167,9 @@ impl Delivery<'_> {
                 outcome => outcome,
             },
             Text::Input { input, .. } => store.log_inputs(run_id, std::slice::from_ref(input), &[]),
-            Text::ModelInput { model_id, .. } => store.log_inputs(run_id, &[], std::slice::from_ref(model_id)),
+            Text::ModelInput { model_id, .. } => {
+                store.log_inputs(run_id, &[], std::slice::from_ref(model_id))
+            }
             Text::ModelOutput { model_id, step, .. } => {
                 store.log_outputs(run_id, &[ModelOutput::new(model_id, *step)])
             }

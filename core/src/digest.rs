@@ -336,7 +336,8 @@ owned! {
 #[expect(deprecated, reason = "pandas hashes texts with SipHash-2-4, and std has no other name for it")]
 fn hash_text(bytes: &[u8]) -> u64 {
     // pandas' key `0123456789123456`, as two little-endian words.
-    let mut hasher = SipHasher::new_with_keys(u64::from_le_bytes(*b"01234567"), u64::from_le_bytes(*b"89123456"));
+    let mut hasher =
+        SipHasher::new_with_keys(u64::from_le_bytes(*b"01234567"), u64::from_le_bytes(*b"89123456"));
     hasher.write(bytes);
     mix(hasher.finish())
 }

@@ -195,7 +195,9 @@ mod tests {
         input.dataset.schema = Some("x".repeat(1_048_576));
         assert!(dataset_input(&input).unwrap_err().to_string().contains("schema"));
         assert!(dataset_input(&Dataset::new("", "0").into()).is_err());
-        assert!(dataset_input(&DatasetInput::from(Dataset::new("n", "0")).tag("k", "v".repeat(501))).is_err());
+        assert!(
+            dataset_input(&DatasetInput::from(Dataset::new("n", "0")).tag("k", "v".repeat(501))).is_err()
+        );
     }
 
     #[test]

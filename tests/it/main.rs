@@ -13,6 +13,8 @@ mod endings;
 #[cfg(test)]
 mod mlflow;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod support;

@@ -158,7 +158,9 @@ impl Arrays {
 
     fn check(&self) -> Result<()> {
         let all = self.features.iter().chain(&self.targets);
-        if let Some(Array { tensor, count, .. }) = all.into_iter().find(|array| array.count != array.tensor.size()) {
+        if let Some(Array { tensor, count, .. }) =
+            all.into_iter().find(|array| array.count != array.tensor.size())
+        {
             return Err(Error::invalid("an array's shape must be of as many elements as there are")
                 .with("shape", format!("{:?}", tensor.shape))
                 .with("elements", count));

@@ -35,8 +35,7 @@ impl Dataset {
             "schema": schema.clone().unwrap_or_else(|| Value::String(String::new())),
         }))?;
         dataset.digest = first_8_digits(&Sha256::digest(described));
-        dataset.schema =
-            schema.map(|schema| python_style(&json!({"mlflow_colspec": schema}))).transpose()?;
+        dataset.schema = schema.map(|schema| python_style(&json!({"mlflow_colspec": schema}))).transpose()?;
         Ok(dataset)
     }
 }

@@ -142,13 +142,14 @@ impl Table {
     }
 
     fn digest(&self, rows: usize) -> String {
-        let mut hashed: Vec<&Series> = self.columns.iter().filter(|column| column.hashes.is_some()).collect();
-        let has_texts = hashed.iter().any(|column| column.dtype == DType::Str);
-        if has_texts && hashed.iter().any(|column| column.dtype != DType::Str) {
+        let mut columns: Vec<&Series> =
+            self.columns.iter().filter(|column| column.hashes.is_some()).collect();
+        let has_texts = columns.iter().any(|column| column.dtype == DType::Str);
+        if has_texts && columns.iter().any(|column| column.dtype != DType::Str) {
             // pandas joins the two kinds into one sorted index; either alone keeps its order.
-            hashed.sort_by_key(|column| &column.name);
+            columns.sort_by_key(|column| &column.name);
         }
-        let hashes: Vec<&[u64]> = hashed.iter().filter_map(|column| column.hashes.as_deref()).collect();
+        let hashes: Vec<&[u64]> = columns.iter().filter_map(|column| column.hashes.as_deref()).collect();
         let mut digest = Digest::new();
         digest.hashes(hash_rows(&hashes, rows.min(ELEMENTS_MAX)));
         digest.length(rows);
@@ -274,11 +275,7 @@ mod tests {
             Some(r#"{"type": "float", "name": "c", "required": false}"#),
         );
         check(&t().nullable("c", [Some([1.0, 2.0]), None]), "2d82402f", None);
-        check(
-            &t().nullable("td", [Some(Timedelta64(1)), None]).column("z", [1_i64, 2]),
-            "eeee78a9",
-            None,
-        );
+        check(&t().nullable("td", [Some(Timedelta64(1)), None]).column("z", [1_i64, 2]), "eeee78a9", None);
         let nan = Table::new("dataset").column("z", [1.0, f64::NAN]).dataset().unwrap();
         assert_eq!(nan, Table::new("dataset").nullable("z", [Some(1.0), None]).dataset().unwrap());
     }
@@ -310,7 +307,8 @@ mod tests {
     #[test]
     fn only_the_first_rows_enter_the_digest_and_all_are_counted() {
         let numbers = (0..10_003_u32).map(|i| f64::from(i) * 0.5);
-        let table = Table::new("dataset").column("x", numbers).column("s", (0..10_003).map(|i| i.to_string()));
+        let table =
+            Table::new("dataset").column("x", numbers).column("s", (0..10_003).map(|i| i.to_string()));
         let dataset = table.dataset().unwrap();
         assert_eq!(dataset.digest, "8f3d53e3");
         assert_eq!(dataset.profile.unwrap(), r#"{"num_rows": 10003, "num_elements": 20006}"#);

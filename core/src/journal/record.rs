@@ -87,7 +87,8 @@ pub(crate) struct Measure {
 
 impl From<Metric> for Measure {
     fn from(metric: Metric) -> Self {
-        let Metric { key, value, timestamp, step, model_id, dataset_name, dataset_digest, run_id: _ } = metric;
+        let Metric { key, value, timestamp, step, model_id, dataset_name, dataset_digest, run_id: _ } =
+            metric;
         Self { key, bits: value.to_bits(), timestamp, step, model_id, dataset_name, dataset_digest }
     }
 }

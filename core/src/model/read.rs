@@ -219,7 +219,9 @@ utc_time_created: '2026-11-23 08:00:00.123456'
         assert_eq!(model.flavor("keras"), None);
         let signature = model.signature().unwrap().unwrap();
         let Some(Schema::Columns(columns)) = signature.inputs else { panic!("columns") };
-        assert!(matches!(&columns[1].data_type, DataType::Array(items) if matches!(**items, DataType::Object(_))));
+        assert!(
+            matches!(&columns[1].data_type, DataType::Array(items) if matches!(**items, DataType::Object(_)))
+        );
         let Some(Schema::Tensors(tensors)) = signature.outputs else { panic!("tensors") };
         assert_eq!((tensors[0].dtype, &*tensors[0].shape), (DType::Int64, &[-1][..]));
         assert_eq!(signature.params[0].default, json!(0.5));

@@ -131,8 +131,7 @@ mod tests {
             let read = Signature::parse(Some(text), None, None).unwrap();
             assert_eq!(read.inputs.unwrap().to_json().unwrap(), text);
         }
-        let params =
-            r#"[{"name": "stop", "default": ["a"], "shape": [-1], "type": "string"}, {"name": "o", "default": {}, "shape": null, "type": "object", "properties": {}}]"#;
+        let params = r#"[{"name": "stop", "default": ["a"], "shape": [-1], "type": "string"}, {"name": "o", "default": {}, "shape": null, "type": "object", "properties": {}}]"#;
         let read = Signature::parse(None, None, Some(params)).unwrap();
         assert_eq!(read.texts().unwrap()[2].as_deref(), Some(params));
     }
