@@ -41,6 +41,8 @@ pub struct Config {
     pub synchronous: bool,
     /// `MLFLOW_TRUNCATE_LONG_VALUES`: cut over-long params and tags (the default) instead of refusing them.
     pub truncate_long_values: bool,
+    /// `MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH`: the longest artifact location of a new experiment, in characters.
+    pub artifact_location_chars_max: Option<u32>,
     /// `MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT`: do not print the line that tells where a run is.
     pub quiet: bool,
     /// `MLFLOW_AUTOLOGGING_TESTING`: errors inside autologging panic instead of warning.
@@ -114,6 +116,9 @@ impl Config {
             node_id: text("MLFLOW_SYSTEM_METRICS_NODE_ID"),
             synchronous: flag("MLFLOW_ENABLE_ASYNC_LOGGING")? == Some(false),
             truncate_long_values: flag("MLFLOW_TRUNCATE_LONG_VALUES")?.unwrap_or(true),
+            artifact_location_chars_max: text("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH")
+                .map(|value| parse_count("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH", &value))
+                .transpose()?,
             quiet: flag("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT")?.unwrap_or(false),
             autologging_testing: flag("MLFLOW_AUTOLOGGING_TESTING")?.unwrap_or(false),
             disabled: match text("RUNLOG_MODE").as_deref() {

@@ -1,4 +1,4 @@
-//! What `start_run` is told.
+//! What `start_run` and `create_experiment` are told.
 
 use crate::current::Origin;
 use crate::entity::Tag;
@@ -102,5 +102,53 @@ impl From<String> for RunOptions {
 impl From<()> for RunOptions {
     fn from((): ()) -> Self {
         Self::new()
+    }
+}
+
+/// How to create an experiment. A plain name will do where nothing else is wanted.
+///
+/// ```
+/// use runlog_core::ExperimentOptions;
+///
+/// let options = ExperimentOptions::new("vision").artifact_location("s3://bucket/vision").tag("team", "eyes");
+/// let by_name: ExperimentOptions = "baseline".into();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options create nothing; give them to `create_experiment`"]
+pub struct ExperimentOptions {
+    pub(crate) name: String,
+    pub(crate) artifact_location: Option<String>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl ExperimentOptions {
+    /// An experiment of this name: not empty, at most 500 characters, and no other has it.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), artifact_location: None, tags: Vec::new() }
+    }
+
+    /// Where the artifacts of its runs and models go: a directory (a relative one is taken from the working directory)
+    /// or a URI. Unset, it is a directory of the store's own.
+    pub fn artifact_location(mut self, location: impl Into<String>) -> Self {
+        self.artifact_location = Some(location.into());
+        self
+    }
+
+    /// A tag it starts with, of at most 20,000 characters.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push(Tag::new(key, value));
+        self
+    }
+}
+
+impl From<&str> for ExperimentOptions {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for ExperimentOptions {
+    fn from(name: String) -> Self {
+        Self::new(name)
     }
 }

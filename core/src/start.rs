@@ -20,8 +20,6 @@ use crate::{clock, exit, names, notice, validate};
 
 const NOTE: &str = "mlflow.note.content";
 const PARENT: &str = "mlflow.parentRunId";
-/// MLflow's default experiment, "Default".
-const DEFAULT_EXPERIMENT: &str = "0";
 
 /// Starts or resumes a run and makes it the innermost one of this thread.
 pub(crate) fn start_run(
@@ -110,40 +108,15 @@ fn create(
     tags.extend(parent.map(|parent| (PARENT.to_owned(), parent.run_id().to_owned())));
     let user_id = tags.get("mlflow.user").cloned().unwrap_or_else(|| "unknown".to_owned());
     engine.store.create_run(&NewRun {
-        experiment_id: experiment_of_new_run(tracker, options)?,
+        experiment_id: match &options.experiment_id {
+            Some(experiment_id) => experiment_id.clone(),
+            None => tracker.experiment_of_new_runs()?,
+        },
         run_name: name,
         user_id,
         start_time: clock::now_ms(),
         tags: tags.into_iter().map(|(key, value)| Tag::new(key, value)).collect(),
     })
-}
-
-/// The first that is said: the option, `set_experiment`, the environment's name, its id, MLflow's default.
-fn experiment_of_new_run(tracker: &Tracker, options: &RunOptions) -> Result<String> {
-    options.experiment_id.clone().map_or_else(|| experiment_of_new_runs(tracker), Ok)
-}
-
-pub(crate) fn experiment_of_new_runs(tracker: &Tracker) -> Result<String> {
-    let config = tracker.config();
-    if let Some(id) = tracker.active_experiment() {
-        return Ok(id);
-    }
-    let by_id = config.experiment_id.as_deref().map(|id| tracker.get_experiment(id)).transpose().map_err(
-        |error| {
-            Error::invalid("MLFLOW_EXPERIMENT_ID names no experiment of this store; unset or correct it")
-                .because(error)
-        },
-    )?;
-    let Some(name) = config.experiment_name.as_deref() else {
-        return Ok(by_id.map_or_else(|| DEFAULT_EXPERIMENT.to_owned(), |experiment| experiment.experiment_id));
-    };
-    let by_name = tracker.find_or_create_experiment(name)?;
-    if by_id.is_some_and(|by_id| by_id.experiment_id != by_name.experiment_id) {
-        return Err(Error::invalid(
-            "MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID name different experiments; unset one of them",
-        ));
-    }
-    Ok(by_name.experiment_id)
 }
 
 fn resume(tracker: &Tracker, engine: &Engine, run_id: &str, options: &RunOptions) -> Result<Run> {
@@ -155,7 +128,7 @@ fn resume(tracker: &Tracker, engine: &Engine, run_id: &str, options: &RunOptions
     }
     let run = engine.store.get_run(run_id)?;
     if run.info.lifecycle_stage == LifecycleStage::Deleted {
-        return Err(Error::invalid("the run is deleted; restore it with MLflow before you resume it")
+        return Err(Error::invalid("the run is deleted; restore it with `restore_run` before you resume it")
             .with("run", run_id));
     }
     if let Some(active) = tracker.active_experiment()

@@ -17,6 +17,8 @@ pub const TAG_CHARS_MAX: usize = 8000;
 pub const EXPERIMENT_TAG_CHARS_MAX: usize = 20_000;
 /// Longest name of an experiment, in characters.
 pub const EXPERIMENT_NAME_CHARS_MAX: usize = 500;
+/// Longest artifact location of an experiment, in characters, unless `MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH` says another.
+pub const ARTIFACT_LOCATION_CHARS_MAX: u32 = 2048;
 
 /// Checks the key of a metric, param or tag.
 ///
@@ -60,7 +62,7 @@ fn is_key_char(c: char) -> bool {
 /// A name that is empty or too long.
 pub fn experiment_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
-        return Err(Error::invalid("an experiment's name must not be empty"));
+        return Err(Error::invalid("an experiment's name must not be empty; give it one, such as `vision`"));
     }
     if name.chars().count() > EXPERIMENT_NAME_CHARS_MAX {
         return Err(Error::invalid(format!(
@@ -85,6 +87,18 @@ pub fn experiment_tag(tag: &Tag) -> Result<()> {
         .with("characters", characters));
     }
     Ok(())
+}
+
+/// Checks the time of a point, in milliseconds since the Unix epoch.
+///
+/// # Errors
+/// A time before 1970.
+pub fn timestamp(timestamp: i64) -> Result<()> {
+    if timestamp >= 0 {
+        return Ok(());
+    }
+    Err(Error::invalid("a point's time must not be negative; give milliseconds since 1970")
+        .with("timestamp", timestamp))
 }
 
 /// Checks the id of a run that a user gave.

@@ -11,6 +11,10 @@ mod crash;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod experiments;
+#[cfg(test)]
+mod logging;
+#[cfg(test)]
 mod mlflow;
 #[cfg(test)]
 mod models;
@@ -18,5 +22,7 @@ mod models;
 mod python;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tidy;

@@ -1,7 +1,5 @@
 //! MLflow's functions that log to the current run; without one they start it.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use super::current_or_new;
@@ -16,7 +14,13 @@ pub fn log_metric(key: &str, value: impl Value, step: impl Step) -> Logged {
     logged(|run| run.log_metric(key, value, step))
 }
 
-/// Logs several metrics at one step and time to the current run.
+/// Logs `value` of metric `key` at `step` and `timestamp` to the current run; the time is in milliseconds since the Unix
+/// epoch, and a negative one is refused.
+pub fn log_metric_at(key: &str, value: impl Value, step: impl Step, timestamp: i64) -> Logged {
+    logged(|run| run.log_metric_at(key, value, step, timestamp))
+}
+
+/// Logs several metrics at one step, now, to the current run.
 pub fn log_metrics<K: AsRef<str>, V: Value>(
     metrics: impl IntoIterator<Item = (K, V)>,
     step: impl Step,
@@ -39,24 +43,40 @@ pub fn log_inputs(datasets: impl IntoIterator<Item = DatasetInput>, model_ids: &
     logged(|run| run.log_inputs(datasets, model_ids))
 }
 
+/// Logs several metrics at one step and `timestamp` to the current run, as [`log_metric_at`].
+pub fn log_metrics_at<K: AsRef<str>, V: Value>(
+    metrics: impl IntoIterator<Item = (K, V)>,
+    step: impl Step,
+    timestamp: i64,
+) -> Logged {
+    logged(|run| run.log_metrics_at(metrics, step, timestamp))
+}
+
 /// Logs a param, which is written once, to the current run.
 pub fn log_param(key: &str, value: impl Serialize) -> Logged {
     logged(|run| run.log_param(key, value))
 }
 
-/// Logs every field of `params` as a param of the current run, nested ones under dotted keys.
+/// Logs every field of `params` as a param of the current run, nested ones under dotted keys, as [`flatten`] has them.
+///
+/// [`flatten`]: crate::flatten::flatten
 pub fn log_params(params: &(impl Serialize + ?Sized)) -> Logged {
     logged(|run| run.log_params(params))
 }
 
-/// Sets a tag of the current run.
-pub fn set_tag(key: &str, value: impl fmt::Display) -> Logged {
+/// Sets a tag of the current run; its text is as that of a param: `True`, `0.1`, `None`.
+pub fn set_tag(key: &str, value: impl Serialize) -> Logged {
     logged(|run| run.set_tag(key, value))
 }
 
 /// Sets several tags of the current run.
-pub fn set_tags<K: AsRef<str>, V: fmt::Display>(tags: impl IntoIterator<Item = (K, V)>) -> Logged {
+pub fn set_tags<K: AsRef<str>, V: Serialize>(tags: impl IntoIterator<Item = (K, V)>) -> Logged {
     logged(|run| run.set_tags(tags))
+}
+
+/// Removes a tag of the current run; removing one that is not there is no error.
+pub fn delete_tag(key: &str) -> Logged {
+    logged(|run| run.delete_tag(key))
 }
 
 pub(super) fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {

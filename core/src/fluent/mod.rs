@@ -23,9 +23,14 @@ use crate::sync::lock;
 use crate::tracker::Tracker;
 
 pub use artifacts::{log_artifact, log_dict, log_text};
-pub use experiments::set_experiment;
+pub use experiments::{
+    create_experiment, delete_experiment, delete_experiment_tag, get_experiment, get_experiment_by_name,
+    rename_experiment, restore_experiment, set_experiment, set_experiment_by_id,
+    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags,
+};
 pub use logging::{
-    log_input, log_inputs, log_metric, log_metrics, log_param, log_params, log_points, set_tag, set_tags,
+    delete_tag, log_input, log_inputs, log_metric, log_metric_at, log_metrics, log_metrics_at, log_param,
+    log_params, log_points, set_tag, set_tags,
 };
 pub use models::{
     clear_active_model, create_external_model, delete_logged_model_tag, finalize_logged_model,

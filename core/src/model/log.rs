@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::run::{END_WAIT, RunHandle, is_of_the_machine};
 use crate::store::{Batch, Store};
 use crate::tracker::Tracker;
-use crate::{clock, notice, start};
+use crate::{clock, notice};
 
 /// Stores `spec` as a model of the run, or of none: pending, then ready, or failed if its files cannot be written.
 ///
@@ -58,7 +58,7 @@ pub(crate) fn create(tracker: &Tracker, options: &ModelOptions, params: &[Param]
     let experiment_id = match (&options.experiment_id, &options.source_run_id) {
         (Some(experiment_id), _) => experiment_id.clone(),
         (None, Some(run_id)) => store.get_run(run_id)?.info.experiment_id,
-        (None, None) => start::experiment_of_new_runs(tracker)?,
+        (None, None) => tracker.experiment_of_new_runs()?,
     };
     store.create_logged_model(&options.to_new(experiment_id, params, tracker.config())?)
 }

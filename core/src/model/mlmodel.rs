@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use serde_saphyr::{SingleQuoted, to_string};
 
 use super::{MLFLOW_VERSION, MlModel, ModelPlace, ModelSpec};
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The `MLmodel` of `spec` at `place`, whose other files have `size_bytes`.
@@ -20,7 +21,7 @@ pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: u64) ->
         "model_size_bytes": size_bytes,
         "model_uuid": place.model_id,
         "prompts": null,
-        "utc_time_created": utc_text(place.created_ms),
+        "utc_time_created": format!("{}000", clock::utc_text(place.created_ms)),
     });
     if let Some(run_id) = place.run_id {
         model["run_id"] = run_id.into();
@@ -78,24 +79,6 @@ fn is_plain(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.'))
 }
 
-/// `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC.
-fn utc_text(ms: i64) -> String {
-    let (days, ms_of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    // Days to a civil date: years of 365.2425 days that begin in March, so that leap days come last.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (seconds, millis) = (ms_of_day / 1000, ms_of_day % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{millis:03}000")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,18 +130,6 @@ utc_time_created: '2024-12-31 23:59:59.123000'
             created_ms: 1_735_689_599_123,
         };
         assert_eq!(yaml(&spec, &place, 29).unwrap(), WRITTEN);
-    }
-
-    #[test]
-    fn times_are_utc_dates() {
-        for (ms, expect) in [
-            (0, "1970-01-01 00:00:00.000000"),
-            (951_825_600_000, "2000-02-29 12:00:00.000000"),
-            (1_735_689_599_123, "2024-12-31 23:59:59.123000"),
-            (-1, "1969-12-31 23:59:59.999000"),
-        ] {
-            assert_eq!(utc_text(ms), expect);
-        }
     }
 
     #[test]

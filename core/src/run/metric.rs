@@ -50,12 +50,12 @@ impl MetricHandle {
         self.log_at(value, step, clock::now_ms())
     }
 
-    /// Logs `value` at `step` and `timestamp`, in milliseconds since the Unix epoch.
+    /// Logs `value` at `step` and `timestamp`, in milliseconds since the Unix epoch; a negative one is refused.
     #[inline]
     pub fn log_at(&self, value: impl Value, step: impl Step, timestamp: i64) -> Logged {
         let home = &self.run.0.home;
         match self.id {
-            Some(key) if home.engine.is_ours() => home.engine.log_metric(Point {
+            Some(key) if home.engine.is_ours() && timestamp >= 0 => home.engine.log_metric(Point {
                 run: home.run,
                 key,
                 value: value.value(),

@@ -152,7 +152,14 @@ impl RunHandle {
         self.log_point(key, value.value(), clock::now_ms(), step.step())
     }
 
-    /// Logs several metrics at one step and time.
+    /// Logs `value` of metric `key` at `step` and `timestamp`, in milliseconds since the Unix epoch.
+    ///
+    /// Zero is 1970, not now; what is negative is refused.
+    pub fn log_metric_at(&self, key: &str, value: impl Value, step: impl Step, timestamp: i64) -> Logged {
+        self.log_point(key, value.value(), timestamp, step.step())
+    }
+
+    /// Logs several metrics at one step, now.
     ///
     /// ```
     /// # use runlog_core::Tracker;
@@ -167,9 +174,19 @@ impl RunHandle {
         metrics: impl IntoIterator<Item = (K, V)>,
         step: impl Step,
     ) -> Logged {
-        let (step, now) = (step.step(), clock::now_ms());
+        self.log_metrics_at(metrics, step, clock::now_ms())
+    }
+
+    /// Logs several metrics at one step and `timestamp`, in milliseconds since the Unix epoch.
+    pub fn log_metrics_at<K: AsRef<str>, V: Value>(
+        &self,
+        metrics: impl IntoIterator<Item = (K, V)>,
+        step: impl Step,
+        timestamp: i64,
+    ) -> Logged {
+        let step = step.step();
         metrics.into_iter().fold(Logged::nothing(), |logged, (key, value)| {
-            logged.and(self.log_point(key.as_ref(), value.value(), now, step))
+            logged.and(self.log_point(key.as_ref(), value.value(), timestamp, step))
         })
     }
 
@@ -180,6 +197,7 @@ impl RunHandle {
             return logged;
         }
         self.log_with(key, |Binding { engine, run }| {
+            validate::timestamp(timestamp).map_err(|error| error.with("key", key))?;
             let definitions = engine.journal.definitions();
             let key = match definitions.find_key(key) {
                 Some(id) => id,
@@ -200,7 +218,8 @@ impl RunHandle {
         }
     }
 
-    /// Logs every field of `params` as a param, nested ones under dotted keys.
+    /// Logs every field of `params` as a param, nested ones under dotted keys; [`flatten`] has the table of what becomes
+    /// what. Each is written once, as by [`log_param`](Self::log_param): one that is refused keeps no other back.
     ///
     /// ```
     /// # use runlog_core::Tracker;
@@ -247,17 +266,29 @@ impl RunHandle {
         })
     }
 
-    /// Sets a tag, which may be changed later.
-    pub fn set_tag(&self, key: &str, value: impl fmt::Display) -> Logged {
+    /// Sets a tag, which may be changed later. Its text is as that of a param: `True`, `0.1`, `None`.
+    ///
+    /// Values longer than 8000 characters are cut (unless `MLFLOW_TRUNCATE_LONG_VALUES` is false: then they are refused).
+    /// A value that only displays, such as an error, is set as its text: `run.set_tag("cause", error.to_string())`.
+    pub fn set_tag(&self, key: &str, value: impl Serialize) -> Logged {
+        match validate::key(key).and_then(|()| flatten_under(key, &value)) {
+            Ok(pairs) => pairs
+                .iter()
+                .fold(Logged::nothing(), |logged, (key, value)| logged.and(self.set_tag_text(key, value))),
+            Err(error) => self.refuse(key, &error),
+        }
+    }
+
+    fn set_tag_text(&self, key: &str, value: &str) -> Logged {
         self.log_with(key, |Binding { engine, run }| {
             validate::key(key)?;
-            let value = self.fit(key, &value.to_string(), validate::TAG_CHARS_MAX)?;
+            let value = self.fit(key, value, validate::TAG_CHARS_MAX)?;
             Ok(engine.log(*run, &Text::Tag { run: *run, key: key.to_owned(), value }))
         })
     }
 
-    /// Sets several tags.
-    pub fn set_tags<K: AsRef<str>, V: fmt::Display>(&self, tags: impl IntoIterator<Item = (K, V)>) -> Logged {
+    /// Sets several tags, each as [`set_tag`](Self::set_tag).
+    pub fn set_tags<K: AsRef<str>, V: Serialize>(&self, tags: impl IntoIterator<Item = (K, V)>) -> Logged {
         tags.into_iter()
             .fold(Logged::nothing(), |logged, (key, value)| logged.and(self.set_tag(key.as_ref(), value)))
     }
@@ -271,7 +302,8 @@ impl RunHandle {
     }
 
     fn fit(&self, key: &str, value: &str, chars_max: usize) -> Result<String> {
-        let fitted = validate::fit(value, chars_max, self.0.tracker.config().truncate_long_values)?;
+        let truncate = self.0.tracker.config().truncate_long_values;
+        let fitted = validate::fit(value, chars_max, truncate).map_err(|error| error.with("key", key))?;
         if fitted.len() < value.len() {
             notice::warn(
                 &format!("truncated: {key}"),

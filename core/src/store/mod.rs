@@ -23,6 +23,7 @@ use crate::entity::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
+pub(crate) use location::absolute as absolute_location;
 pub(crate) use location::below;
 pub use memory::MemoryStore;
 pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
@@ -222,18 +223,26 @@ fn param_conflict(key: &str, stored: &str, new: &str) -> Error {
 /// A new name of an experiment that `holder` has already.
 fn name_taken(holder: &Experiment) -> Error {
     let message = match holder.lifecycle_stage {
-        LifecycleStage::Deleted => {
-            "a deleted experiment has this name; restore it, delete it for good with `mlflow gc`, or use another name"
+        LifecycleStage::Deleted => format!(
+            "a deleted experiment has this name; restore it with `restore_experiment({:?})`, delete it for good with \
+             `mlflow gc`, or use another name",
+            holder.experiment_id
+        ),
+        LifecycleStage::Active => {
+            "an experiment of this name exists already; use it with `set_experiment`, or use another name"
+                .to_owned()
         }
-        LifecycleStage::Active => "an experiment of this name exists already; use it, or another name",
     };
     Error::new(ErrorKind::AlreadyExists, message).with("name", &holder.name)
 }
 
 /// A write to an experiment that is deleted.
-fn experiment_deleted(experiment: &Experiment) -> Error {
-    Error::invalid("the experiment is deleted; restore it or use another one")
-        .with("experiment", &experiment.name)
+pub(crate) fn experiment_deleted(experiment: &Experiment) -> Error {
+    let id = &experiment.experiment_id;
+    Error::invalid(format!(
+        "the experiment is deleted; restore it with `restore_experiment({id:?})`, or use another one"
+    ))
+    .with("experiment", &experiment.name)
 }
 
 /// Deleting what is deleted, or restoring what is active.

@@ -166,7 +166,7 @@ pub fn exists(uri: &str, working_dir: &Path) -> Result<bool> {
 }
 
 /// The scheme and what follows its colon. Without a scheme, or with one letter as Windows names drives, it is a path.
-fn split(uri: &str) -> (&str, &str) {
+pub(super) fn split(uri: &str) -> (&str, &str) {
     match uri.split_once(':') {
         Some((scheme, rest))
             if scheme.len() > 1
@@ -228,24 +228,24 @@ fn sqlite_uri(path: &Path) -> String {
 }
 
 #[cfg(unix)]
-fn encoded(path: &Path) -> String {
+pub(super) fn encoded(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     percent_encoding::percent_encode(path.as_os_str().as_bytes(), ESCAPED).to_string()
 }
 
 #[cfg(not(unix))]
-fn encoded(path: &Path) -> String {
+pub(super) fn encoded(path: &Path) -> String {
     percent_encoding::utf8_percent_encode(&path.to_string_lossy().replace('\\', "/"), ESCAPED).to_string()
 }
 
 #[cfg(unix)]
-fn decoded(text: &str) -> PathBuf {
+pub(super) fn decoded(text: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
     std::ffi::OsString::from_vec(percent_decode_str(text).collect()).into()
 }
 
 #[cfg(not(unix))]
-fn decoded(text: &str) -> PathBuf {
+pub(super) fn decoded(text: &str) -> PathBuf {
     percent_decode_str(text).decode_utf8_lossy().into_owned().into()
 }
 

@@ -164,7 +164,7 @@ impl Tracker {
     ) -> Result<LoggedModel> {
         validate::model_name(name)?;
         let mut query = ModelQuery::new().filter(format!("name = '{name}'")).max_results(2);
-        query.experiment_ids = vec![crate::start::experiment_of_new_runs(self)?];
+        query.experiment_ids = vec![self.experiment_of_new_runs()?];
         let mut found = self.search_logged_models(query)?;
         if found.len() > 1 {
             notice::warn(

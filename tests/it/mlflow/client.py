@@ -1,4 +1,4 @@
-"""What the interoperability tests ask of real MLflow: `client.py read|write URI [RUN]`. Answers are JSON on stdout."""
+"""What the interoperability tests ask of real MLflow: `client.py COMMAND URI [RUN]`. Answers are JSON on stdout."""
 
 import json
 import math
@@ -102,7 +102,36 @@ def resume(client, run_id):
     return {}
 
 
+def experiments(client):
+    found = client.search_experiments(view_type=ViewType.ALL)
+    return {
+        experiment.name: {
+            "experiment_id": experiment.experiment_id,
+            "artifact_location": experiment.artifact_location,
+            "lifecycle_stage": experiment.lifecycle_stage,
+            "tags": experiment.tags,
+            "runs": len(client.search_runs([experiment.experiment_id])),
+        }
+        for experiment in found
+    }
+
+
+def rule(client):
+    """Does to experiments what their owners do in notebooks."""
+    kept, gone = client.create_experiment("kept"), client.create_experiment("gone")
+    client.rename_experiment(kept, "renamed")
+    client.set_experiment_tag(kept, "team", True)
+    client.delete_experiment(gone)
+    return {"kept": kept, "gone": gone}
+
+
+def table(client):
+    frame = mlflow.search_runs(search_all_experiments=True)
+    return {"columns": list(frame.columns), "csv": frame.to_csv(index=False)}
+
+
 command, uri, *arguments = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
-answer = {"read": read, "write": write, "resume": resume}[command](mlflow.MlflowClient(), *arguments)
+commands = [read, write, resume, experiments, rule, table]
+answer = {named.__name__: named for named in commands}[command](mlflow.MlflowClient(), *arguments)
 json.dump(answer, sys.stdout)
