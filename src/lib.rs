@@ -41,6 +41,10 @@
 //! last second. [`ActiveRun::finish`] returns `Ok` when everything is in the store or safe in the journal, and otherwise
 //! says what was lost.
 //!
+//! # Endings
+//!
+#![doc = include_str!("../docs/endings.md")]
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
@@ -54,22 +58,24 @@
 
 pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with};
 pub use runlog_core::fluent::{
-    active_run, clear_active_model, create_experiment, create_external_model, delete_experiment,
-    delete_experiment_tag, delete_logged_model_tag, delete_tag, end_run, finalize_logged_model,
-    get_active_model_id, get_experiment, get_experiment_by_name, get_logged_model, get_run,
-    initialize_logged_model, last_active_run, last_logged_model, load_model, log_artifact, log_dict,
-    log_input, log_inputs, log_metric, log_metric_at, log_metrics, log_metrics_at, log_model,
-    log_model_params, log_outputs, log_param, log_params, log_points, log_text, rename_experiment,
-    restore_experiment, run, run_handle, search_experiments, search_logged_models, search_runs,
+    active_run, child_env, clear_active_model, create_experiment, create_external_model, delete_experiment,
+    delete_experiment_tag, delete_logged_model_tag, delete_run, delete_tag, disable_system_metrics_logging,
+    enable_system_metrics_logging, end_run, finalize_logged_model, flush_async_logging, get_active_model_id,
+    get_experiment, get_experiment_by_name, get_logged_model, get_parent_run, get_run, get_tracking_uri,
+    initialize_logged_model, is_tracking_uri_set, last_active_run, last_logged_model, load_model,
+    log_artifact, log_dict, log_input, log_inputs, log_metric, log_metric_at, log_metrics, log_metrics_at,
+    log_model, log_model_params, log_outputs, log_param, log_params, log_points, log_text, rename_experiment,
+    restore_experiment, restore_run, run, run_handle, search_experiments, search_logged_models, search_runs,
     set_active_model, set_active_model_by_id, set_experiment, set_experiment_by_id,
-    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags, set_logged_model_tags, set_tag,
-    set_tags, set_tracking_uri, start_run, with_tracker,
+    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags, set_logged_model_tags,
+    set_system_metrics_node_id, set_system_metrics_samples_before_logging,
+    set_system_metrics_sampling_interval, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
 };
 pub use runlog_core::{
     ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
-    ExperimentQuery, LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle, ModelOutput,
-    ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle, RunInfo, RunInputs,
-    RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
+    ExperimentQuery, InRun, InScope, LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle,
+    ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle, RunInfo,
+    RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
 };
 
 /// Describing data: arrays, tables, sources.

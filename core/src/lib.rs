@@ -19,6 +19,7 @@ mod exit;
 pub mod flatten;
 pub mod fluent;
 mod id;
+mod in_run;
 mod journal;
 pub mod json;
 mod logged;
@@ -48,6 +49,7 @@ pub use entity::{
 };
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
+pub use in_run::{InRun, InScope};
 pub use logged::Logged;
 pub use options::{ExperimentOptions, RunOptions};
 pub use recover::Recovery;

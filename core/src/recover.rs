@@ -12,12 +12,14 @@ use crate::journal::{Claim, Entry, Place, dead_journals};
 use crate::notice;
 use crate::run::ENDED_BY;
 use crate::shipper::{keep_rejected, retry_pause, run_of};
-use crate::store::{Batch, Store};
+use crate::store::{Batch, PageRequest, RunQuery, Store};
 
 /// The tag that names the process which has to end a run.
 pub(crate) const OWNER: &str = "runlog.owner";
 /// How long a busy store is tried for; the journal stays for the next time.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How many runs a process may have been creating at the moment it died: one a thread.
+const UNNAMED_MAX: usize = 1000;
 /// A panic or signal explains a death only if nothing was logged much later.
 const LAST_WORDS_MS: i64 = 1000;
 
@@ -138,24 +140,58 @@ fn end_runs(store: &dyn Store, claim: &Claim, recovery: &mut Recovery) -> Result
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let is_active = run.info.lifecycle_stage == LifecycleStage::Active;
-        if is_active && run.info.status == RunStatus::Running && run.tag(OWNER) == Some(claim.owner_name()) {
-            end_run(store, claim, number, &run)?;
-            recovery.ended_runs.push(definition.run_id.clone());
+        if is_left_by(claim, &run) {
+            end_run(store, claim, Some(number), &run)?;
+            recovery.ended_runs.push(run.info.run_id);
         }
+    }
+    for run in unnamed(store, claim)? {
+        end_run(store, claim, None, &run)?;
+        recovery.ended_runs.push(run.info.run_id);
     }
     Ok(())
 }
 
-fn end_run(store: &dyn Store, claim: &Claim, number: u32, run: &Run) -> Result<()> {
+fn is_left_by(claim: &Claim, run: &Run) -> bool {
+    run.info.lifecycle_stage == LifecycleStage::Active
+        && run.info.status == RunStatus::Running
+        && run.tag(OWNER) == Some(claim.owner_name())
+}
+
+/// The runs of a process that died after it had created them and before it could write their ids down.
+fn unnamed(store: &dyn Store, claim: &Claim) -> Result<Vec<Run>> {
+    let mut query = RunQuery::new()
+        .filter(format!("attributes.status = 'RUNNING' AND tags.`{OWNER}` = '{}'", claim.owner_name()));
+    query.experiment_ids = claim.definitions().experiments().into_iter().collect();
+    if query.experiment_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    match store.search_runs(&query, &PageRequest::first(UNNAMED_MAX)) {
+        Ok(mut page) => {
+            page.items.retain(|run| is_left_by(claim, run));
+            Ok(page.items)
+        }
+        Err(error) if error.is_temporary() => Err(error),
+        Err(error) => {
+            // What was logged must not wait for ever for a store that cannot search.
+            notice::warn(
+                "recovery-search",
+                format_args!("runs that a dead process had just created may still be RUNNING: {error}"),
+            );
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn end_run(store: &dyn Store, claim: &Claim, number: Option<u32>, run: &Run) -> Result<()> {
     // Timestamps are the user's to give; a run does not end before it starts.
     let stored = run.data.metrics.iter().map(|metric| metric.timestamp);
     let mut end_time = stored.max().unwrap_or_default().max(run.info.start_time);
     let mut last_words = None;
     for entry in claim.all() {
         match entry.record {
-            Record::Metric(point) if point.run == number => end_time = end_time.max(point.timestamp),
-            Record::Text(Text::Measure { run, point }) if run == number => {
+            Record::Metric(point) if Some(point.run) == number => end_time = end_time.max(point.timestamp),
+            Record::Text(Text::Measure { run, point }) if Some(run) == number => {
                 end_time = end_time.max(point.timestamp);
             }
             Record::Text(Text::Note { time, status, text }) => last_words = Some((time, status, text)),
@@ -252,6 +288,25 @@ mod tests {
             (vec![model_id.clone()], vec![ModelOutput::new(&*model_id, 2)])
         );
         assert_eq!(store.get_logged_model(&model_id).unwrap().metrics.len(), 1);
+    }
+
+    #[test]
+    fn a_run_whose_process_died_before_it_knew_the_id_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let journal = Journal::open(&place, "s");
+        journal.definitions().creates_run_in("0").unwrap();
+        let create = |owner: &str| {
+            let tags = vec![Tag::new(OWNER, owner)];
+            let new = NewRun { experiment_id: "0".to_owned(), tags, start_time: 5, ..NewRun::default() };
+            store.create_run(&new).unwrap().info.run_id
+        };
+        let (left, others) = ([create(journal.owner_name().unwrap())], create("somebody else"));
+        drop(journal);
+        assert_eq!(recover_all(&store, &place, 1).unwrap().ended_runs, left);
+        let left = store.get_run(&left[0]).unwrap();
+        assert_eq!((left.info.status, left.info.end_time), (RunStatus::Failed, Some(5)));
+        assert_eq!(store.get_run(&others).unwrap().info.status, RunStatus::Running);
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! What was logged is kept: a record whose call returned survives SIGKILL, and reaches the store once.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use memmap2::MmapRaw;
 use runlog::RunStatus;
 
-use crate::support::Place;
+use crate::support::{Counter, Place};
 
 /// Records that must be acknowledged before the kill.
 const RECORDS: u64 = 2000;
@@ -80,26 +78,4 @@ fn kill_while_logging(locked: bool) {
     assert!(run.tag("runlog.ended_by").unwrap().contains("died"));
     let last = tracker.metric_history(run_id, "loss").unwrap().last().unwrap().timestamp;
     assert_eq!(run.info.end_time, Some(last), "it ended when it was last heard of");
-}
-
-/// A number in memory that the child shares.
-struct Counter(MmapRaw);
-
-impl Counter {
-    fn new(path: &Path) -> Self {
-        std::fs::write(path, [0; 4096]).unwrap();
-        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
-        Self(MmapRaw::map_raw(&file).unwrap())
-    }
-
-    fn get(&self) -> u64 {
-        #[expect(
-            unsafe_code,
-            clippy::cast_ptr_alignment,
-            reason = "a counter in memory shared with the child"
-        )]
-        // SAFETY: the file is a page long and stays so, and both processes use the word atomically.
-        let counter = unsafe { &*self.0.as_mut_ptr().cast::<AtomicU64>() };
-        counter.load(Ordering::Acquire)
-    }
 }

@@ -9,6 +9,8 @@ mod command;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod current;
+#[cfg(test)]
 mod endings;
 #[cfg(test)]
 mod experiments;
@@ -20,6 +22,8 @@ mod mlflow;
 mod models;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod runs;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::current_or_new;
+use super::{current_or_new, open_tracker};
+use crate::current;
 use crate::entity::{DatasetInput, Metric};
+use crate::error::Result;
 use crate::logged::Logged;
 use crate::notice;
 use crate::run::RunHandle;
@@ -79,11 +81,26 @@ pub fn delete_tag(key: &str) -> Logged {
     logged(|run| run.delete_tag(key))
 }
 
+/// Waits until everything that was logged so far is in the store.
+///
+/// # Blocking
+/// For at most a minute.
+///
+/// # Errors
+/// The store did not take it in that time; it is still in the journal.
+pub fn flush_async_logging() -> Result<()> {
+    open_tracker().map_or(Ok(()), |tracker| tracker.flush())
+}
+
 pub(super) fn logged(log: impl FnOnce(&RunHandle) -> Logged) -> Logged {
     match current_or_new() {
         Ok(run) => log(&run),
         Err(error) => {
             notice::error("no-run", format_args!("nothing is logged: {error}"));
+            // One of them misses it, and each says so when it ends.
+            for run in current::candidates() {
+                run.miss(&error);
+            }
             Logged::nowhere()
         }
     }

@@ -74,6 +74,8 @@ pub(crate) struct Journal {
     backing: Backing,
     definitions: Definitions,
     home: Option<Home>,
+    /// Nothing more is taken.
+    sealed: AtomicBool,
     /// Something that was logged is not on disk, though there is a directory: the disk is full.
     degraded: AtomicBool,
 }
@@ -95,7 +97,7 @@ struct Home {
     lock: Mutex<Option<File>>,
 }
 
-/// The journal is full.
+/// The journal is full, or sealed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Full;
 
@@ -164,6 +166,7 @@ impl Journal {
             backing: home.as_ref().map_or(Backing::Memory, |home| place::backing_in(&home.dir)),
             definitions,
             home,
+            sealed: AtomicBool::new(false),
             degraded: AtomicBool::new(false),
         };
         journal.set_limits(0);
@@ -193,7 +196,7 @@ impl Journal {
     /// Appends a metric point and returns its sequence.
     ///
     /// # Errors
-    /// The journal is full; the point is dropped.
+    /// The journal is full or sealed; the point is dropped.
     #[inline]
     pub(crate) fn metric(&self, point: Point) -> Result<u64, Full> {
         let sequence = self.reserve(1, &self.metric_limit)?;
@@ -208,7 +211,7 @@ impl Journal {
     /// Appends any other record and returns its sequences.
     ///
     /// # Errors
-    /// The journal is full; the record is dropped.
+    /// The journal is full or sealed; the record is dropped.
     pub(crate) fn text(&self, text: &Text) -> Result<Range<u64>, Full> {
         let mut bytes = serde_json::to_vec(text).map_err(|_never| Full)?;
         if bytes.len() > ASIDE_BYTES
@@ -308,6 +311,20 @@ impl Journal {
         let end = (first_segment + u64::from(SEGMENTS_MAX)) << SLOTS_LOG2;
         self.text_limit.store(end, Ordering::Relaxed);
         self.metric_limit.store(end - RESERVE_SLOTS, Ordering::Relaxed);
+        if self.is_sealed() {
+            self.seal();
+        }
+    }
+
+    /// Takes nothing more: what other threads log from now on is refused, so that nothing is taken that is not kept.
+    pub(crate) fn seal(&self) {
+        self.sealed.store(true, Ordering::SeqCst);
+        self.text_limit.store(0, Ordering::SeqCst);
+        self.metric_limit.store(0, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
     }
 
     /// Takes up to `max` records that were published, in the order of their sequences.
@@ -420,7 +437,7 @@ impl Journal {
         reader.synced = tail;
     }
 
-    /// Removes the journal if everything in it is stored or refused.
+    /// Removes the journal, which is sealed, if everything in it is stored or refused.
     pub(crate) fn close(&self, reader: &Reader) {
         let Some(home) = &self.home else { return };
         let done = reader.done_below() >= self.tail();

@@ -46,7 +46,6 @@ impl RunHandle {
     /// Ends the run, delivers what is left, and says what was lost.
     pub(crate) fn end_and_deliver(&self, status: RunStatus, ended_by: Option<&str>) -> Result<()> {
         let Some(watched) = self.end_now(status, ended_by) else { return Ok(()) };
-        current::forget_ended();
         if let Err(error) = watched {
             notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
         }

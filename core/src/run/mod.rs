@@ -2,6 +2,7 @@
 
 mod active;
 mod artifacts;
+mod child;
 mod ending;
 mod inputs;
 mod metric;
@@ -10,7 +11,7 @@ mod models;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -42,6 +43,20 @@ pub(crate) use models::is_of_the_machine;
 /// that must be handled: what is wrong is said once and counted for the run's end.
 #[derive(Clone)]
 pub struct RunHandle(Arc<Shared>);
+
+/// A run that nobody may hold any more.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakRun(Weak<Shared>);
+
+impl WeakRun {
+    pub(crate) fn upgrade(&self) -> Option<RunHandle> {
+        self.0.upgrade().map(RunHandle)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
 
 struct Shared {
     tracker: Tracker,
@@ -118,8 +133,14 @@ impl RunHandle {
         !self.0.ended.load(Ordering::Acquire) && self.0.home.engine.is_ours()
     }
 
-    pub(crate) fn is_top_level(&self) -> bool {
-        self.0.parent.as_ref().is_none_or(|parent| !parent.is_active())
+    /// Whether `other` is the run's parent, or that one's parent, and so on.
+    pub(crate) fn is_below(&self, other: &Self) -> bool {
+        std::iter::successors(self.0.parent.as_ref(), |run| run.0.parent.as_ref())
+            .any(|parent| parent.is_same(other))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRun {
+        WeakRun(Arc::downgrade(&self.0))
     }
 
     /// The run in this process: its own binding, or after a fork one to the child's engine.
@@ -320,6 +341,13 @@ impl RunHandle {
         match self.binding().and_then(|binding| log(&binding)) {
             Ok(logged) => logged,
             Err(error) => self.refuse(key, &error),
+        }
+    }
+
+    /// Counts a record that may have been meant for this run.
+    pub(crate) fn miss(&self, error: &Error) {
+        if let Ok(binding) = self.binding() {
+            binding.engine.lose(binding.run, &error.to_string(), 1);
         }
     }
 

@@ -144,6 +144,14 @@ pub fn canonical(uri: &str, working_dir: &Path) -> String {
     }
 }
 
+/// The URI of the same store for a process in any working directory; what it holds of secrets is still in it.
+pub(crate) fn from_anywhere(uri: &str, working_dir: &Path) -> String {
+    match split(uri).0 {
+        "sqlite" | "sqlite+pysqlite" | "" | "file" => canonical(uri, working_dir),
+        _ => uri.to_owned(),
+    }
+}
+
 /// Whether the store that `uri` names ends with the process.
 pub fn is_in_memory(uri: &str) -> bool {
     let (scheme, rest) = split(uri);

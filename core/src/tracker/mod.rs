@@ -133,7 +133,8 @@ impl Tracker {
         Self::new(uri, config, false)
     }
 
-    fn uri_of(uri: Option<&str>, config: &Config) -> Result<String> {
+    /// The store that `uri` names, or else the one that a program with this configuration uses.
+    pub(crate) fn uri_of(uri: Option<&str>, config: &Config) -> Result<String> {
         match uri.or(config.tracking_uri.as_deref()) {
             Some(uri) => Ok(uri.to_owned()),
             None if config.disabled => Ok("memory:".to_owned()),
@@ -229,9 +230,14 @@ impl Tracker {
         lock(&self.0.resume).clone()
     }
 
-    /// A run has started: no later one resumes what the environment says.
-    pub(crate) fn forget_run_to_resume(&self) {
-        *lock(&self.0.resume) = None;
+    /// Takes it for a run that starts now, so that no other one resumes it.
+    pub(crate) fn take_run_to_resume(&self) -> Option<String> {
+        lock(&self.0.resume).take()
+    }
+
+    /// Gives it back: the run did not start.
+    pub(crate) fn resume_next(&self, run_id: Option<String>) {
+        *lock(&self.0.resume) = run_id;
     }
 
     /// Waits until everything that this process logged so far is stored.
