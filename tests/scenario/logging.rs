@@ -37,7 +37,7 @@ pub(crate) fn parent_process() -> Result<()> {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.arg("child-process").current_dir("/").envs(runlog::child_env()?);
     let status = child.status().unwrap();
-    run.set_tag("child", status);
+    run.set_tag("child", status.to_string());
     run.finish()
 }
 
