@@ -216,7 +216,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::entity::NewRun;
+    use crate::entity::{Metric, ModelOutput, NewLoggedModel, NewRun};
     use crate::journal::record::Point;
     use crate::journal::{Journal, RunDefinition};
     use crate::store::MemoryStore;
@@ -299,6 +299,36 @@ mod tests {
             (run.info.status, run.tag("stage"), run.metric("loss")),
             (RunStatus::Running, None, Some(0.5))
         );
+    }
+
+    #[test]
+    fn what_was_logged_of_models_is_delivered_and_ends_the_run_no_earlier() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let model = NewLoggedModel { experiment_id: "0".to_owned(), ..NewLoggedModel::default() };
+        let model_id = store.create_logged_model(&model).unwrap().model_id;
+        let journal = Journal::open(&place, "s");
+        let tag = Tag::new(OWNER, journal.owner_name().unwrap());
+        let new = NewRun { experiment_id: "0".to_owned(), tags: vec![tag], ..NewRun::default() };
+        let run_id = store.create_run(&new).unwrap().info.run_id;
+        let run = journal.definitions().run(RunDefinition { run_id: run_id.clone(), owned: true }).unwrap();
+        let point = Metric::new("accuracy", 0.5, 70_000, 1).for_model(&model_id);
+        for text in [
+            Text::ModelInput { run, model_id: model_id.clone() },
+            Text::ModelOutput { run, model_id: model_id.clone(), step: 2 },
+            Text::Measure { run, point: Box::new(point.into()) },
+        ] {
+            journal.text(&text).unwrap();
+        }
+        drop(journal);
+        recover_all(&store, &place, 1).unwrap();
+        let run = store.get_run(&run_id).unwrap();
+        assert_eq!((run.info.status, run.info.end_time), (RunStatus::Failed, Some(70_000)));
+        assert_eq!(
+            (run.inputs.models, run.outputs),
+            (vec![model_id.clone()], vec![ModelOutput::new(&*model_id, 2)])
+        );
+        assert_eq!(store.get_logged_model(&model_id).unwrap().metrics.len(), 1);
     }
 
     #[test]

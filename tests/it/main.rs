@@ -25,6 +25,8 @@ mod many;
 #[cfg(test)]
 mod mlflow;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod runs;

@@ -142,13 +142,14 @@ impl Table {
     }
 
     fn digest(&self, rows: usize) -> String {
-        let mut hashed: Vec<&Series> = self.columns.iter().filter(|column| column.hashes.is_some()).collect();
-        let has_texts = hashed.iter().any(|column| column.dtype == DType::Str);
-        if has_texts && hashed.iter().any(|column| column.dtype != DType::Str) {
+        let mut columns: Vec<&Series> =
+            self.columns.iter().filter(|column| column.hashes.is_some()).collect();
+        let has_texts = columns.iter().any(|column| column.dtype == DType::Str);
+        if has_texts && columns.iter().any(|column| column.dtype != DType::Str) {
             // pandas joins the two kinds into one sorted index; either alone keeps its order.
-            hashed.sort_by_key(|column| &column.name);
+            columns.sort_by_key(|column| &column.name);
         }
-        let hashes: Vec<&[u64]> = hashed.iter().filter_map(|column| column.hashes.as_deref()).collect();
+        let hashes: Vec<&[u64]> = columns.iter().filter_map(|column| column.hashes.as_deref()).collect();
         let mut digest = Digest::new();
         digest.hashes(hash_rows(&hashes, rows.min(ELEMENTS_MAX)));
         digest.length(rows);

@@ -50,10 +50,7 @@ pub fn log_input(input: impl Into<DatasetInput>) -> Logged {
 }
 
 /// Notes that the current run reads these datasets, and uses the logged models of these ids.
-pub fn log_inputs<M: Into<String>>(
-    datasets: impl IntoIterator<Item = DatasetInput>,
-    model_ids: impl IntoIterator<Item = M>,
-) -> Logged {
+pub fn log_inputs(datasets: impl IntoIterator<Item = DatasetInput>, model_ids: &[&str]) -> Logged {
     logged(|run| run.log_inputs(datasets, model_ids))
 }
 

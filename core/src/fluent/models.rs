@@ -82,7 +82,7 @@ pub fn log_model_params<'m>(
 ///
 /// # Errors
 /// There is no such model, a tag is wrong, or the store cannot be written.
-pub fn set_logged_model_tags<K: AsRef<str>, V: ToString>(
+pub fn set_logged_model_tags<K: AsRef<str>, V: Serialize>(
     model_id: &str,
     tags: impl IntoIterator<Item = (K, V)>,
 ) -> Result<()> {

@@ -25,7 +25,7 @@ pub struct InputExample {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Data {
-    DataFrame { columns: Vec<String>, rows: Vec<Value> },
+    Table { columns: Vec<String>, rows: Vec<Value> },
     Ndarray(Value),
     Json(Value),
 }
@@ -40,7 +40,7 @@ impl InputExample {
         rows: impl IntoIterator<Item = Value>,
     ) -> Self {
         let columns = columns.into_iter().map(Into::into).collect();
-        Self { data: Data::DataFrame { columns, rows: rows.into_iter().collect() }, params: None }
+        Self { data: Data::Table { columns, rows: rows.into_iter().collect() }, params: None }
     }
 
     /// An array, as nested JSON arrays; or several, as an object of them by name.
@@ -63,7 +63,7 @@ impl InputExample {
     /// The example itself, and the body of a request that asks a server for predictions of it.
     pub(super) fn files(&self) -> Result<Vec<(String, ModelFile)>> {
         let (mut example, mut serving) = match &self.data {
-            Data::DataFrame { columns, rows } => {
+            Data::Table { columns, rows } => {
                 let example = json!({"columns": columns, "data": rows});
                 (example.clone(), json!({"dataframe_split": example}))
             }
@@ -82,7 +82,7 @@ impl InputExample {
     /// What `MLmodel` says about it.
     pub(super) fn info(&self) -> Value {
         let kind = match &self.data {
-            Data::DataFrame { .. } => "dataframe",
+            Data::Table { .. } => "dataframe",
             Data::Ndarray(_) => "ndarray",
             Data::Json(_) => "json_object",
         };

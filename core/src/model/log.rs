@@ -19,12 +19,12 @@ pub(crate) fn log_model(tracker: &Tracker, run: Option<&RunHandle>, spec: ModelS
     engine.flush(END_WAIT)?;
     let store = &*engine.store;
     let logged = run.map(|run| store.get_run(run.run_id())).transpose()?;
-    let model = match &spec.model_id {
-        Some(model_id) => store.get_logged_model(model_id)?,
-        None => {
-            let options = run.map_or(spec.options.clone(), |run| spec.options.clone().of_run(run.info()));
-            create(tracker, &options, logged.as_ref().map_or(&[], |run| &run.data.params))?
-        }
+    let model = if let Some(model_id) = &spec.model_id {
+        store.get_logged_model(model_id)?
+    } else {
+        let options = spec.options.clone();
+        let options = if let Some(run) = run { options.of_run(run.info()) } else { options };
+        create(tracker, &options, logged.as_ref().map_or(&[], |run| &run.data.params))?
     };
     tracker.remember_model(&model.model_id);
     let logging = || -> Result<()> {

@@ -11,13 +11,14 @@ mod signature;
 
 use std::path::PathBuf;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use crate::fluent::load_model as load;
 pub use example::InputExample;
 pub use files::ModelFile;
 pub use options::ModelOptions;
-pub(crate) use options::{fitting_tags, params_of};
+pub(crate) use options::{params_of, tags_of};
 pub use read::{MlModel, ModelFiles};
 pub use signature::{Column, DataType, ParamField, Property, Schema, Signature, TensorField};
 
@@ -90,7 +91,7 @@ impl ModelSpec {
     }
 
     /// Adds a setting of the model itself.
-    pub fn param(mut self, key: impl Into<String>, value: impl ToString) -> Self {
+    pub fn param(mut self, key: &str, value: impl Serialize) -> Self {
         self.options = self.options.param(key, value);
         self
     }

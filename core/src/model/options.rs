@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::config::Config;
 use crate::entity::{NewLoggedModel, Param, RunInfo, Tag};
-use crate::error::Result;
-use crate::flatten::flatten;
+use crate::error::{Error, Result};
+use crate::flatten::{flatten, flatten_under};
 use crate::{clock, context, names, validate};
 
 /// What is said about a model when it is created. A plain name will do where nothing else is wanted.
@@ -25,6 +27,8 @@ pub struct ModelOptions {
     pub(crate) tags: Vec<(String, String)>,
     pub(crate) source_run_id: Option<String>,
     pub(crate) experiment_id: Option<String>,
+    /// What was wrong with a param; said when the model is created.
+    wrong: Option<String>,
 }
 
 impl ModelOptions {
@@ -45,9 +49,13 @@ impl ModelOptions {
         self
     }
 
-    /// A setting of the model; at most 6000 characters.
-    pub fn param(mut self, key: impl Into<String>, value: impl ToString) -> Self {
-        self.params.push((key.into(), value.to_string()));
+    /// A setting of the model, as [`log_param`](crate::RunHandle::log_param) writes one of a run; at most 6000
+    /// characters.
+    pub fn param(mut self, key: &str, value: impl Serialize) -> Self {
+        match flatten_under(key, &value) {
+            Ok(params) => self.params.extend(params),
+            Err(error) => self.wrong = Some(error.to_string()),
+        }
         self
     }
 
@@ -85,13 +93,16 @@ impl ModelOptions {
         params_of_run: &[Param],
         config: &Config,
     ) -> Result<NewLoggedModel> {
+        if let Some(wrong) = &self.wrong {
+            return Err(Error::invalid(wrong));
+        }
         if let Some(name) = &self.name {
             validate::model_name(name)?;
         }
         let own = fitting_params(self.params.clone(), config)?;
         let params: BTreeMap<&str, &Param> =
             own.iter().chain(params_of_run).map(|param| (&*param.key, param)).collect();
-        let given = fitting_tags(self.tags.iter().map(|(key, value)| (&**key, &**value)), config)?;
+        let given = tags_of(self.tags.iter().map(|(key, value)| (key, value)), config)?;
         let tags: BTreeMap<String, Tag> = context::default_tags(config)
             .into_iter()
             .chain(given)
@@ -110,7 +121,7 @@ impl ModelOptions {
 }
 
 /// Every field of `params`, as for a run's params: nested ones under dotted keys, values as Python writes them.
-pub(crate) fn params_of(params: &(impl serde::Serialize + ?Sized), config: &Config) -> Result<Vec<Param>> {
+pub(crate) fn params_of(params: &(impl Serialize + ?Sized), config: &Config) -> Result<Vec<Param>> {
     fitting_params(flatten(params)?, config)
 }
 
@@ -123,15 +134,21 @@ fn fitting_params(params: Vec<(String, String)>, config: &Config) -> Result<Vec<
     params.into_iter().map(fitting).collect()
 }
 
-pub(crate) fn fitting_tags<'t>(
-    tags: impl IntoIterator<Item = (&'t str, &'t str)>,
+/// Tags of a model, with values as Python writes them.
+pub(crate) fn tags_of<K: AsRef<str>, V: Serialize>(
+    tags: impl IntoIterator<Item = (K, V)>,
     config: &Config,
 ) -> Result<Vec<Tag>> {
-    let fitting = |(key, value)| {
-        validate::key(key)?;
-        Ok(Tag::new(key, validate::fit(value, validate::TAG_CHARS_MAX, config.truncate_long_values)?))
+    let mut pairs = Vec::new();
+    for (key, value) in tags {
+        pairs.extend(flatten_under(key.as_ref(), &value)?);
+    }
+    let fitting = |(key, value): (String, String)| {
+        validate::key(&key)?;
+        let value = validate::fit(&value, validate::TAG_CHARS_MAX, config.truncate_long_values)?;
+        Ok(Tag::new(key, value))
     };
-    tags.into_iter().map(fitting).collect()
+    pairs.into_iter().map(fitting).collect()
 }
 
 impl From<&str> for ModelOptions {

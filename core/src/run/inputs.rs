@@ -34,15 +34,10 @@ impl RunHandle {
     }
 
     /// Notes that the run reads these datasets, and uses the logged models of these ids.
-    pub fn log_inputs<M: Into<String>>(
-        &self,
-        datasets: impl IntoIterator<Item = DatasetInput>,
-        model_ids: impl IntoIterator<Item = M>,
-    ) -> Logged {
+    pub fn log_inputs(&self, datasets: impl IntoIterator<Item = DatasetInput>, model_ids: &[&str]) -> Logged {
         let logged =
             datasets.into_iter().fold(Logged::nothing(), |logged, input| logged.and(self.log_input(input)));
-        model_ids
-            .into_iter()
-            .fold(logged, |logged, model_id| logged.and(self.log_model_input(model_id.into())))
+        let link = |logged: Logged, model_id: &&str| logged.and(self.log_model_input((*model_id).to_owned()));
+        model_ids.iter().fold(logged, link)
     }
 }

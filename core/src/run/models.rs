@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Binding, RunHandle};
 use crate::entity::{LoggedModel, Metric, ModelOutput, RunInputs};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::journal::record::Text;
 use crate::logged::Logged;
 use crate::model::{self, ModelOptions, ModelSpec};
@@ -157,10 +157,6 @@ impl RunHandle {
     }
 
     fn log_given_point(&self, point: Metric) -> Logged {
-        if point.timestamp < 0 {
-            let error = Error::invalid("a point's time must not be negative; it is milliseconds since 1970");
-            return self.refuse(&point.key, &error);
-        }
         if point.model_id.is_some() {
             return self.log_measure(point);
         }
@@ -194,13 +190,15 @@ impl RunHandle {
     }
 
     fn log_measure(&self, point: Metric) -> Logged {
+        let valid = validate::key(&point.key).and_then(|()| validate::timestamp(point.timestamp));
+        if let Err(error) = valid {
+            return self.refuse(&point.key, &error.with("key", &point.key));
+        }
         let linked = match &point.model_id {
             Some(model_id) if !self.0.models.knows(model_id) => self.log_model_input(model_id.clone()),
             _ => Logged::nothing(),
         };
-        let key = point.key.clone();
-        linked.and(self.log_with(&key, |Binding { engine, run }| {
-            validate::key(&point.key)?;
+        linked.and(self.log_with("point", |Binding { engine, run }| {
             Ok(engine.log(*run, &Text::Measure { run: *run, point: Box::new(point.into()) }))
         }))
     }

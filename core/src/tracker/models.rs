@@ -124,14 +124,12 @@ impl Tracker {
     ///
     /// # Errors
     /// There is no such model, a tag is wrong, or the store cannot be written.
-    pub fn set_logged_model_tags<K: AsRef<str>, V: ToString>(
+    pub fn set_logged_model_tags<K: AsRef<str>, V: Serialize>(
         &self,
         model_id: &str,
         tags: impl IntoIterator<Item = (K, V)>,
     ) -> Result<()> {
-        let tags: Vec<(K, String)> = tags.into_iter().map(|(key, value)| (key, value.to_string())).collect();
-        let tags = tags.iter().map(|(key, value)| (key.as_ref(), value.as_str()));
-        self.store()?.set_logged_model_tags(model_id, &model::fitting_tags(tags, self.config())?)
+        self.store()?.set_logged_model_tags(model_id, &model::tags_of(tags, self.config())?)
     }
 
     /// Removes a tag of a model.
@@ -214,3 +212,6 @@ impl Tracker {
         ModelFiles::open(artifacts, path).map_err(|error| error.with("model", model_uri))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ fn log_inputs(args: &Args) -> Result<Logged> {
         Ok(tags.fold(input, |input, (key, value)| input.tag(key, value.as_str().unwrap())))
     };
     let inputs: Vec<_> = args.list("datasets").into_iter().enumerate().map(input).collect::<Result<_>>()?;
-    Ok(runlog::log_inputs(inputs, [""; 0]))
+    Ok(runlog::log_inputs(inputs, &[]))
 }
 
 fn dataset(args: &Args) -> Result<Dataset> {
