@@ -1,6 +1,6 @@
 //! The file store beside real MLflow, and beside itself in other processes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
@@ -217,6 +217,36 @@ fn we_read_what_mlflow_wrote_and_it_is_the_default_where_it_lies() {
 
     let list = place.command(env!("CARGO_BIN_EXE_runlog")).arg("list").output().unwrap();
     assert!(text(&list.stdout).contains("from-python"), "{}", text(&list.stderr));
+}
+
+/// YAML has many ways to write a text, and Python and we read different versions of it.
+#[test]
+fn every_name_comes_to_mlflow_and_back() {
+    let place = Place::of_files();
+    let tracker = place.tracker();
+    let long = "ü x ".repeat(200);
+    let names = [
+        "~", "null", "yes", "1e3", "0o14", "12:30", "2020-01-01", "=", "<<", " lead", "trail ", "'", "\"", "a'b\"c\\", "# x",
+        "a #b", "a: b", "-", "- a", "? a", "!x", "&a", "*a", "%x", "@x", "`x", "|", ">", "[", "{a: b}", "a\nb", "a\r\nb\n",
+        "\t", "\u{0}", "\u{7f}", "\u{85}x", "\u{a0}", "x\u{2028}y", "\u{feff}", "\u{d7ff}\u{e000}", "\u{fffd}", "🦀 \u{10ffff}",
+        &long,
+    ];
+    let mut ours = BTreeMap::new();
+    for name in names {
+        let new = runlog_core::NewRun {
+            experiment_id: "0".to_owned(),
+            run_name: name.to_owned(),
+            user_id: "ada".to_owned(),
+            ..Default::default()
+        };
+        ours.insert(tracker.store().unwrap().create_run(&new).unwrap().info.run_id, name.to_owned());
+    }
+    let theirs: BTreeMap<String, String> =
+        serde_json::from_value(place.mlflow_by("mlflow/files.py", &["names"])).unwrap();
+    assert_eq!(theirs, ours);
+    for (run_id, name) in ours {
+        assert_eq!(tracker.get_run(&run_id).unwrap().info.run_name, name.repeat(2));
+    }
 }
 
 #[test]

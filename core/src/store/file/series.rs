@@ -94,20 +94,21 @@ impl Tails {
         };
         if tail.len < len {
             let news = read_from(&append.path, tail.len).map_err(failed)?;
-            each(&news, &append.path, parse, |line| tail.add(line));
             let (whole, rest) = split_rest(&news);
             append.is_open = is_whole(whole, rest, parse);
             append.is_torn = !append.is_open && !rest.is_empty();
             if append.is_torn {
                 append.at = tail.len + whole.len() as u64;
             }
+            let sound = if append.is_torn { whole } else { &news };
+            each(sound, &append.path, parse, |line| tail.add(line));
         }
         let mut everything = None;
         for line in lines {
             let is_there = match (tail.has(&line), &mut everything) {
                 (Some(is_there), _) => is_there,
                 (None, Some(everything)) => BTreeSet::contains(everything, &line),
-                (None, slot) => slot.insert(all(path, &append.text, parse).map_err(failed)?).contains(&line),
+                (None, slot) => slot.insert(append.all(parse).map_err(failed)?).contains(&line),
             };
             if is_there {
                 continue;
@@ -140,6 +141,19 @@ impl Tails {
 }
 
 impl Append {
+    /// Every point that the file will have.
+    fn all(&self, parse: Parse) -> io::Result<BTreeSet<Line>> {
+        let mut all = BTreeSet::new();
+        let mut there = read_from(&self.path, 0)?;
+        there.truncate(usize::try_from(self.at).unwrap_or(usize::MAX));
+        for bytes in [&there, self.text.as_bytes()] {
+            each(bytes, &self.path, parse, |line| {
+                all.insert(line);
+            });
+        }
+        Ok(all)
+    }
+
     /// Whether every point is there already.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty()
@@ -234,17 +248,6 @@ fn each(bytes: &[u8], path: &Path, parse: Parse, mut visit: impl FnMut(Line)) {
             ),
         }
     }
-}
-
-/// Every point of a file, and of what will be appended to it.
-fn all(path: &Path, append: &str, parse: Parse) -> io::Result<BTreeSet<Line>> {
-    let mut all = BTreeSet::new();
-    for bytes in [&*read_from(path, 0)?, append.as_bytes()] {
-        each(bytes, path, parse, |line| {
-            all.insert(line);
-        });
-    }
-    Ok(all)
 }
 
 /// The whole lines and what follows the last line break.
