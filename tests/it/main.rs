@@ -17,6 +17,8 @@ mod mlflow;
 #[cfg(test)]
 mod python;
 #[cfg(test)]
+mod search;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;

@@ -46,15 +46,27 @@ impl Place {
 
     /// What MLflow answers about this place's store.
     pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
-        self.mlflow_by("mlflow/client.py", arguments)
+        self.mlflow_by("client.py", arguments)
     }
 
-    /// What MLflow answers, asked by this script.
+    /// What MLflow answers about this place's store, asked by this script.
     pub(crate) fn mlflow_by(&self, script: &str, arguments: &[&str]) -> Value {
         let [command, arguments @ ..] = arguments else { panic!("no command") };
-        let mut python = self.python(script);
-        python.args([command, &self.uri]).args(arguments);
-        let output = python.output().unwrap();
+        let uri = self.uri();
+        self.ask(script, &[&[command, &*uri], arguments].concat())
+    }
+
+    /// This place's store, as MLflow names it.
+    pub(crate) fn uri(&self) -> String {
+        match self.store {
+            "sqlite:///mlflow.db" => format!("sqlite:///{}", self.database().display()),
+            other => other.to_owned(),
+        }
+    }
+
+    /// What a script in `tests/it/mlflow` prints, which is JSON.
+    pub(crate) fn ask(&self, script: &str, arguments: &[&str]) -> Value {
+        let output = self.python(&format!("mlflow/{script}")).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))

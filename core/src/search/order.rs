@@ -78,6 +78,9 @@ fn plain(text: &str, grammar: &'static Grammar) -> Result<Order> {
     let name = Name { parts: vec![whole], whole };
     let parser = Parser { grammar, text, tokens: Vec::new(), next: 0 };
     let field = parser.field(&name, written, false)?;
+    if matches!(field, Field::Attribute(_)) && written.contains('.') {
+        return Err(parser.wrong(whole, "an order names an attribute without `attributes.` before it"));
+    }
     let field = sortable(&parser, &name, field)?;
     Ok(Order { field, ascending })
 }

@@ -64,13 +64,13 @@ impl<'a> Parser<'a> {
     pub(super) fn wrong(&self, token: Token<'_>, message: &str) -> Error {
         let place = self.text[..token.at].chars().count() + 1;
         Error::invalid(message)
-            .with("at", format_args!("character {place}, `{}`", token.text))
-            .with("in", self.text)
+            .with("at", format_args!("character {place}, `{}`", one_line(token.text)))
+            .with("in", one_line(self.text))
     }
 
     /// What is missing where the text ends.
     fn ended(&self, message: &str) -> Error {
-        Error::invalid(message).with("at", "the end").with("in", self.text)
+        Error::invalid(message).with("at", "the end").with("in", one_line(self.text))
     }
 
     fn clause(&mut self, is_open: bool) -> Result<Clause> {
@@ -108,8 +108,18 @@ impl<'a> Parser<'a> {
             }
             end = part.end();
         }
+        // For models, MLflow takes what its tokenizer holds to be a division or a difference for a name.
+        while self.grammar.style == Style::Plain
+            && let Some([sign, word]) = self.tokens.get(self.next..self.next + 2)
+            && matches!(sign.text, "/" | "-")
+            && matches!(word.kind, Kind::Word | Kind::Backticks)
+            && (sign.at, word.at) == (end, sign.end())
+        {
+            end = word.end();
+            self.next += 2;
+        }
         let next_is_glued = self.peek().filter(|next| {
-            next.at == end && matches!(next.kind, Kind::Other | Kind::Integer | Kind::Real | Kind::Word)
+            next.at == end && matches!(next.kind, Kind::Other | Kind::Integer | Kind::Real)
         });
         if let Some(next) = next_is_glued {
             return Err(self.wrong(next, KEY));
@@ -299,6 +309,11 @@ impl<'a> Parser<'a> {
             Err(cause) => Err(self.wrong(token, "an id is a number, in quotes").because(cause)),
         }
     }
+}
+
+/// `text` for an error, which has one line.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// `text` without the quotes around it, if it has any.
