@@ -315,3 +315,6 @@ fn keep<T>(kept: &mut VecDeque<T>, new: T) -> Option<T> {
     kept.push_back(new);
     forgotten
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,14 +174,17 @@ fn end_run(store: &dyn Store, claim: &Claim, number: u32, run: &Run) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::entity::NewRun;
     use crate::journal::record::Point;
     use crate::journal::{Journal, RunDefinition};
     use crate::store::MemoryStore;
+    use crate::store::faulty::{Fault, Faulty};
 
-    /// A dead process that logged a metric, a tag and its end to a run whose owner is `owner`, and that run's id.
-    fn dead_process(store: &MemoryStore, place: &Place, owner: Option<&str>) -> String {
+    /// A process that logged a metric and a tag to a run whose owner is `owner`; the run's number and id.
+    fn process(store: &MemoryStore, place: &Place, owner: Option<&str>) -> (Journal, u32, String) {
         let journal = Journal::open(place, "s");
         let owner = owner.or(journal.owner_name()).unwrap_or_default();
         let run = store.create_run(&NewRun {
@@ -196,16 +199,54 @@ mod tests {
         let run = definitions.run(RunDefinition { run_id: run_id.clone(), owned: true }).unwrap();
         journal.metric(Point { run, key, value: 0.5, timestamp: 7, step: 1 }).unwrap();
         journal.text(&Text::Tag { run, key: "stage".to_owned(), value: "old".to_owned() }).unwrap();
+        (journal, run, run_id)
+    }
+
+    /// A process that died after its run's end, and that run's id.
+    fn dead_process(store: &MemoryStore, place: &Place, owner: Option<&str>) -> String {
+        let (journal, run, run_id) = process(store, place, owner);
         journal.text(&Text::End { run, status: RunStatus::Finished, time: 9 }).unwrap();
         run_id
     }
 
     /// Recovers until the dead process's lock is free: a child that another test spawns may hold a copy for a moment.
-    fn recover_all(store: &MemoryStore, place: &Place, journals: usize) -> Result<Recovery> {
+    fn recover_all(store: &dyn Store, place: &Place, journals: usize) -> Result<Recovery> {
         while dead_journals(place).len() < journals {
             std::thread::yield_now();
         }
         recover(store, place, "s")
+    }
+
+    #[test]
+    fn whatever_call_of_a_recovery_fails_the_next_one_completes_it() {
+        type Break = fn(ErrorKind) -> Fault;
+        let breaks: [Break; 2] = [Fault::Fails, Fault::Torn];
+        for broken in 0.. {
+            let mut made = 0;
+            for fault in breaks {
+                let dir = tempfile::tempdir().unwrap();
+                let (store, place) = (Arc::new(MemoryStore::new()), Place::Directory(dir.path().to_owned()));
+                let ended = dead_process(&store, &place, None);
+                let (journal, _, killed) = process(&store, &place, None);
+                drop(journal);
+                let faulty = Faulty::scripted(Arc::clone(&store) as _, move |call| {
+                    if call.total == broken { fault(ErrorKind::Unavailable) } else { Fault::None }
+                });
+                let first = recover_all(&faulty, &place, 2);
+                made = faulty.total_calls();
+                recover(&*store, &place, "s").unwrap();
+                assert!(dead_journals(&place).is_empty(), "call {broken}: {first:?}");
+                for (run_id, status) in [(ended, RunStatus::Finished), (killed, RunStatus::Failed)] {
+                    let run = store.get_run(&run_id).unwrap();
+                    assert_eq!((run.info.status, run.tag("stage")), (status, Some("old")), "call {broken}");
+                    assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 1);
+                    assert_eq!(run.tag(ENDED_BY).is_some(), status == RunStatus::Failed);
+                }
+            }
+            if broken >= made {
+                return;
+            }
+        }
     }
 
     #[test]

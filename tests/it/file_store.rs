@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::support::{Place, text};
 
-const LOOK: &[&str] = &["look"];
+const LOOK: &[&str] = &["look", "./mlruns"];
 
 fn new_experiment(store: &dyn Store, name: &str) -> String {
     store.create_experiment(&new(name)).unwrap()
@@ -80,7 +80,7 @@ fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
     store.log_batch(&run_id, &Batch { metrics: vec![first, plain], ..Batch::default() }).unwrap();
     store.finalize_logged_model(model_id, ModelStatus::Ready, 6).unwrap();
 
-    let seen = place.mlflow_by("files.py", LOOK);
+    let seen = place.ask("files.py", LOOK);
     let ours = &seen["Größe: 'x' #1"];
     assert_eq!(
         (&ours["experiment_id"], &ours["tags"]),
@@ -131,9 +131,9 @@ fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
         assert!(seen["columns"].as_array().unwrap().contains(&json!(column)), "{column}: {seen}");
     }
 
-    let answer = place.mlflow_by(
+    let answer = place.ask(
         "files.py",
-        &["change", &to_rename, &to_delete, &to_restore, &run_id, &kept, &gone, model_id],
+        &["change", "./mlruns", &to_rename, &to_delete, &to_restore, &run_id, &kept, &gone, model_id],
     );
     let id = |name: &str| answer[name].as_str().unwrap().to_owned();
     let experiment = |id: &str| store.get_experiment(id).unwrap();
@@ -177,7 +177,7 @@ fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
     // And MLflow undoes what we do now.
     store.delete_experiment(&to_restore, 9).unwrap();
     store.restore_experiment(&to_delete, 9).unwrap();
-    let seen = place.mlflow_by("files.py", LOOK);
+    let seen = place.ask("files.py", LOOK);
     assert_eq!(
         (&seen["to restore"]["stage"], &seen["to delete"]["stage"]),
         (&json!("deleted"), &json!("active"))
@@ -263,7 +263,6 @@ fn every_name_comes_to_mlflow_and_back() {
         "\u{7f}",
         "\u{85}x",
         "\u{a0}",
-
         "\u{feff}",
         "\u{d7ff}\u{e000}",
         "\u{fffd}",
@@ -281,7 +280,7 @@ fn every_name_comes_to_mlflow_and_back() {
         ours.insert(tracker.store().unwrap().create_run(&new).unwrap().info.run_id, name.to_owned());
     }
     let theirs: BTreeMap<String, String> =
-        serde_json::from_value(place.mlflow_by("files.py", &["names"])).unwrap();
+        serde_json::from_value(place.ask("files.py", &["names", "./mlruns"])).unwrap();
     assert_eq!(theirs, ours);
     for (run_id, name) in ours {
         assert_eq!(tracker.get_run(&run_id).unwrap().info.run_name, name.repeat(2));
@@ -382,7 +381,7 @@ fn a_writer_that_is_killed_leaves_nothing_torn_or_doubled() {
         steps.into_iter().take_while(|step| *step < (first + 3) * 200).eq(0..(first + 3) * 200),
         "none is lost"
     );
-    let runs = place.mlflow_by("files.py", LOOK);
+    let runs = place.ask("files.py", LOOK);
     assert!(
         runs["Default"]["runs"]["appended-to"]["history"]["odd"]
             .as_array()

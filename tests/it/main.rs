@@ -13,6 +13,8 @@ mod endings;
 #[cfg(test)]
 mod file_store;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
 mod mlflow;
 #[cfg(test)]
 mod python;

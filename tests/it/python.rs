@@ -44,16 +44,17 @@ impl Place {
         python
     }
 
-    /// What MLflow answers about this place's store.
-    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
-        self.mlflow_by("client.py", arguments)
+    /// MLflow, told to do something with this place's store.
+    pub(crate) fn mlflow_command(&self, arguments: &[&str]) -> Command {
+        let [command, arguments @ ..] = arguments else { panic!("no command") };
+        let mut python = self.python("mlflow/client.py");
+        python.args([command, &*self.uri()]).args(arguments);
+        python
     }
 
-    /// What MLflow answers about this place's store, asked by this script.
-    pub(crate) fn mlflow_by(&self, script: &str, arguments: &[&str]) -> Value {
-        let [command, arguments @ ..] = arguments else { panic!("no command") };
-        let uri = self.uri();
-        self.ask(script, &[&[command, &*uri], arguments].concat())
+    /// What MLflow answers about this place's store.
+    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
+        answer(&mut self.mlflow_command(arguments))
     }
 
     /// This place's store, as MLflow names it.
@@ -66,9 +67,12 @@ impl Place {
 
     /// What a script in `tests/it/mlflow` prints, which is JSON.
     pub(crate) fn ask(&self, script: &str, arguments: &[&str]) -> Value {
-        let output = self.python(&format!("mlflow/{script}")).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
+        answer(self.python(&format!("mlflow/{script}")).args(arguments))
     }
+}
+
+fn answer(python: &mut Command) -> Value {
+    let output = python.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
 }

@@ -104,6 +104,8 @@ fn main() -> Result<()> {
         }
         "fork" => fork(),
         "append" => store::append(&arguments[1..]),
+        "log-many" => log_many(),
+        "set-experiments" => set_experiments(),
         "log-and-count" => log_and_count(Path::new(&arguments[1])),
         other => panic!("no scenario {other:?}"),
     }
@@ -228,6 +230,43 @@ fn fork() -> Result<()> {
     run.metric("from_parent").log(2.0, 1);
     run.log_param("child_status", status);
     run.finish()
+}
+
+/// Says that it is ready, and goes on when the test says so.
+fn wait_for_the_test() {
+    println!("ready");
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+}
+
+/// Logs 10,000 points, in two halves that the test starts, and tells how many were lost.
+fn log_many() -> Result<()> {
+    const HALF: i64 = 5000;
+    // Often stored, so that the processes get into each other's way.
+    const STORED_EVERY: i64 = 500;
+    let run = runlog::start_run("log-many")?;
+    let handle = run.handle();
+    let loss = run.metric("loss");
+    for half in [0..HALF, HALF..2 * HALF] {
+        wait_for_the_test();
+        for step in half {
+            let logged = loss.log(0.5, step);
+            if (step + 1) % STORED_EVERY == 0 {
+                logged.wait()?;
+            }
+        }
+    }
+    run.finish()?;
+    println!("lost {}", handle.losses().total());
+    Ok(())
+}
+
+/// Tells the ids of experiments that others create at the same time.
+fn set_experiments() -> Result<()> {
+    wait_for_the_test();
+    for number in 0..20 {
+        println!("{}", runlog::set_experiment(&format!("shared {number}"))?.experiment_id);
+    }
+    Ok(())
 }
 
 /// Logs one point each millisecond, and after each call counts it in shared memory.

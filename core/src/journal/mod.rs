@@ -111,7 +111,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     next: u64,
-    /// Sequences that were reserved but not published when they were passed.
+    /// Sequences that were reserved but not published when they were passed, or given back.
     passed: Vec<u64>,
     /// The number of the first segment that is not recycled.
     first_segment: u64,
@@ -120,9 +120,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Everything below is stored or refused, once every record that was read is acknowledged.
+    /// Everything below is stored or refused, once every record that was read is acknowledged or given back.
     pub(crate) fn done_below(&self) -> u64 {
         self.passed.iter().copied().min().unwrap_or(self.next).min(self.next)
+    }
+
+    /// Notes that these were read, but neither stored nor refused: they are still to be done.
+    pub(crate) fn give_back(&mut self, entries: &[Entry]) {
+        self.passed.extend(entries.iter().map(|entry| entry.first));
     }
 
     /// Whether a slot was reserved but not published when it was passed.
