@@ -91,13 +91,13 @@ proptest! {
         let mut expect = BTreeSet::new();
         for (writer, numbers) in steps {
             let new: BTreeSet<i64> = numbers.iter().copied().filter(|number| !expect.contains(number)).collect();
-            match stores.get(writer) {
-                Some(store) => log(store, &run_id, &numbers.iter().copied().map(point).collect::<Vec<_>>()).unwrap(),
-                None => {
-                    let mut file = fs::OpenOptions::new().append(true).create(true).open(dir.join("metrics/loss")).unwrap();
-                    for number in &new {
-                        writeln!(file, "{number} 0.5 {number}").unwrap();
-                    }
+            if let Some(store) = stores.get(writer) {
+                log(store, &run_id, &numbers.iter().copied().map(point).collect::<Vec<_>>()).unwrap();
+            } else {
+                let mut options = fs::OpenOptions::new();
+                let mut file = options.append(true).create(true).open(dir.join("metrics/loss")).unwrap();
+                for number in &new {
+                    writeln!(file, "{number} 0.5 {number}").unwrap();
                 }
             }
             expect.extend(new);
