@@ -231,9 +231,10 @@ fn say_where(tracker: &Tracker, run: &RunHandle, resumed: bool) {
     }
     let verb = if resumed { "resumed" } else { "run" };
     // The command finds the store by itself, unless this program named another one.
-    let elsewhere = match Tracker::default_uri(config) {
-        Some(default) if default == tracker.tracking_uri() => String::new(),
-        _ => format!(" --tracking-uri {}", tracker.tracking_uri()),
+    let elsewhere = if Tracker::default_uri(config) == tracker.tracking_uri() {
+        String::new()
+    } else {
+        format!(" --tracking-uri {}", tracker.tracking_uri())
     };
     notice::tell(format_args!(
         "{verb} {} ({id}), see `runlog show {id}{elsewhere}`",

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use self::compare::differences;
 use self::scenario::{Scenario, scenarios};
+use crate::python::answer;
 use crate::support::{Place, text};
 
 /// The stores that every scenario is played on, if it does not say otherwise.
@@ -66,7 +67,7 @@ fn the_same_calls_leave_the_same_as_mlflow() {
         let output = player.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
-    let read = place.ask("differential/read.py", &["mlflow", "runlog"]);
+    let read = answer(place.python("differential/read.py").args(["mlflow", "runlog"]));
     let mut found = Vec::new();
     for store in STORES {
         for scenario in scenarios.iter().filter(|scenario| scenario.is_for(store)) {

@@ -1,36 +1,44 @@
 //! The file store beside real MLflow, and beside itself in other processes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
-use runlog::store::{Batch, PageRequest, Store};
+use runlog::store::{Batch, PageRequest};
 use runlog::{
     Dataset, DatasetInput, ErrorKind, LifecycleStage, Metric, ModelOutput, ModelQuery, ModelStatus, Param,
-    RunOptions, RunQuery, RunStatus, Tag,
+    RunOptions, RunQuery, RunStatus, Tag, Tracker,
 };
+use runlog_core::{NewExperiment, NewLoggedModel, NewRun};
 use serde_json::json;
 
 use crate::support::{Place, text};
 
-const LOOK: &[&str] = &["look"];
+const LOOK: &[&str] = &["look", "./mlruns"];
 
-fn new_experiment(store: &dyn Store, name: &str) -> String {
-    store.create_experiment(&new(name)).unwrap()
+/// What `ours` leaves in a store.
+struct Ours {
+    place: Place,
+    tracker: Tracker,
+    to_rename: String,
+    to_delete: String,
+    to_restore: String,
+    run_id: String,
+    kept: String,
+    gone: String,
+    model_id: String,
 }
 
-fn new(name: &str) -> runlog_core::NewExperiment {
-    runlog_core::NewExperiment { name: name.to_owned(), creation_time: 5, ..Default::default() }
-}
-
-#[test]
-fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
+/// A store with something of everything.
+fn ours() -> Ours {
     let place = Place::of_files();
     let tracker = place.tracker();
     let store = tracker.store().unwrap();
-    let [to_rename, to_delete, to_restore] =
-        ["Größe: 'x' #1", "to delete", "to restore"].map(|name| new_experiment(&*store, name));
+    let [to_rename, to_delete, to_restore] = ["Größe: 'x' #1", "to delete", "to restore"].map(|name| {
+        let new = NewExperiment { name: name.to_owned(), creation_time: 5, ..NewExperiment::default() };
+        store.create_experiment(&new).unwrap()
+    });
     store.set_experiment_tag(&to_rename, &Tag::new("team/name", "vision\n")).unwrap();
     store.delete_experiment(&to_restore, 6).unwrap();
 
@@ -41,14 +49,11 @@ fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
     for step in 0..2500 {
         run.log_metric("loss", 1.0 / f64::from(step + 1), step);
     }
-    run.log_metrics(
-        [("nan", f64::NAN), ("inf", f64::INFINITY), ("-inf", f64::NEG_INFINITY), ("valid/f1", 1e16)],
-        None,
-    );
+    let odd = [("nan", f64::NAN), ("inf", f64::INFINITY), ("-inf", f64::NEG_INFINITY), ("valid/f1", 1e16)];
+    run.log_metrics(odd, None);
     run.log_text("hello", "notes/hello.txt").unwrap();
     let run_id = run.run_id().to_owned();
     run.finish().unwrap();
-
     let [kept, gone] = ["kept", "gone"].map(|name| {
         let run = tracker.start_run(name).unwrap();
         let run_id = run.run_id().to_owned();
@@ -56,31 +61,34 @@ fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
         run_id
     });
     store.delete_run(&gone, 6).unwrap();
+
     let mut dataset = Dataset::new("red wine: ü", "0a1b2c3d");
     dataset.schema = Some("{\"a\": \"'b'\"}\n".repeat(40));
     store.log_inputs(&run_id, &[DatasetInput::new(dataset, "train")], &["m-used".to_owned()]).unwrap();
-    let model = store
-        .create_logged_model(&runlog_core::NewLoggedModel {
-            experiment_id: to_rename.clone(),
-            name: "forest".to_owned(),
-            source_run_id: Some(run_id.clone()),
-            creation_timestamp: 5,
-            params: vec![Param::new("trees", "100")],
-            tags: vec![Tag::new("k", "v")],
-            ..Default::default()
-        })
-        .unwrap();
-    let model_id = &model.model_id;
-    store.log_outputs(&run_id, &[ModelOutput::new(model_id, 4)]).unwrap();
-    let points = [0.25, 0.5].map(|value| {
-        Metric::new("f1", value, 8, 4).for_model(model_id).on_dataset("red wine: ü", "0a1b2c3d")
-    });
-    let [first, _] = points;
-    let plain = Metric::new("accuracy", f64::NAN, 8, 4).for_model(model_id);
-    store.log_batch(&run_id, &Batch { metrics: vec![first, plain], ..Batch::default() }).unwrap();
-    store.finalize_logged_model(model_id, ModelStatus::Ready, 6).unwrap();
+    let new = NewLoggedModel {
+        experiment_id: to_rename.clone(),
+        name: "forest".to_owned(),
+        source_run_id: Some(run_id.clone()),
+        creation_timestamp: 5,
+        params: vec![Param::new("trees", "100")],
+        tags: vec![Tag::new("k", "v")],
+        ..NewLoggedModel::default()
+    };
+    let model_id = store.create_logged_model(&new).unwrap().model_id;
+    store.log_outputs(&run_id, &[ModelOutput::new(&model_id, 4)]).unwrap();
+    let metrics = vec![
+        Metric::new("f1", 0.25, 8, 4).for_model(&model_id).on_dataset("red wine: ü", "0a1b2c3d"),
+        Metric::new("accuracy", f64::NAN, 8, 4).for_model(&model_id),
+    ];
+    store.log_batch(&run_id, &Batch { metrics, ..Batch::default() }).unwrap();
+    store.finalize_logged_model(&model_id, ModelStatus::Ready, 6).unwrap();
+    Ours { place, tracker, to_rename, to_delete, to_restore, run_id, kept, gone, model_id }
+}
 
-    let seen = place.mlflow_by("mlflow/files.py", LOOK);
+#[test]
+fn mlflow_reads_a_file_store_as_its_own() {
+    let Ours { place, to_rename, run_id, model_id, .. } = ours();
+    let seen = place.ask("files.py", LOOK);
     let ours = &seen["Größe: 'x' #1"];
     assert_eq!(
         (&ours["experiment_id"], &ours["tags"]),
@@ -130,12 +138,17 @@ fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
     for column in ["metrics.valid/f1", "params.net.layers", "tags.mlflow.user"] {
         assert!(seen["columns"].as_array().unwrap().contains(&json!(column)), "{column}: {seen}");
     }
+}
 
-    let answer = place.mlflow_by(
-        "mlflow/files.py",
-        &["change", &to_rename, &to_delete, &to_restore, &run_id, &kept, &gone, model_id],
-    );
+#[test]
+fn mlflow_goes_on_with_what_we_began_and_so_do_we() {
+    let Ours { place, tracker, to_rename, to_delete, to_restore, run_id, kept, gone, model_id } = ours();
+    let arguments =
+        [&to_rename, &to_delete, &to_restore, &run_id, &kept, &gone, &model_id].map(String::as_str);
+    let answer = place.ask("files.py", &[&["change", "./mlruns"], &arguments[..]].concat());
     let id = |name: &str| answer[name].as_str().unwrap().to_owned();
+
+    let store = tracker.store().unwrap();
     let experiment = |id: &str| store.get_experiment(id).unwrap();
     let renamed = experiment(&to_rename);
     assert_eq!(renamed.name, "renamed by MLflow");
@@ -148,6 +161,17 @@ fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
     assert_eq!(theirs.artifact_location, place.path().join("elsewhere").to_str().unwrap());
     let stages = [&kept, &gone].map(|run_id| store.get_run(run_id).unwrap().info.lifecycle_stage);
     assert_eq!(stages, [LifecycleStage::Deleted, LifecycleStage::Active]);
+    let forest = store.get_logged_model(&model_id).unwrap();
+    assert_eq!((forest.status, forest.tags[0].key.as_str()), (ModelStatus::Failed, "by"));
+    assert_eq!(forest.metrics.len(), 3);
+    assert_eq!(forest.metrics[1].dataset_name.as_deref(), Some("red wine: ü"));
+    assert_eq!(store.get_logged_model(&id("gone")).unwrap_err().kind(), ErrorKind::NotFound);
+    let mut query = ModelQuery::new();
+    query.experiment_ids.push(to_rename);
+    let found = store.search_logged_models(&query, &PageRequest::first(10)).unwrap().items;
+    assert_eq!(found.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["made", "forest"]);
+
+    tracker.set_experiment("renamed by MLflow").unwrap();
     let resumed = tracker.start_run(RunOptions::new().run_id(&run_id)).unwrap();
     resumed.metric("loss").log_at(7.5, 7, 7);
     resumed.log_metric("loss", 0.0, 2500).wait().unwrap();
@@ -158,26 +182,14 @@ fn mlflow_reads_it_as_its_own_goes_on_with_it_and_so_do_we() {
         (read.info.status, read.tag("stage"), read.param("more")),
         (RunStatus::Finished, Some("ours again"), Some("1e3"))
     );
-    assert_eq!(
-        (read.metric("by/MLflow"), read.metric("loss"), read.metric("f1")),
-        (Some(f64::INFINITY), Some(0.0), Some(0.75))
-    );
+    let metrics = ["by/MLflow", "loss", "f1"].map(|key| read.metric(key));
+    assert_eq!(metrics, [Some(f64::INFINITY), Some(0.0), Some(0.75)]);
     assert_eq!(read.outputs, [ModelOutput::new(id("made"), 3), ModelOutput::new(model_id, 4)]);
-    assert_eq!(tracker.metric_history(&run_id, "loss").unwrap().len(), 2502);
-    let forest = store.get_logged_model(model_id).unwrap();
-    assert_eq!((forest.status, forest.tags[0].key.as_str()), (ModelStatus::Failed, "by"));
-    assert_eq!(forest.metrics.len(), 3);
-    assert_eq!(forest.metrics[1].dataset_name.as_deref(), Some("red wine: ü"));
-    assert_eq!(store.get_logged_model(&id("gone")).unwrap_err().kind(), ErrorKind::NotFound);
-    let mut query = ModelQuery::new();
-    query.experiment_ids.push(to_rename.clone());
-    let found = store.search_logged_models(&query, &PageRequest::first(10)).unwrap().items;
-    assert_eq!(found.iter().map(|model| model.name.as_str()).collect::<Vec<_>>(), ["made", "forest"]);
 
-    // And MLflow undoes what we do now.
+    // And MLflow sees what we undo.
     store.delete_experiment(&to_restore, 9).unwrap();
     store.restore_experiment(&to_delete, 9).unwrap();
-    let seen = place.mlflow_by("mlflow/files.py", LOOK);
+    let seen = place.ask("files.py", LOOK);
     assert_eq!(
         (&seen["to restore"]["stage"], &seen["to delete"]["stage"]),
         (&json!("deleted"), &json!("active"))
@@ -196,7 +208,7 @@ fn we_read_what_mlflow_wrote_and_it_is_the_default_where_it_lies() {
     let place = Place::of_files();
     let written = place.mlflow(&["write"]);
     let config = place.config(&[]);
-    let tracker = runlog::Tracker::with_config(None, config).unwrap();
+    let tracker = Tracker::with_config(None, config).unwrap();
     assert_eq!(tracker.tracking_uri(), format!("file://{}/mlruns", place.path().display()));
     let run = tracker.get_run(written["run_id"].as_str().unwrap()).unwrap();
     assert_eq!((run.info.run_name.as_str(), run.info.status), ("from-python", RunStatus::Finished));
@@ -217,6 +229,74 @@ fn we_read_what_mlflow_wrote_and_it_is_the_default_where_it_lies() {
 
     let list = place.command(env!("CARGO_BIN_EXE_runlog")).arg("list").output().unwrap();
     assert!(text(&list.stdout).contains("from-python"), "{}", text(&list.stderr));
+}
+
+/// YAML has many ways to write a text, and Python and we read different versions of it.
+#[test]
+fn every_name_comes_to_mlflow_and_back() {
+    let place = Place::of_files();
+    let tracker = place.tracker();
+    let long = "ü x ".repeat(200);
+    let names = [
+        "~",
+        "null",
+        "yes",
+        "1e3",
+        "0o14",
+        "12:30",
+        "2020-01-01",
+        "=",
+        "<<",
+        " lead",
+        "trail ",
+        "'",
+        "\"",
+        "a'b\"c\\",
+        "# x",
+        "a #b",
+        "a: b",
+        "-",
+        "- a",
+        "? a",
+        "!x",
+        "&a",
+        "*a",
+        "%x",
+        "@x",
+        "`x",
+        "|",
+        ">",
+        "[",
+        "{a: b}",
+        "a\nb",
+        "a\r\nb\n",
+        "\t",
+        "\u{0}",
+        "\u{7f}",
+        "\u{85}x",
+        "\u{a0}",
+        "\u{feff}",
+        "\u{d7ff}\u{e000}",
+        "\u{fffd}",
+        "🦀 \u{10ffff}",
+        &long,
+    ];
+    let mut ours = BTreeMap::new();
+    for name in names {
+        let new = NewRun {
+            experiment_id: "0".to_owned(),
+            run_name: name.to_owned(),
+            user_id: "ada".to_owned(),
+            ..NewRun::default()
+        };
+        ours.insert(tracker.store().unwrap().create_run(&new).unwrap().info.run_id, name.to_owned());
+    }
+    let theirs: BTreeMap<String, String> =
+        serde_json::from_value(place.ask("files.py", &["names", "./mlruns"])).unwrap();
+    assert_eq!(theirs, ours);
+    for (run_id, name) in ours {
+        assert_eq!(tracker.get_run(&run_id).unwrap().info.run_name, name.repeat(2));
+    }
 }
 
 #[test]
@@ -276,11 +356,13 @@ fn steps(place: &Place, run_id: &str) -> Vec<i64> {
     steps
 }
 
+/// Batches of one writer.
+const BATCHES: i64 = 50;
+
 #[test]
 fn processes_that_append_to_one_run_lose_and_double_nothing() {
     let place = Place::of_files();
     let run_id = run_to_append_to(&place);
-    const BATCHES: i64 = 50;
     // Two share the odd batches: each point comes from both.
     let writers =
         [[0, 2, BATCHES], [1, 2, BATCHES], [1, 2, BATCHES]].map(|numbers| start(&place, &run_id, numbers));
@@ -313,7 +395,7 @@ fn a_writer_that_is_killed_leaves_nothing_torn_or_doubled() {
         steps.into_iter().take_while(|step| *step < (first + 3) * 200).eq(0..(first + 3) * 200),
         "none is lost"
     );
-    let runs = place.mlflow_by("mlflow/files.py", LOOK);
+    let runs = place.ask("files.py", LOOK);
     assert!(
         runs["Default"]["runs"]["appended-to"]["history"]["odd"]
             .as_array()

@@ -63,7 +63,7 @@ fn mlflow_reads_our_datasets_and_models_as_its_own() {
     let run_id = run.run_id().to_owned();
     run.finish().unwrap();
 
-    let read = place.mlflow_by("mlflow/models.py", &["read", &run_id]);
+    let read = place.ask("models.py", &["read", &place.uri(), &run_id]);
     let inputs = read["inputs"].as_array().unwrap();
     let kinds: Vec<_> = inputs.iter().map(|input| [&input["name"], &input["source_class"]]).collect();
     assert_eq!(
@@ -132,7 +132,7 @@ fn mlflow_reads_our_datasets_and_models_as_its_own() {
 #[test]
 fn we_read_the_datasets_and_models_that_mlflow_wrote() {
     let place = Place::new();
-    let written = place.mlflow_by("mlflow/models.py", &["write"]);
+    let written = place.ask("models.py", &["write", &place.uri()]);
     let text = |key: &str| written[key].as_str().unwrap();
     let tracker = place.tracker();
     let run = tracker.get_run(text("run_id")).unwrap();
@@ -253,7 +253,7 @@ fn the_same_data_has_the_same_digest_schema_and_profile_in_python() {
     let (given, ours): (Vec<Value>, Vec<Dataset>) = samples().into_iter().unzip();
     let file = place.path().join("data.json");
     std::fs::write(&file, json!(given).to_string()).unwrap();
-    let theirs = place.mlflow_by("mlflow/models.py", &["describe", file.to_str().unwrap()]);
+    let theirs = place.ask("models.py", &["describe", &place.uri(), file.to_str().unwrap()]);
     assert_eq!(theirs.as_array().unwrap().len(), ours.len());
     for (ours, theirs) in ours.iter().zip(theirs.as_array().unwrap()) {
         let described = json!({

@@ -44,30 +44,36 @@ impl Place {
         python
     }
 
-    /// What MLflow answers about this place's store.
-    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
-        self.mlflow_by("mlflow/client.py", arguments)
-    }
-
     /// MLflow, told to do something with this place's store.
     pub(crate) fn mlflow_command(&self, arguments: &[&str]) -> Command {
         let [command, arguments @ ..] = arguments else { panic!("no command") };
         let mut python = self.python("mlflow/client.py");
-        python.args([command, self.uri]).args(arguments);
+        python.args([command, &*self.uri()]).args(arguments);
         python
     }
 
-    /// What MLflow answers about this place's store, asked by this script.
-    pub(crate) fn mlflow_by(&self, script: &str, arguments: &[&str]) -> Value {
-        let [command, arguments @ ..] = arguments else { panic!("no command") };
-        self.ask(script, &[&[command, self.uri], arguments].concat())
+    /// What MLflow answers about this place's store.
+    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
+        answer(&mut self.mlflow_command(arguments))
     }
 
-    /// What a script prints, which is JSON.
-    pub(crate) fn ask(&self, script: &str, arguments: &[&str]) -> Value {
-        let output = self.python(script).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
+    /// This place's store, as MLflow names it.
+    pub(crate) fn uri(&self) -> String {
+        match self.store {
+            "sqlite:///mlflow.db" => format!("sqlite:///{}", self.database().display()),
+            other => other.to_owned(),
+        }
     }
+
+    /// What a script in `tests/it/mlflow` prints, which is JSON.
+    pub(crate) fn ask(&self, script: &str, arguments: &[&str]) -> Value {
+        answer(self.python(&format!("mlflow/{script}")).args(arguments))
+    }
+}
+
+/// What a script prints, which is JSON.
+pub(crate) fn answer(python: &mut Command) -> Value {
+    let output = python.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
 }

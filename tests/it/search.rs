@@ -103,7 +103,7 @@ fn searches_find_what_mlflow_finds_and_refuse_what_it_refuses() {
     let file = place.path().join("searches.jsonl");
     fs::write(&file, in_sqlite.with_ids(SEARCHES)).unwrap();
     // MLflow migrates the database to its newest schema when it opens it.
-    let theirs = place.ask("mlflow/search.py", &[place.uri, file.to_str().unwrap()]);
+    let theirs = place.ask("search.py", &[&place.uri(), file.to_str().unwrap()]);
     let by_sqlite_migrated: Vec<Answer> =
         searches.iter().map(|search| answer(&sqlite, &in_sqlite, search)).collect();
 

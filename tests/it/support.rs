@@ -12,19 +12,19 @@ use runlog::{Config, Run, RunQuery, Tracker};
 #[derive(Debug)]
 pub(crate) struct Place {
     dir: tempfile::TempDir,
-    /// Of the store.
-    pub(crate) uri: &'static str,
+    /// The URI of the store.
+    pub(crate) store: &'static str,
 }
 
 impl Place {
     /// One whose store is a database.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), uri: "sqlite:///mlflow.db" }
+        Self { dir: tempfile::tempdir().unwrap(), store: "sqlite:///mlflow.db" }
     }
 
     /// One whose store is a file store.
     pub(crate) fn of_files() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), uri: "./mlruns" }
+        Self { dir: tempfile::tempdir().unwrap(), store: "./mlruns" }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -54,7 +54,7 @@ impl Place {
 
     /// A tracker of this test's own.
     pub(crate) fn tracker(&self) -> Tracker {
-        Tracker::with_config(Some(self.uri), self.config(&[])).unwrap()
+        Tracker::with_config(Some(self.store), self.config(&[])).unwrap()
     }
 
     /// A tracker that has delivered what dead processes left.
@@ -78,8 +78,8 @@ impl Place {
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command.current_dir(self.path()).env_clear().env("PATH", env!("PATH")).env("HOME", self.path());
-        if !self.uri.starts_with("sqlite:") {
-            command.env("MLFLOW_TRACKING_URI", self.uri).env("MLFLOW_ALLOW_FILE_STORE", "true");
+        if !self.store.starts_with("sqlite:") {
+            command.env("MLFLOW_TRACKING_URI", self.store).env("MLFLOW_ALLOW_FILE_STORE", "true");
         }
         command.env("RUNLOG_JOURNAL_DIR", self.journal()).env("USER", "ada").stdin(Stdio::null());
         command
@@ -118,7 +118,7 @@ impl Place {
         let mut config = self.config(&[]);
         // Elsewhere, so that this look recovers nothing.
         config.journal_dir = Some(self.path().join("other-journal"));
-        let tracker = Tracker::with_config(Some(self.uri), config).unwrap();
+        let tracker = Tracker::with_config(Some(self.store), config).unwrap();
         tracker.search_runs(RunQuery::new().all_experiments()).unwrap()
     }
 }

@@ -164,7 +164,7 @@ pub fn get_tracking_uri() -> Result<String> {
         return Ok(tracker.tracking_uri().to_owned());
     }
     let said = lock(&PROCESS).uri.clone();
-    said.map_or_else(|| Tracker::uri_of(None, &Config::from_env()?), Ok)
+    said.map_or_else(|| Ok(Tracker::uri_of(None, &Config::from_env()?)), Ok)
 }
 
 /// Whether [`set_tracking_uri`] or `MLFLOW_TRACKING_URI` says which store this process uses.

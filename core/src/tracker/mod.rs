@@ -96,7 +96,7 @@ impl Tracker {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn with_config(uri: Option<&str>, config: Config) -> Result<Self> {
-        let uri = Self::uri_of(uri, &config)?;
+        let uri = Self::uri_of(uri, &config);
         if store::is_files(&uri) && !config.allow_file_store && !config.disabled {
             notice::warn(
                 "file-store",
@@ -134,7 +134,7 @@ impl Tracker {
     /// # Errors
     /// As [`open`](Self::open); `NotFound` if there is no such store.
     pub fn open_existing(uri: Option<&str>, config: Config) -> Result<Self> {
-        let uri = Self::uri_of(uri, &config)?;
+        let uri = Self::uri_of(uri, &config);
         if !store::exists(&uri, &config.working_dir)? {
             return Err(Error::not_found(
                 "there is no such store; start a run to make one, or name another with --tracking-uri or \
@@ -146,17 +146,17 @@ impl Tracker {
     }
 
     /// The store that `uri` names, or else the one that a program with this configuration uses.
-    pub(crate) fn uri_of(uri: Option<&str>, config: &Config) -> Result<String> {
+    pub(crate) fn uri_of(uri: Option<&str>, config: &Config) -> String {
         match uri.or(config.tracking_uri.as_deref()) {
-            Some(uri) => Ok(uri.to_owned()),
-            None if config.disabled => Ok("memory:".to_owned()),
-            None => Ok(store::default_uri(&config.working_dir)),
+            Some(uri) => uri.to_owned(),
+            None if config.disabled => "memory:".to_owned(),
+            None => store::default_uri(&config.working_dir),
         }
     }
 
     /// The store that a program with this configuration uses if it names none.
-    pub(crate) fn default_uri(config: &Config) -> Option<String> {
-        Self::uri_of(None, config).ok()
+    pub(crate) fn default_uri(config: &Config) -> String {
+        Self::uri_of(None, config)
     }
 
     fn connect(uri: &str, config: &Config, journals: bool) -> Result<Arc<Engine>> {

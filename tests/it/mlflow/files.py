@@ -1,4 +1,4 @@
-"""What the tests of the file store ask of real MLflow: `files.py look|change URI [ID …]`. Answers are JSON on stdout."""
+"""What the tests of the file store ask of real MLflow: `files.py look|change|names URI [ID …]`. Answers are JSON on stdout."""
 
 import json
 import math
@@ -93,7 +93,15 @@ def change(client, renamed, deleted, restored, run_id, deleted_run, restored_run
     return {"made": made.model_id, "gone": gone.model_id, "new": new}
 
 
+def names(client):
+    """The names of all runs, which MLflow then writes anew."""
+    found = {run.info.run_id: run.info.run_name for run in client.search_runs(["0"])}
+    for run_id, name in found.items():
+        client.update_run(run_id, name=f"{name}{name}")
+    return found
+
+
 command, uri, *arguments = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
-answer = {"look": look, "change": change}[command](mlflow.MlflowClient(), *arguments)
+answer = {"look": look, "change": change, "names": names}[command](mlflow.MlflowClient(), *arguments)
 json.dump(answer, sys.stdout)

@@ -46,11 +46,14 @@ pub(super) fn log(tree: &Tree, run_id: &str, batch: &Batch) -> Result<()> {
         Some(tag) => run.rename(tree, &tag.value),
         None => Ok(()),
     });
-    match outcome {
-        Ok(()) => points.into_iter().for_each(|points| points.remember(&mut tails)),
-        Err(_) => {
-            points.iter().for_each(Points::undo);
-            texts.iter().for_each(|text| text.undo(tree, &run.dir));
+    if outcome.is_ok() {
+        for points in points {
+            points.remember(&mut tails);
+        }
+    } else {
+        points.iter().for_each(Points::undo);
+        for text in &texts {
+            text.undo(tree, &run.dir);
         }
     }
     outcome

@@ -13,6 +13,10 @@ use crate::sync::lock;
 /// files but `meta.yaml`, and whoever writes it holds the lock of that directory.
 const UNFINISHED: &str = ".runlog.new";
 
+/// Files that are synced one by one. A thousand new params would take a second so; the whole file system takes as long
+/// as it has to write, for others too.
+const ONE_BY_ONE_MAX: usize = 32;
+
 /// What was written and may not be on the disk yet.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
@@ -67,22 +71,43 @@ impl Disk {
     pub(super) fn sync(&self, root: &Path) -> Result<()> {
         let files = std::mem::take(&mut *lock(&self.unsynced));
         let mut directories = BTreeSet::new();
-        let mut outcome = Ok(());
         for path in &files {
             directories.extend(path.ancestors().skip(1).take_while(|above| above.starts_with(root)));
+        }
+        let outcome = if files.len() > ONE_BY_ONE_MAX && sync_file_systems(&directories) {
+            Ok(())
+        } else {
             // Writable, because Windows flushes only what it may write.
-            outcome = outcome.and_then(|()| sync_one(path, OpenOptions::new().write(true)));
-        }
-        if cfg!(unix) {
-            for directory in directories {
-                outcome = outcome.and_then(|()| sync_one(directory, OpenOptions::new().read(true)));
-            }
-        }
+            let files = files.iter().try_for_each(|path| sync_one(path, OpenOptions::new().write(true)));
+            let on_unix = directories.iter().filter(|_| cfg!(unix));
+            files.and_then(|()| {
+                on_unix.into_iter().try_for_each(|path| sync_one(path, OpenOptions::new().read(true)))
+            })
+        };
         if outcome.is_err() {
             lock(&self.unsynced).extend(files);
         }
         outcome
     }
+}
+
+/// Brings everything on the file systems of these directories to the disk, and says whether that was possible.
+#[cfg(target_os = "linux")]
+fn sync_file_systems(directories: &BTreeSet<&Path>) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let mut done = BTreeSet::new();
+    directories.iter().all(|path| {
+        // One that is gone was moved, and is here under its new name too.
+        let Ok(directory) = File::open(path) else { return true };
+        let device = directory.metadata().map(|metadata| metadata.dev());
+        device.is_ok_and(|device| !done.insert(device) || rustix::fs::syncfs(&directory).is_ok())
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn sync_file_systems(_: &BTreeSet<&Path>) -> bool {
+    false
 }
 
 fn sync_one(path: &Path, options: &OpenOptions) -> Result<()> {

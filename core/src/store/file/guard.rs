@@ -88,9 +88,8 @@ fn lock_within(file: &File, patience: Duration) -> Result<()> {
     let mut pause = PAUSE_MIN;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(()),
             // Not every file system has locks. There, one process at a time is up to the user.
-            Err(TryLockError::Error(_)) => return Ok(()),
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
             Err(TryLockError::WouldBlock) if clock::instant() >= deadline => {
                 return Err(Error::new(
                     ErrorKind::Unavailable,

@@ -94,28 +94,21 @@ impl Tails {
         };
         if tail.len < len {
             let news = read_from(&append.path, tail.len).map_err(failed)?;
-            each(&news, &append.path, parse, |line| tail.add(line));
             let (whole, rest) = split_rest(&news);
-            append.is_open = std::str::from_utf8(rest).ok().and_then(parse).is_some();
+            append.is_open = is_whole(whole, rest, parse);
             append.is_torn = !append.is_open && !rest.is_empty();
             if append.is_torn {
                 append.at = tail.len + whole.len() as u64;
             }
+            let sound = if append.is_torn { whole } else { &news };
+            each(sound, &append.path, parse, |line| tail.add(line));
         }
-        let mut everything: Option<BTreeSet<Line>> = None;
+        let mut everything = None;
         for line in lines {
-            let is_there = match tail.has(&line) {
-                Some(is_there) => is_there,
-                None => {
-                    if everything.is_none() {
-                        let mut all = BTreeSet::new();
-                        each(&read_from(&append.path, 0).map_err(failed)?, &append.path, parse, |line| {
-                            all.insert(line);
-                        });
-                        everything = Some(all);
-                    }
-                    everything.as_ref().is_some_and(|all| all.contains(&line))
-                }
+            let is_there = match (tail.has(&line), &mut everything) {
+                (Some(is_there), _) => is_there,
+                (None, Some(everything)) => BTreeSet::contains(everything, &line),
+                (None, slot) => slot.insert(append.all(parse).map_err(failed)?).contains(&line),
             };
             if is_there {
                 continue;
@@ -124,8 +117,8 @@ impl Tails {
                 append.text.push('\n');
             }
             line.write(&mut append.text);
-            if let Some(all) = &mut everything {
-                all.insert(line.clone());
+            if let Some(everything) = &mut everything {
+                everything.insert(line.clone());
             }
             tail.add(line);
         }
@@ -140,13 +133,27 @@ impl Tails {
             self.0.clear();
         }
         // Where MLflow wrote in between, nobody knows what the file holds.
-        if append.tail.len == len {
+        let ends_well = !append.is_empty() || !(append.is_open || append.is_torn);
+        if append.tail.len == len && ends_well {
             self.0.insert(append.path, append.tail);
         }
     }
 }
 
 impl Append {
+    /// Every point that the file will have.
+    fn all(&self, parse: Parse) -> io::Result<BTreeSet<Line>> {
+        let mut all = BTreeSet::new();
+        let mut there = read_from(&self.path, 0)?;
+        there.truncate(usize::try_from(self.at).unwrap_or(usize::MAX));
+        for bytes in [&there, self.text.as_bytes()] {
+            each(bytes, &self.path, parse, |line| {
+                all.insert(line);
+            });
+        }
+        Ok(all)
+    }
+
     /// Whether every point is there already.
     pub(super) fn is_empty(&self) -> bool {
         self.text.is_empty()
@@ -183,7 +190,7 @@ impl Append {
         // It is done as well as the file system does it; a point that stays is passed over when it comes again.
         if self.exists {
             OpenOptions::new().write(true).open(&self.path).and_then(|file| file.set_len(self.at)).ok();
-        } else {
+        } else if self.path.exists() {
             fs::remove_file(&self.path).ok();
         }
     }
@@ -206,9 +213,13 @@ pub(super) fn read(dir: &Path, name: &str, parse: Parse, visit: impl FnMut(Line)
     let mut bytes = content()?;
     // A last line without its line break is whole, unless somebody is writing it or died writing it. The file is
     // read again after the look, in case it was finished between the two.
-    while !split_rest(&bytes).1.is_empty() {
-        if guard::is_appending(dir, name) {
-            let whole = split_rest(&bytes).0.len();
+    loop {
+        let (whole, rest) = split_rest(&bytes);
+        if rest.is_empty() {
+            break;
+        }
+        if guard::is_appending(dir, name) || !is_whole(whole, rest, parse) {
+            let whole = whole.len();
             bytes.truncate(whole);
             break;
         }
@@ -243,6 +254,14 @@ fn each(bytes: &[u8], path: &Path, parse: Parse, mut visit: impl FnMut(Line)) {
 fn split_rest(bytes: &[u8]) -> (&[u8], &[u8]) {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     bytes.split_at(whole)
+}
+
+/// Whether `rest`, a last line without its break, is all of it: no less than the line before it has.
+fn is_whole(whole: &[u8], rest: &[u8], parse: Parse) -> bool {
+    let fields = |line: &[u8]| line.split(|byte| *byte == b' ').count();
+    let before = whole.strip_suffix(b"\n").and_then(|whole| whole.rsplit(|byte| *byte == b'\n').next());
+    std::str::from_utf8(rest).ok().and_then(parse).is_some()
+        && before.is_none_or(|before| fields(before) <= fields(rest))
 }
 
 fn read_from(path: &Path, start: u64) -> io::Result<Vec<u8>> {
