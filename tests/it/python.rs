@@ -36,7 +36,12 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
 impl Place {
     /// What MLflow answers about this place's database.
     pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mlflow/client.py");
+        self.mlflow_script("client.py", arguments)
+    }
+
+    /// What one of the scripts in `tests/it/mlflow` answers.
+    pub(crate) fn mlflow_script(&self, script: &str, arguments: &[&str]) -> Value {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mlflow").join(script);
         let [command, arguments @ ..] = arguments else { panic!("no command") };
         let mut python = self.command(&*PYTHON);
         python

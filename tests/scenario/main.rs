@@ -101,6 +101,19 @@ fn main() -> Result<()> {
             Ok(())
         }
         "fork" => fork(),
+        "log-stream" => {
+            let run = runlog::start_run("log-stream")?;
+            run.log_text("what was there before", "big.bin")?;
+            println!("{}", run.run_id());
+            run.log_stream(std::io::stdin(), "big.bin")?;
+            run.finish()
+        }
+        "exit-with-upload" => {
+            let run = runlog::start_run("exit-with-upload")?;
+            run.log_artifact_async(&arguments[1], None)?;
+            println!("{}", run.run_id());
+            std::process::exit(0);
+        }
         "log-and-count" => log_and_count(Path::new(&arguments[1])),
         other => panic!("no scenario {other:?}"),
     }
