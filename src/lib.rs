@@ -72,7 +72,7 @@ pub use runlog_core::{
 };
 pub use runlog_core::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
 #[cfg(feature = "image")]
-pub use runlog_core::{ImageArray, ToImage};
+pub use runlog_core::{ImageArray, Pixel, ToImage};
 
 /// Autologging for linfa: `use runlog::linfa::Fit;`.
 #[cfg(feature = "linfa")]
