@@ -13,7 +13,7 @@ use crate::support::Place;
 
 impl Place {
     fn artifacts(&self, command: &str, arguments: &[&str]) -> Value {
-        self.mlflow_script("artifacts.py", &[&[command], arguments].concat())
+        self.mlflow_with("artifacts.py", &[&[command], arguments].concat())
     }
 
     /// The values in a file that MLflow is to log, and the run it logged them to.

@@ -36,11 +36,11 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
 impl Place {
     /// What MLflow answers about this place's database.
     pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
-        self.mlflow_script("client.py", arguments)
+        self.mlflow_with("client.py", arguments)
     }
 
-    /// What one of the scripts in `tests/it/mlflow` answers.
-    pub(crate) fn mlflow_script(&self, script: &str, arguments: &[&str]) -> Value {
+    /// What one of the scripts in `tests/it/mlflow` answers about this place's database.
+    pub(crate) fn mlflow_with(&self, script: &str, arguments: &[&str]) -> Value {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mlflow").join(script);
         let [command, arguments @ ..] = arguments else { panic!("no command") };
         let mut python = self.command(&*PYTHON);
