@@ -163,6 +163,19 @@ fn main() -> Result<()> {
         ("set-experiments", []) => logging::set_experiments(),
         ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
+        ("log-stream", []) => {
+            let run = runlog::start_run("log-stream")?;
+            run.log_text("what was there before", "big.bin")?;
+            println!("{}", run.run_id());
+            run.log_stream(std::io::stdin(), "big.bin")?;
+            run.finish()
+        }
+        ("exit-with-upload", [path]) => {
+            let run = runlog::start_run("exit-with-upload")?;
+            run.log_artifact_async(path, None)?;
+            println!("{}", run.run_id());
+            std::process::exit(0);
+        }
         (scenario, arguments) => panic!("no scenario {scenario:?} with {arguments:?}"),
     }
 }
