@@ -91,7 +91,7 @@ pub use runlog_core::{
 };
 pub use runlog_core::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
 #[cfg(feature = "image")]
-pub use runlog_core::{ImageArray, ToImage};
+pub use runlog_core::{ImageArray, Pixel, ToImage};
 
 /// Describing data: arrays, tables, sources.
 pub use runlog_core::data;

@@ -44,7 +44,7 @@ mod yaml;
 
 pub use artifact::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
 #[cfg(feature = "image")]
-pub use artifact::{ImageArray, ToImage};
+pub use artifact::{ImageArray, Pixel, ToImage};
 pub use config::Config;
 pub use entity::{
     Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus,

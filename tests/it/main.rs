@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod allocations;
 #[cfg(test)]
+mod artifacts;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod command;

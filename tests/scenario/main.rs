@@ -157,6 +157,19 @@ fn main() -> Result<()> {
             Ok(())
         }
         ("append", arguments) => store::append(arguments),
+        ("log-stream", []) => {
+            let run = runlog::start_run("log-stream")?;
+            run.log_text("what was there before", "big.bin")?;
+            println!("{}", run.run_id());
+            run.log_stream(std::io::stdin(), "big.bin")?;
+            run.finish()
+        }
+        ("exit-with-upload", [path]) => {
+            let run = runlog::start_run("exit-with-upload")?;
+            run.log_artifact_async(path, None)?;
+            println!("{}", run.run_id());
+            std::process::exit(0);
+        }
         ("parent-process", []) => logging::parent_process(),
         ("child-process", []) => logging::child_process(),
         ("log-many", []) => logging::log_many(),

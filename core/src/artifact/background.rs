@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::Duration;
 
 use crate::clock;
@@ -172,10 +172,28 @@ fn panicked(panic: &(dyn Any + Send)) -> Error {
     )
 }
 
+/// The lanes of every tracker of the process.
+static ALL: Mutex<Vec<Weak<Lanes>>> = Mutex::new(Vec::new());
+
+/// Waits until every upload of the process has ended, for at most `patience`. Touches no thread-local and says nothing,
+/// so that it can be called while the process exits.
+pub(crate) fn wait_for_uploads(patience: Duration) {
+    let deadline = clock::instant() + patience;
+    let all: Vec<_> = lock(&ALL).iter().filter_map(Weak::upgrade).collect();
+    for lanes in all {
+        let left = deadline.saturating_duration_since(clock::instant());
+        Uploads(lanes).wait_for(None, Some(left));
+    }
+}
+
 impl Uploads {
     pub(crate) fn new() -> Self {
         let (files, images) = (LaneQueue::default(), LaneQueue::default());
-        Self(Arc::new(Lanes { process: exit::process(), files, images }))
+        let lanes = Arc::new(Lanes { process: exit::process(), files, images });
+        let mut all = lock(&ALL);
+        all.retain(|lanes| lanes.strong_count() > 0);
+        all.push(Arc::downgrade(&lanes));
+        Self(lanes)
     }
 
     fn is_ours(&self) -> bool {

@@ -6,18 +6,21 @@ use crate::error::{Error, Result};
 
 /// Something that can be looked at, and can write itself as a file.
 ///
-/// [`Svg`], [`Html`] and [`Png`] take what plotting libraries give. The output of the crate `plotters` is logged like
-/// this (`SVGBackend` draws into a text; for `BitMapBackend::with_buffer` see `log_image` and `ImageArray` of the feature
-/// `image`):
+/// [`Svg`], [`Html`] and [`Png`] take what plotting libraries give. With the crate `plotters`, let `SVGBackend` draw into
+/// a text; a buffer of `BitMapBackend` is an array of pixels (see `ImageArray`, of the feature `image`).
 ///
 /// ```
-/// # use runlog_core::Tracker;
-/// # use runlog_core::artifact::Svg;
-/// # let tracker = Tracker::open("memory:")?;
+/// use plotters::prelude::*;
+/// use runlog_core::artifact::Svg;
+///
+/// # let tracker = runlog_core::Tracker::open("memory:")?;
 /// # let run = tracker.start_run(())?;
 /// let mut plot = String::new();
-/// // plotters: `SVGBackend::with_string(&mut plot, (640, 480)).into_drawing_area()`, then draw and `present()`.
-/// # plot.push_str("<svg xmlns='http://www.w3.org/2000/svg'/>");
+/// {
+///     let area = SVGBackend::with_string(&mut plot, (640, 480)).into_drawing_area();
+///     let mut chart = ChartBuilder::on(&area).build_cartesian_2d(0.0..2.0, 0.0..1.0).unwrap();
+///     chart.draw_series(LineSeries::new([(0.0, 0.9), (1.0, 0.4), (2.0, 0.3)], &RED)).unwrap();
+/// }
 /// run.log_figure(&Svg(plot), "plots/loss.svg")?;
 /// # run.finish()?;
 /// # Ok::<(), runlog_core::Error>(())

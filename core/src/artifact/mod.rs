@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub(crate) use background::{Lane, Uploads};
+pub(crate) use background::{Lane, Uploads, wait_for_uploads};
 pub use background::{Progress, Upload};
 pub use dict::{dict_text, parse_dict};
 pub use download::{download, find};

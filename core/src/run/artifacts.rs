@@ -59,7 +59,9 @@ impl RunHandle {
         artifact_path: impl Into<Option<&'p str>>,
     ) -> Result<Upload> {
         let dir = artifact::dir_to_write(artifact_path.into().unwrap_or_default())?.to_owned();
-        let path = self.0.tracker.config().working_dir.join(path);
+        // The working directory may be another one when the upload begins.
+        let path = std::path::absolute(path.as_ref())
+            .map_err(|cause| Error::io("read the file to log", path.as_ref(), cause))?;
         fs::metadata(&path).map_err(|cause| Error::io("read the file to log", &path, cause))?;
         let artifacts = self.artifacts()?;
         let name = path.display().to_string();

@@ -43,17 +43,12 @@ impl RunHandle {
         Some(watched)
     }
 
-    /// Waits until the run's uploads have ended, for at most `patience`.
-    pub(crate) fn wait_for_uploads(&self, patience: Option<Duration>) -> bool {
-        self.0.tracker.uploads().wait_for(Some(self.run_id()), patience)
-    }
-
     /// Ends the run, delivers what is left, and says what was lost.
     ///
     /// First waits for the run's uploads, so that what they lost is told too.
     pub(crate) fn end_and_deliver(&self, status: RunStatus, ended_by: Option<&str>) -> Result<()> {
         if self.0.owned && self.is_active() {
-            self.wait_for_uploads(None);
+            self.0.tracker.uploads().wait_for(Some(self.run_id()), None);
         }
         let Some(watched) = self.end_now(status, ended_by) else { return Ok(()) };
         if let Err(error) = watched {

@@ -35,7 +35,9 @@ impl Tracker {
             && asked != path
         {
             let name = asked.split('/').next().unwrap_or_default();
-            infos.iter_mut().for_each(|info| info.path = format!("{name}/{}", info.path));
+            for info in &mut infos {
+                info.path = format!("{name}/{}", info.path);
+            }
         }
         Ok(infos)
     }

@@ -13,15 +13,12 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The text of a table whose images are files already.
 pub(super) fn text(table: &Table) -> String {
-    let columns: Vec<(&str, &[Value], bool)> = table
-        .columns
-        .iter()
-        .filter_map(|column| match &column.cells {
-            Cells::Values(values) => Some((column.name.as_str(), values.as_slice(), is_of_floats(values))),
-            #[cfg(feature = "image")]
-            Cells::Images(_) => None,
-        })
-        .collect();
+    let mut columns = Vec::new();
+    for Column { name, cells } in &table.columns {
+        if let Some(values) = cells.values() {
+            columns.push((name.as_str(), values.as_slice(), is_of_floats(values)));
+        }
+    }
     let mut text = String::from("{\"columns\":[");
     for (place, (name, ..)) in columns.iter().enumerate() {
         comma(&mut text, place);

@@ -64,6 +64,32 @@ impl Cells {
             Self::Images(images) => images.len(),
         }
     }
+
+    /// `None` for images.
+    #[cfg_attr(
+        not(feature = "image"),
+        expect(clippy::unnecessary_wraps, reason = "there are no images then")
+    )]
+    fn values(&self) -> Option<&Vec<Value>> {
+        match self {
+            Self::Values(values) => Some(values),
+            #[cfg(feature = "image")]
+            Self::Images(_) => None,
+        }
+    }
+
+    /// `None` for images.
+    #[cfg_attr(
+        not(feature = "image"),
+        expect(clippy::unnecessary_wraps, reason = "there are no images then")
+    )]
+    fn values_mut(&mut self) -> Option<&mut Vec<Value>> {
+        match self {
+            Self::Values(values) => Some(values),
+            #[cfg(feature = "image")]
+            Self::Images(_) => None,
+        }
+    }
 }
 
 impl Table {
@@ -153,7 +179,7 @@ impl Table {
 
     fn push(&mut self, mut fields: Map<String, Value>) {
         for Column { name, cells } in &mut self.columns {
-            let Cells::Values(values) = cells else { continue };
+            let Some(values) = cells.values_mut() else { continue };
             values.push(fields.shift_remove(name.as_str()).unwrap_or(Value::Null));
         }
         for (name, value) in fields {
@@ -216,11 +242,7 @@ impl Table {
 
     /// The values of a column, from the first row to the last; `None` if there is no such column, or one of images.
     pub fn values(&self, column: &str) -> Option<&[Value]> {
-        match &self.columns.iter().find(|other| other.name == column)?.cells {
-            Cells::Values(values) => Some(values),
-            #[cfg(feature = "image")]
-            Cells::Images(_) => None,
-        }
+        self.columns.iter().find(|other| other.name == column)?.cells.values().map(Vec::as_slice)
     }
 
     /// Every row as a `T`: a struct with the columns as fields, or a map.
@@ -229,11 +251,8 @@ impl Table {
     /// A row that is no `T`.
     pub fn to_rows<T: DeserializeOwned>(&self) -> Result<Vec<T>> {
         let row = |row: usize| {
-            let field = |column: &Column| match &column.cells {
-                Cells::Values(values) => Some((column.name.clone(), values.get(row)?.clone())),
-                #[cfg(feature = "image")]
-                Cells::Images(_) => None,
-            };
+            let field =
+                |column: &Column| Some((column.name.clone(), column.cells.values()?.get(row)?.clone()));
             let fields: Map<String, Value> = self.columns.iter().filter_map(field).collect();
             serde_json::from_value(Value::Object(fields)).map_err(|cause| {
                 Error::new(
@@ -252,19 +271,19 @@ impl Table {
     fn append(&mut self, below: Self) {
         let (above, added) = (self.rows, below.rows);
         self.rows += added;
-        for Column { name, cells } in below.columns {
-            let Cells::Values(values) = cells else { continue };
+        for Column { name, mut cells } in below.columns {
+            let Some(values) = cells.values_mut() else { continue };
             let place = self.columns.iter().position(|column| column.name == name);
             let place = place.unwrap_or_else(|| {
                 self.columns.push(Column { name, cells: Cells::Values(vec![Value::Null; above]) });
                 self.columns.len() - 1
             });
-            if let Cells::Values(column) = &mut self.columns[place].cells {
-                column.extend(values);
+            if let Some(column) = self.columns[place].cells.values_mut() {
+                column.append(values);
             }
         }
         for column in &mut self.columns {
-            if let Cells::Values(values) = &mut column.cells {
+            if let Some(values) = column.cells.values_mut() {
                 values.resize(self.rows, Value::Null);
             }
         }
