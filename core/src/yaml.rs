@@ -3,7 +3,6 @@
 //! Python reads YAML 1.1, where `on`, `1_000`, `12:30` and all-digit ids are not texts, so every text that is not
 //! plainly one is quoted.
 
-use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_saphyr::{DoubleQuoted, SingleQuoted};
