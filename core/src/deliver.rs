@@ -132,7 +132,10 @@ impl Delivery<'_> {
                 }
             }
             // One record is to blame, or the one model of all is gone.
-            Err(error) if entries.len() == 1 || error.kind() == ErrorKind::NotFound => {
+            Err(error)
+                if entries.len() == 1
+                    || (error.kind() == ErrorKind::NotFound && measures_a_model(entries[0])) =>
+            {
                 self.refuse(entries, &error);
             }
             Err(_one_of_them) => {
@@ -234,6 +237,11 @@ impl Delivery<'_> {
             }
         }
     }
+}
+
+/// Whether a record is a point of a logged model.
+fn measures_a_model(entry: &Entry) -> bool {
+    matches!(&entry.record, Record::Text(Text::Measure { point, .. }) if point.model_id.is_some())
 }
 
 /// Whether an error says that the store will never take this record, and not that the store itself is in trouble.
