@@ -118,9 +118,9 @@ impl<'a> Parser<'a> {
             end = word.end();
             self.next += 2;
         }
-        let next_is_glued = self.peek().filter(|next| {
-            next.at == end && matches!(next.kind, Kind::Other | Kind::Integer | Kind::Real)
-        });
+        let next_is_glued = self
+            .peek()
+            .filter(|next| next.at == end && matches!(next.kind, Kind::Other | Kind::Integer | Kind::Real));
         if let Some(next) = next_is_glued {
             return Err(self.wrong(next, KEY));
         }
