@@ -296,19 +296,19 @@ impl Drop for LastWord {
 
 #[test]
 fn a_guard_that_ends_on_another_thread_leaves_nothing_on_the_first() {
+    let (tracker, ended) = (tracker(), Barrier::new(2));
     let (send, receive) = std::sync::mpsc::sync_channel(1);
-    let (ended, wait) = std::sync::mpsc::sync_channel::<()>(1);
-    let tracker = tracker();
-    let first = std::thread::spawn(move || {
-        send.send(tracker.start_run("moves").unwrap()).unwrap();
-        wait.recv().unwrap();
-        let seen = runlog::with_tracker(&tracker, runlog::active_run);
-        assert!(seen.is_none(), "{seen:?}");
-        tracker.start_run("next").unwrap().finish().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            send.send(tracker.start_run("moves").unwrap()).unwrap();
+            ended.wait();
+            let seen = runlog::with_tracker(&tracker, runlog::active_run);
+            assert!(seen.is_none(), "{seen:?}");
+            tracker.start_run("next").unwrap().finish().unwrap();
+        });
+        receive.recv().unwrap().finish().unwrap();
+        ended.wait();
     });
-    receive.recv().unwrap().finish().unwrap();
-    ended.send(()).unwrap();
-    first.join().unwrap();
 }
 
 #[test]

@@ -22,6 +22,7 @@ use std::path::Path;
 
 use runlog::{ActiveRun, Error, Result, RunOptions, RunStatus};
 
+#[expect(clippy::too_many_lines, reason = "a few lines for each of many programs")]
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -68,7 +69,10 @@ fn main() -> Result<()> {
             std::thread::spawn(|| panic!("on another thread")).join().unwrap_err();
             run.finish()
         }
-        ("runtime-dropped", []) => runtime_dropped(),
+        ("runtime-dropped", []) => {
+            runtime_dropped();
+            Ok(())
+        }
         ("exit", [code]) => {
             let _run = start()?;
             std::process::exit(code.parse().unwrap());
@@ -201,7 +205,7 @@ fn body(how: &str) -> Result<()> {
 
 fn early_return() -> Result<()> {
     let run = start()?;
-    let steps: u32 = "many".parse().map_err(|_| Error::invalid("not a number"))?;
+    let steps: u32 = "many".parse().map_err(|cause| Error::invalid("not a number").because(cause))?;
     run.log_param("steps", steps);
     run.finish()
 }
@@ -211,7 +215,7 @@ fn panic_with_a_guard() {
     panic!("shapes differ: [2] and [3]");
 }
 
-fn runtime_dropped() -> Result<()> {
+fn runtime_dropped() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let started = runtime.spawn(async {
         let run = start()?;
@@ -222,7 +226,6 @@ fn runtime_dropped() -> Result<()> {
     runtime.block_on(tokio::task::yield_now());
     assert!(!started.is_finished());
     drop(runtime);
-    Ok(())
 }
 
 /// The test ends the input when the program may go on.

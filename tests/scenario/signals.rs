@@ -15,7 +15,7 @@ static HANDLED: AtomicU64 = AtomicU64::new(0);
 /// Tells the test that it may send its signal, waits for it, and ends its run by `finish` or by dropping the guard.
 pub(crate) fn wait_for_signal(handling: &str, finish: bool) -> Result<()> {
     // A shell that starts the tests in the background has SIGINT ignored, and children inherit that.
-    SIGNALS.into_iter().for_each(|signal| set_handler(signal, libc::SIG_DFL));
+    set_handlers(libc::SIG_DFL);
     let (kind, when) = handling.split_once('-').unwrap_or((handling, "before"));
     if when == "before" {
         install(kind);
@@ -35,11 +35,8 @@ pub(crate) fn wait_for_signal(handling: &str, finish: bool) -> Result<()> {
 fn install(kind: &str) {
     match kind {
         "default" => {}
-        "ignored" => SIGNALS.into_iter().for_each(|signal| set_handler(signal, libc::SIG_IGN)),
-        "sigaction" => {
-            let handler = count as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            SIGNALS.into_iter().for_each(|signal| set_handler(signal, handler));
-        }
+        "ignored" => set_handlers(libc::SIG_IGN),
+        "sigaction" => set_handlers(count as extern "C" fn(libc::c_int) as libc::sighandler_t),
         "chained" => SIGNALS.into_iter().enumerate().for_each(|(place, signal)| chain_handler(place, signal)),
         "ctrlc" => ctrlc::set_handler(|| {
             HANDLED.fetch_add(1, Ordering::Relaxed);
@@ -114,10 +111,12 @@ fn chain_handler(place: usize, signal: libc::c_int) {
     }
 }
 
-fn set_handler(signal: libc::c_int, handler: libc::sighandler_t) {
-    // SAFETY: the handlers that are set here only add to an atomic.
-    #[expect(unsafe_code, reason = "an application with a handler of its own")]
-    unsafe {
-        libc::signal(signal, handler);
+fn set_handlers(handler: libc::sighandler_t) {
+    for signal in SIGNALS {
+        // SAFETY: the handlers that are set here only add to an atomic.
+        #[expect(unsafe_code, reason = "an application with a handler of its own")]
+        unsafe {
+            libc::signal(signal, handler);
+        }
     }
 }

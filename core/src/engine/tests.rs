@@ -215,7 +215,7 @@ fn an_engine_closes_although_a_thread_goes_on_to_log_and_keeps_what_it_took() {
         !engine.log_metric(Point { run, key, value: 0.5, timestamp: 1, step: *step }).is_refused()
     };
     let taken = std::thread::scope(|scope| {
-        let logging = scope.spawn(|| (1..).take_while(log).count() + 1);
+        let logging = scope.spawn(|| (1..i64::MAX).take_while(log).count() + 1);
         assert!(engine.close(Duration::from_mins(5)));
         logging.join().unwrap()
     });
