@@ -10,7 +10,7 @@ use crate::validate;
 impl RunHandle {
     /// Notes that the run reads a dataset: `dataset`, `(dataset, "train")`, or a [`DatasetInput`] with tags.
     ///
-    /// [`data`](crate::data) describes data as a dataset. The first note of a dataset stays: tags of a later one with
+    /// [`data`] describes data as a dataset. The first note of a dataset stays: tags of a later one with
     /// the same name and digest are dropped, as in MLflow.
     ///
     /// ```
