@@ -2,8 +2,8 @@
 
 use crate::entity::ViewType;
 
-/// How many runs, experiments or models one page holds at most.
-pub const PAGE_MAX: usize = 10_000;
+/// How many runs, experiments or models one page holds at most; as many as MLflow's server gives.
+pub const PAGE_MAX: usize = 50_000;
 
 /// How many results a search returns if it does not say, as in MLflow.
 const RESULTS_MAX: usize = 100_000;

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use super::super::failure::Outcome;
 use super::super::{experiments as rows, schema};
-use super::statement::{Entity, Metrics, Select, json};
+use super::statement::{Entity, Metrics, Select};
+use super::{Ids, Source};
 use crate::entity::{Experiment, Tag};
 use crate::search;
 use crate::store::{ExperimentQuery, Page, PageRequest};
@@ -18,6 +19,13 @@ static EXPERIMENTS: Entity = Entity {
     column: |attribute| attribute,
     nullable: false,
     metrics: Metrics::OfRun,
+};
+
+const TAGS: Source = Source {
+    columns: "its.key, coalesce(its.value, '')",
+    from: "experiment_tags AS its",
+    id: "experiment_id",
+    condition: "TRUE",
 };
 
 /// The experiments that `query` selects, in its order.
@@ -38,18 +46,13 @@ pub(in super::super) fn experiments(
     orders.iter().for_each(|order| select.order(order));
     let mut found = select.page(db, page, rows::read)?;
     let ids: Vec<&str> = found.items.iter().map(|experiment| experiment.experiment_id.as_str()).collect();
-    super::each(
-        db,
-        "SELECT page.key, its.key, coalesce(its.value, '')
-           FROM json_each(?1) AS page
-          CROSS JOIN experiment_tags AS its ON its.experiment_id = CAST(page.value AS INTEGER)
-          ORDER BY page.key, its.key",
-        &json(&ids),
-        &mut found.items,
-        |experiment, row| {
-            experiment.tags.push(Tag::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-            Ok(())
-        },
-    )?;
+    // No index finds the tags of one experiment, so they are all read.
+    TAGS.each(db, &Ids::new(&ids, 0), &mut found.items, |experiment, row| {
+        experiment.tags.push(Tag::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        Ok(())
+    })?;
+    for experiment in &mut found.items {
+        experiment.tags.sort_unstable();
+    }
     Ok(found)
 }

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::super::failure::Outcome;
-use super::statement::{Entity, Metrics, Select, json};
+use super::statement::{Entity, Metrics, Select};
+use super::{Ids, Source};
 use crate::entity::{LoggedModel, Metric, ModelStatus, Param, Tag, ViewType};
 use crate::search;
 use crate::store::{ModelQuery, Page, PageRequest};
@@ -68,50 +69,55 @@ fn read(row: &Row<'_>) -> rusqlite::Result<LoggedModel> {
     Ok(model)
 }
 
+const PARAMS: Source = Source {
+    columns: "its.param_key, its.param_value",
+    from: "logged_model_params AS its",
+    id: "model_id",
+    condition: "TRUE",
+};
+
+const TAGS: Source =
+    Source { columns: "its.tag_key, its.tag_value", from: "logged_model_tags AS its", ..PARAMS };
+
+const METRICS: Source = Source {
+    columns:
+        "metric_name, coalesce(metric_value, 0.0), metric_timestamp_ms, metric_step, run_id, dataset_name,
+              dataset_digest",
+    from: "logged_model_metrics AS its",
+    ..PARAMS
+};
+
 /// Reads what belongs to `models`.
 fn fill(db: &Connection, models: &mut [LoggedModel]) -> Outcome<()> {
+    let all = db
+        .prepare_cached("SELECT coalesce(max(rowid), 0) FROM logged_models")?
+        .query_row([], |row| row.get(0))?;
     let ids: Vec<&str> = models.iter().map(|model| model.model_id.as_str()).collect();
-    let ids = json(&ids);
-    super::each(
-        db,
-        "SELECT page.key, param_key, param_value
-           FROM json_each(?1) AS page CROSS JOIN logged_model_params AS its ON its.model_id = page.value
-          ORDER BY page.key, param_key",
-        &ids,
-        models,
-        |model, row| {
-            model.params.push(Param::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-            Ok(())
-        },
-    )?;
-    super::each(
-        db,
-        "SELECT page.key, tag_key, tag_value
-           FROM json_each(?1) AS page CROSS JOIN logged_model_tags AS its ON its.model_id = page.value
-          ORDER BY page.key, tag_key",
-        &ids,
-        models,
-        |model, row| {
-            model.tags.push(Tag::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-            Ok(())
-        },
-    )?;
-    super::each(
-        db,
-        "SELECT page.key, metric_name, coalesce(metric_value, 0.0), metric_timestamp_ms, metric_step, run_id,
-                dataset_name, dataset_digest
-           FROM json_each(?1) AS page CROSS JOIN logged_model_metrics AS its ON its.model_id = page.value
-          ORDER BY page.key, metric_name, metric_timestamp_ms, metric_step, run_id",
-        &ids,
-        models,
-        |model, row| {
-            let mut metric = Metric::new(row.get::<_, String>(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-            metric.model_id = Some(model.model_id.clone());
-            metric.run_id = row.get(5)?;
-            metric.dataset_name = row.get(6)?;
-            metric.dataset_digest = row.get(7)?;
-            model.metrics.push(metric);
-            Ok(())
-        },
-    )
+    let ids = Ids::new(&ids, all);
+    PARAMS.each(db, &ids, models, |model, row| {
+        model.params.push(Param::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        Ok(())
+    })?;
+    TAGS.each(db, &ids, models, |model, row| {
+        model.tags.push(Tag::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        Ok(())
+    })?;
+    METRICS.each(db, &ids, models, |model, row| {
+        let mut metric = Metric::new(row.get::<_, String>(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        metric.model_id = Some(model.model_id.clone());
+        metric.run_id = row.get(5)?;
+        metric.dataset_name = row.get(6)?;
+        metric.dataset_digest = row.get(7)?;
+        model.metrics.push(metric);
+        Ok(())
+    })?;
+    for model in models {
+        model.params.sort_unstable();
+        model.tags.sort_unstable();
+        model.metrics.sort_unstable_by(|left, right| {
+            let place = |metric: &Metric| (metric.timestamp, metric.step);
+            left.key.cmp(&right.key).then(place(left).cmp(&place(right))).then(left.run_id.cmp(&right.run_id))
+        });
+    }
+    Ok(())
 }

@@ -1,11 +1,14 @@
 //! Runs, whole: their row, and everything that they logged.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::super::failure::Outcome;
 use super::super::schema;
-use super::statement::{Entity, Metrics, Select, json};
+use super::statement::{Entity, Metrics, Select};
+use super::{Ids, Source};
 use crate::entity::{
     Dataset, DatasetInput, LifecycleStage, Metric, ModelOutput, Param, Run, RunInfo, RunStatus, Tag,
 };
@@ -74,118 +77,92 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run::new(info))
 }
 
+const METRICS: Source = Source {
+    columns: "its.key, its.value, its.is_nan, coalesce(its.timestamp, 0), its.step",
+    from: "latest_metrics AS its",
+    id: "run_uuid",
+    condition: "TRUE",
+};
+
+const PARAMS: Source =
+    Source { columns: "its.key, its.value", from: "params AS its", id: "run_uuid", condition: "TRUE" };
+
+const TAGS: Source = Source { columns: "its.key, coalesce(its.value, '')", from: "tags AS its", ..PARAMS };
+
+const DATASETS: Source = Source {
+    columns: "datasets.name, digest, dataset_source_type, dataset_source, dataset_schema, dataset_profile,
+              (SELECT json_group_object(name, value) FROM input_tags WHERE input_tags.input_uuid = its.input_uuid)",
+    from: "inputs AS its CROSS JOIN datasets ON dataset_uuid = its.source_id",
+    id: "destination_id",
+    condition: "its.destination_type = 'RUN' AND its.source_type = 'DATASET'",
+};
+
+const MODELS: Source = Source {
+    columns: "its.destination_type, its.destination_id, its.step",
+    from: "inputs AS its",
+    id: "source_id",
+    condition: "its.source_type IN ('RUN_INPUT', 'RUN_OUTPUT')
+                AND its.destination_type IN ('MODEL_INPUT', 'MODEL_OUTPUT')",
+};
+
+/// Before MLflow 3.0 links had no step.
+const MODELS_WITHOUT_STEP: Source =
+    Source { columns: "its.destination_type, its.destination_id, 0", ..MODELS };
+
 /// Reads what `runs` logged.
 fn fill(db: &Connection, runs: &mut [Run]) -> Outcome<()> {
+    // Not fewer than there are, and found without counting.
+    let all =
+        db.prepare_cached("SELECT coalesce(max(rowid), 0) FROM runs")?.query_row([], |row| row.get(0))?;
     let ids: Vec<&str> = runs.iter().map(|run| run.info.run_id.as_str()).collect();
-    let ids = json(&ids);
-    super::each(
-        db,
-        "SELECT page.key, its.key, its.value, its.is_nan, coalesce(its.timestamp, 0), its.step
-           FROM json_each(?1) AS page CROSS JOIN latest_metrics AS its ON its.run_uuid = page.value",
-        &ids,
-        runs,
-        |run, row| {
-            let value = point::Value { number: row.get(2)?, is_nan: row.get(3)? };
-            run.data.metrics.push(Metric::new(
-                row.get::<_, String>(1)?,
-                value.get(),
-                row.get(4)?,
-                row.get(5)?,
-            ));
-            Ok(())
-        },
-    )?;
-    super::each(
-        db,
-        "SELECT page.key, its.key, its.value
-           FROM json_each(?1) AS page CROSS JOIN params AS its ON its.run_uuid = page.value",
-        &ids,
-        runs,
-        |run, row| {
-            run.data.params.push(Param::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-            Ok(())
-        },
-    )?;
-    super::each(
-        db,
-        "SELECT page.key, its.key, coalesce(its.value, '')
-           FROM json_each(?1) AS page CROSS JOIN tags AS its ON its.run_uuid = page.value",
-        &ids,
-        runs,
-        |run, row| {
-            run.data.tags.push(Tag::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
-            Ok(())
-        },
-    )?;
-    datasets(db, &ids, runs)?;
-    models(db, &ids, runs)?;
+    let ids = Ids::new(&ids, all);
+    METRICS.each(db, &ids, runs, |run, row| {
+        let value = point::Value { number: row.get(2)?, is_nan: row.get(3)? };
+        run.data.metrics.push(Metric::new(row.get::<_, String>(1)?, value.get(), row.get(4)?, row.get(5)?));
+        Ok(())
+    })?;
+    PARAMS.each(db, &ids, runs, |run, row| {
+        run.data.params.push(Param::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        Ok(())
+    })?;
+    TAGS.each(db, &ids, runs, |run, row| {
+        run.data.tags.push(Tag::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?));
+        Ok(())
+    })?;
+    DATASETS.each(db, &ids, runs, |run, row| {
+        let mut dataset = Dataset::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?);
+        dataset.source_type = row.get(3)?;
+        dataset.source = row.get(4)?;
+        dataset.schema = row.get(5)?;
+        dataset.profile = row.get(6)?;
+        run.inputs.datasets.push(DatasetInput { dataset, tags: tags_of(row, 7)? });
+        Ok(())
+    })?;
+    let models = if schema::has_column(db, "inputs", "step")? { MODELS } else { MODELS_WITHOUT_STEP };
+    models.each(db, &ids, runs, |run, row| {
+        let model_id: String = row.get(2)?;
+        if row.get_ref(1)?.as_str()? == "MODEL_INPUT" {
+            run.inputs.models.push(model_id);
+        } else {
+            run.outputs.push(ModelOutput::new(model_id, row.get(3)?));
+        }
+        Ok(())
+    })?;
     for run in runs {
-        // Keys are unique, and sorting here is cheaper than in the database.
+        // Sorting here is cheaper than in the database.
         run.data.metrics.sort_unstable_by(|left, right| left.key.cmp(&right.key));
         run.data.params.sort_unstable();
         run.data.tags.sort_unstable();
+        run.inputs.datasets.sort_unstable();
         run.inputs.models.sort_unstable();
         run.outputs.sort_unstable();
     }
     Ok(())
 }
 
-/// Reads which datasets `runs` read.
-fn datasets(db: &Connection, ids: &str, runs: &mut [Run]) -> Outcome<()> {
-    super::each(
-        db,
-        "SELECT page.key, datasets.name, digest, dataset_source_type, dataset_source, dataset_schema, dataset_profile,
-                (SELECT json_group_object(name, value) FROM input_tags
-                  WHERE input_tags.input_uuid = inputs.input_uuid)
-           FROM json_each(?1) AS page
-          CROSS JOIN inputs ON destination_type = 'RUN' AND destination_id = page.value AND source_type = 'DATASET'
-          CROSS JOIN datasets ON dataset_uuid = source_id
-          ORDER BY page.key, datasets.name, digest",
-        ids,
-        runs,
-        |run, row| {
-            let mut dataset = Dataset::new(row.get::<_, String>(1)?, row.get::<_, String>(2)?);
-            dataset.source_type = row.get(3)?;
-            dataset.source = row.get(4)?;
-            dataset.schema = row.get(5)?;
-            dataset.profile = row.get(6)?;
-            run.inputs.datasets.push(DatasetInput { dataset, tags: tags_of(row, 7)? });
-            Ok(())
-        },
-    )
-}
-
 /// The tags in a JSON object, sorted by key.
 fn tags_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<(String, String)>> {
-    let tags: std::collections::BTreeMap<String, String> =
-        serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
-        })?;
+    let tags: BTreeMap<String, String> = serde_json::from_str(row.get_ref(column)?.as_str()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))?;
     Ok(tags.into_iter().collect())
-}
-
-/// Reads which models `runs` used and made.
-fn models(db: &Connection, ids: &str, runs: &mut [Run]) -> Outcome<()> {
-    // Before MLflow 3.0 links had no step.
-    let step = if schema::has_column(db, "inputs", "step")? { "step" } else { "0" };
-    super::each(
-        db,
-        &format!(
-            "SELECT page.key, destination_type, destination_id, {step}
-               FROM json_each(?1) AS page
-              CROSS JOIN inputs ON source_type IN ('RUN_INPUT', 'RUN_OUTPUT') AND source_id = page.value
-                               AND destination_type IN ('MODEL_INPUT', 'MODEL_OUTPUT')"
-        ),
-        ids,
-        runs,
-        |run, row| {
-            let model_id: String = row.get(2)?;
-            if row.get_ref(1)?.as_str()? == "MODEL_INPUT" {
-                run.inputs.models.push(model_id);
-            } else {
-                run.outputs.push(ModelOutput::new(model_id, row.get(3)?));
-            }
-            Ok(())
-        },
-    )
 }
