@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sync::lock;
 
 /// A file that is being written. It lies in the directory of a run, model or experiment, where MLflow looks at no
@@ -41,7 +41,7 @@ impl Disk {
         };
         write().map_err(|cause| {
             fs::remove_file(&unfinished).ok();
-            Error::io("write the file", path, cause)
+            failed("write the file", path, cause)
         })?;
         self.wrote(path);
         Ok(())
@@ -89,6 +89,14 @@ impl Disk {
         }
         outcome
     }
+}
+
+/// An error from writing to `path`, whose directory was there a moment ago: where it is not any more, somebody moved it
+/// or unmounted the file system, and the next attempt will see.
+pub(super) fn failed(doing: &str, path: &Path, cause: io::Error) -> Error {
+    let is_gone = cause.kind() == io::ErrorKind::NotFound;
+    let error = Error::io(doing, path, cause);
+    if is_gone { Error::new(ErrorKind::Unavailable, error.to_string()).because(error) } else { error }
 }
 
 /// Brings everything on the file systems of these directories to the disk, and says whether that was possible.

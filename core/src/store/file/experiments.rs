@@ -147,7 +147,7 @@ fn skipped(error: Error) {
 
 /// The directory of an experiment that exists.
 pub(super) fn dir(tree: &Tree, experiment_id: &str) -> Result<ExperimentDir> {
-    layout::experiment(&tree.root, experiment_id).ok_or_else(|| absent(experiment_id))
+    layout::experiment(&tree.root, experiment_id).ok_or_else(|| tree.absent(absent(experiment_id)))
 }
 
 fn absent(experiment_id: &str) -> Error {

@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::disk;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,7 +32,7 @@ impl Guard {
     pub(super) fn take(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|cause| Error::io("open the lock", &path, cause))?;
+        let file = file.map_err(|cause| disk::failed("open the lock", &path, cause))?;
         lock_within(&file, PATIENCE).map_err(|error| error.with("path", path.display()))?;
         let guard = Self { dir: dir.to_owned(), file };
         guard.repair().map_err(|cause| Error::io("repair what a killed process left", &path, cause))?;

@@ -107,6 +107,16 @@ impl Tree {
         lock(&self.tails)
     }
 
+    /// The error for what is not there, unless that is because nothing is: a file system that is not mounted must not
+    /// pass for runs that were deleted.
+    fn absent(&self, error: Error) -> Error {
+        if self.root.is_dir() {
+            return error;
+        }
+        Error::new(ErrorKind::Unavailable, "the directory of the file store is gone; bring it back")
+            .with("path", self.root.display())
+    }
+
     /// The right to add, move and change experiments, among all processes.
     fn guard(&self) -> Result<Guard> {
         Guard::take(&self.root)

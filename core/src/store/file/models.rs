@@ -73,7 +73,7 @@ pub(super) fn dir(tree: &Tree, model_id: &str) -> Result<PathBuf> {
             }
         }
     }
-    Err(absent(model_id))
+    Err(tree.absent(absent(model_id)))
 }
 
 fn absent(model_id: &str) -> Error {

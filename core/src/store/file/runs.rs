@@ -118,7 +118,7 @@ fn locate(tree: &Tree, run_id: &str) -> Result<PathBuf> {
     }
     let experiments = layout::experiments(&tree.root)?;
     let found = experiments.into_iter().map(|experiment| experiment.path.join(run_id)).find(is_there);
-    let dir = found.ok_or_else(|| absent(run_id))?;
+    let dir = found.ok_or_else(|| tree.absent(absent(run_id)))?;
     let mut homes = lock(&tree.homes);
     if homes.len() >= HOMES_MAX {
         homes.clear();

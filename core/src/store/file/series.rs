@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::guard;
 use super::line::{Line, Parse};
 use crate::error::{Error, Result};
@@ -177,7 +177,7 @@ impl Append {
             file.write_all(self.text.as_bytes())?;
             Ok(file.metadata()?.len())
         };
-        let len = write().map_err(|cause| Error::io("append to the metric", &self.path, cause))?;
+        let len = write().map_err(|cause| disk::failed("append to the metric", &self.path, cause))?;
         disk.wrote(&self.path);
         Ok(len)
     }

@@ -66,6 +66,25 @@ fn a_store_that_is_closed_takes_nothing_more() {
 }
 
 #[test]
+fn a_root_that_is_gone_is_waited_for() {
+    let place = Place::new();
+    let (run_id, _) = place.run();
+    let (point, aside) = (Metric::new("loss", 0.5, 1, 1), place.root.with_extension("aside"));
+    fs::rename(&place.root, &aside).unwrap();
+    let errors = [
+        place.log(&run_id, std::slice::from_ref(&point)).unwrap_err(),
+        place.store.create_experiment(&NewExperiment::default()).unwrap_err(),
+        place.store.create_run(&NewRun { experiment_id: "0".to_owned(), ..NewRun::default() }).unwrap_err(),
+        place.store.get_logged_model("m-1").unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.is_temporary(), "{error}");
+    }
+    fs::rename(&aside, &place.root).unwrap();
+    place.log(&run_id, &[point]).unwrap();
+}
+
+#[test]
 fn a_key_that_stands_in_anothers_way_is_refused_with_both_and_stores_nothing() {
     let place = Place::new();
     let (run_id, _) = place.run();
@@ -95,9 +114,9 @@ fn a_key_that_stands_in_anothers_way_is_refused_with_both_and_stores_nothing() {
     assert_eq!(place.store.get_run(&run_id).unwrap().tag("a/b"), Some("v"));
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
-fn what_fails_half_way_is_taken_back() {
+fn a_full_disk_is_temporary_and_keeps_nothing_of_the_batch() {
     let place = Place::new();
     let (run_id, dir) = place.run();
     let before = Batch {
@@ -107,19 +126,20 @@ fn what_fails_half_way_is_taken_back() {
     };
     place.store.log_batch(&run_id, &before).unwrap();
     let run = place.store.get_run(&run_id).unwrap();
-    // The last file in the order of writing, and one that cannot be written.
-    std::os::unix::fs::symlink(dir.join("nowhere/at/all"), dir.join("metrics/z")).unwrap();
+    // The last file in the order of writing lies on a full disk.
+    std::os::unix::fs::symlink("/dev/full", dir.join("metrics/z")).unwrap();
     let batch = Batch {
         metrics: ["a", "new", "z"].map(|key| Metric::new(key, 0.5, 2, 2)).to_vec(),
         params: vec![Param::new("new/param", "1")],
         tags: vec![Tag::new("stage", "after"), Tag::new(crate::store::RUN_NAME_TAG, "other")],
     };
-    place.store.log_batch(&run_id, &batch).unwrap_err();
+    let refused = place.store.log_batch(&run_id, &batch).unwrap_err();
+    assert!(refused.is_temporary(), "{refused}");
+    fs::remove_file(dir.join("metrics/z")).unwrap();
     assert_eq!(place.store.get_run(&run_id).unwrap(), run);
     assert!(!dir.join("metrics/new").exists() && !dir.join("params/new").exists());
     assert_eq!(read(dir.join("metrics/a")), "1 0.5 1\n");
 
-    fs::remove_file(dir.join("metrics/z")).unwrap();
     place.store.log_batch(&run_id, &batch).unwrap();
     let run = place.store.get_run(&run_id).unwrap();
     assert_eq!(
