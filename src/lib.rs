@@ -109,6 +109,9 @@ pub use runlog_monitor as monitor;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[doc = include_str!("../docs/mlflow.md")]
+pub mod mlflow {}
+
 /// For who writes an integration or a monitor: what registers, and the recorder that adapters report to.
 pub use runlog_core::autolog as integration;
 /// For who writes a store: the trait and its contract.

@@ -21,6 +21,8 @@ mod experiments;
 #[cfg(test)]
 mod file_store;
 #[cfg(test)]
+mod functions;
+#[cfg(test)]
 mod logging;
 #[cfg(test)]
 mod many;

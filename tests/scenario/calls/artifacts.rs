@@ -111,13 +111,11 @@ fn log_image(args: &Args) -> Result<()> {
 }
 
 fn log_image_of(args: &Args, image: &impl ToImage) -> Result<()> {
-    match args.opt_text("artifact_file") {
-        Some(file) => runlog::log_image(image, file),
-        None => {
-            let (step, time) = (args.opt_number("step"), args.opt_number("timestamp").unwrap());
-            runlog::log_image_at(image, args.text("key"), step, time)?.wait()
-        }
+    if let Some(file) = args.opt_text("artifact_file") {
+        return runlog::log_image(image, file);
     }
+    let (step, time) = (args.opt_number("step"), args.opt_number("timestamp").unwrap());
+    runlog::log_image_at(image, args.text("key"), step, time)?.wait()
 }
 
 fn log_table(args: &Args) -> Result<()> {
