@@ -131,11 +131,7 @@ impl Delivery<'_> {
                     self.ledger.stored(entry);
                 }
             }
-            // One record is to blame, or the one model of all is gone.
-            Err(error)
-                if entries.len() == 1
-                    || (error.kind() == ErrorKind::NotFound && measures_a_model(entries[0])) =>
-            {
+            Err(error) if entries.len() == 1 || is_of_a_gone_model(entries, &error) => {
                 self.refuse(entries, &error);
             }
             Err(_one_of_them) => {
@@ -239,11 +235,6 @@ impl Delivery<'_> {
     }
 }
 
-/// Whether a record is a point of a logged model.
-fn measures_a_model(entry: &Entry) -> bool {
-    matches!(&entry.record, Record::Text(Text::Measure { point, .. }) if point.model_id.is_some())
-}
-
 /// Whether an error says that the store will never take this record, and not that the store itself is in trouble.
 fn blames_the_record(kind: ErrorKind) -> bool {
     matches!(
@@ -266,6 +257,12 @@ fn split_by_key<'a, 'e>(entries: &'a [&'e Entry], max: usize) -> impl Iterator<I
         rest = later;
         (!batch.is_empty()).then_some(batch)
     })
+}
+
+/// Whether `entries`, which then all measure one model, are refused because the model is gone.
+fn is_of_a_gone_model(entries: &[&Entry], error: &Error) -> bool {
+    let measures = |entry: &&Entry| matches!(entry.record, Record::Text(Text::Measure { .. }));
+    error.kind() == ErrorKind::NotFound && entries.iter().all(measures)
 }
 
 /// The last entry of each key, and those that it replaces.

@@ -33,8 +33,8 @@ mod tests {
     use super::matches;
 
     #[track_caller]
-    fn check(pattern: &str, text: &str, like: bool, ilike: bool) {
-        assert_eq!((matches(pattern, text, false), matches(pattern, text, true)), (like, ilike));
+    fn check(pattern: &str, text: &str, exact: bool, any_case: bool) {
+        assert_eq!((matches(pattern, text, false), matches(pattern, text, true)), (exact, any_case));
     }
 
     #[test]

@@ -17,15 +17,19 @@
 //! What differs, on purpose:
 //!
 //! - MLflow fails with an internal error, which its clients try again for minutes, on a field that an order of runs names
-//!   twice, an unknown attribute of models, and a list after `=`. Here they are invalid input.
+//!   twice, on an unknown attribute of models, and on a list after `=`. Here they are invalid input.
+//! - AND may not be left out before a condition with IS or IN: MLflow takes the condition before it for a part of the
+//!   name, and finds what nobody asked for.
 //! - For models, MLflow takes double quotes around text as a part of it, so that nothing matches, and takes words
 //!   without quotes as text unless SQL has a meaning for them. Both are refused: text has single quotes. `attributes.`
-//!   may stand before `creation_timestamp`, as it may before every other attribute.
+//!   may stand before `creation_timestamp` too, and a list may have one number.
 //! - An order of models is text here, a name and a direction; in MLflow it is an object.
-//! - Text in a list has neither backslashes nor its own quotes in it, since MLflow reads lists, and only lists, as Python.
-//! - What only a SQL tokenizer finds a meaning in is refused: a space after the dot of a name, keys in brackets or in
-//!   acute accents, two quoted parts of a name as text, `inf` and `nan` as numbers of a model's metric.
-//! - A filter has at most 200 conditions; MLflow's database gives up at 64.
+//! - Text in a list has neither backslashes nor its own quotes in it, and each has its comma: MLflow reads lists, and
+//!   only lists, as Python.
+//! - What only a SQL tokenizer finds a meaning in is refused: an empty part of a name, a space after its dot, keys in
+//!   brackets, in acute accents or like functions, two quoted parts of a name as text, a sum, `inf` or `nan` as the
+//!   number that a model's metric is compared with.
+//! - There are bounds where MLflow's database gives up, at 64 joined tables: 200 conditions, 20 orders.
 
 mod clause;
 mod entities;
@@ -36,6 +40,8 @@ mod like;
 mod order;
 pub(crate) mod page;
 mod parser;
+#[cfg(test)]
+mod tests;
 
 use crate::entity::{Experiment, LifecycleStage, LoggedModel, Run};
 use crate::error::Result;

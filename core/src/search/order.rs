@@ -6,8 +6,14 @@ use super::lexer::{self, Kind, Token};
 use super::parser::{Name, Parser};
 use crate::error::{Error, Result};
 
+/// More would go beyond what databases join in one statement.
+const ORDERS_MAX: usize = 20;
+
 /// What `texts` say to sort by, and then what tells equal entities apart.
 pub(crate) fn orders(texts: &[String], grammar: &'static Grammar) -> Result<Vec<Order>> {
+    if texts.len() > ORDERS_MAX {
+        return Err(Error::invalid(format!("an order names at most {ORDERS_MAX} things")));
+    }
     let mut orders: Vec<Order> = Vec::new();
     for text in texts {
         let order = match grammar.style {
@@ -47,14 +53,10 @@ fn quoted(text: &str, grammar: &'static Grammar) -> Result<Order> {
     if let Some(more) = parser.peek() {
         return Err(parser.wrong(more, EXPECTED));
     }
-    let field = match direction {
-        None => parser.field(&name, name.whole.text, false)?,
-        // With a direction, MLflow takes the quotes off first.
-        Some(_) => {
-            let parts: Vec<_> = name.parts.iter().map(Token::unquoted).collect();
-            parser.field(&name, &parts.join("."), false)?
-        }
-    };
+    // With a direction, MLflow takes the quotes off first.
+    let bare = name.parts.iter().map(Token::unquoted).collect::<Vec<_>>().join(".");
+    let written = if direction.is_some() { &bare } else { name.whole.text };
+    let field = parser.field(&name, written, false)?;
     sortable(&parser, &name, field).map(|field| Order { field, ascending })
 }
 

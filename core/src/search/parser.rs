@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 /// More would go beyond what databases take in one statement.
 const CLAUSES_MAX: usize = 200;
 
+/// More than any value has, and less than SQLite refuses.
+const PATTERN_BYTES_MAX: usize = 16_000;
+
 /// Names that the tokenizer of MLflow takes for SQL, even after a dot.
 const RESERVED: [&str; 6] = ["CASE", "IN", "VALUES", "USING", "FROM", "AS"];
 
@@ -25,6 +28,11 @@ pub(crate) fn filter(text: &str, grammar: &'static Grammar) -> Result<Vec<Clause
             parser.next += 1;
             is_open = false;
             continue;
+        }
+        if token.is("or") || token.is("not") || token.kind == Kind::Open {
+            return Err(
+                parser.wrong(token, "conditions are joined by AND; there is no OR, NOT or parenthesis")
+            );
         }
         if clauses.len() == CLAUSES_MAX {
             return Err(parser.wrong(token, &format!("a filter has at most {CLAUSES_MAX} conditions")));
@@ -234,6 +242,12 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 let text = self.text_value(values)?;
+                if matches!(operator, Operator::Like | Operator::LikeAnyCase)
+                    && text.len() > PATTERN_BYTES_MAX
+                {
+                    let message = format!("a pattern has at most {PATTERN_BYTES_MAX} bytes");
+                    return Err(self.wrong(at, &message));
+                }
                 operator.of_text(text).ok_or_else(|| self.wrong(at, "texts cannot be compared like this"))
             }
         }

@@ -127,7 +127,7 @@ impl Content {
         let mut metric = |key: &str, value| batch.metrics.push(Metric::new(key, value, time, step));
         metric("acc", 1.0 - tenth);
         metric("step", f64::from(u32::try_from(number % 6).unwrap()));
-        metric("nan", if number % 3 == 0 { f64::NAN } else { tenth - 0.3 });
+        metric("nan", if number.is_multiple_of(3) { f64::NAN } else { tenth - 0.3 });
         match number % 4 {
             0 => metric("mixed", f64::NAN),
             1 => metric("mixed", -tenth),
@@ -140,7 +140,9 @@ impl Content {
             _ => metric("big", 1.5),
         }
         if number % 4 == 1 {
-            KEYS.iter().for_each(|key| metric(key, tenth));
+            for key in KEYS {
+                metric(key, tenth);
+            }
         }
         let mut param = |key: &str, value: &str| batch.params.push(Param::new(key, value));
         if number % 8 != 7 {
@@ -195,7 +197,7 @@ impl Content {
             experiment_id: self.experiments[1 + number % 2].clone(),
             name: ["net", "tree", "Net", "nest"][number % 4].to_owned(),
             model_type: ["agent", "tree", ""].get(number % 4).map(|text| (*text).to_owned()),
-            source_run_id: (number % 3 != 0).then(|| run_id.clone()),
+            source_run_id: (!number.is_multiple_of(3)).then(|| run_id.clone()),
             creation_timestamp: time,
             params: vec![
                 Param::new("team", ["red", "blue", "5", "it's"][number % 4]),

@@ -16,10 +16,12 @@
 )]
 
 pub mod experiments;
+pub mod filters;
 pub mod lifecycle;
 pub mod links;
 pub mod metrics;
 pub mod models;
+pub mod orders;
 pub mod runs;
 pub mod search;
 
@@ -46,6 +48,8 @@ pub fn check(open: &dyn Fn() -> Arc<dyn Store>) {
         links::CHECKS,
         models::CHECKS,
         search::CHECKS,
+        filters::CHECKS,
+        orders::CHECKS,
     ];
     for check in checks.concat() {
         check(&*open());

@@ -42,8 +42,7 @@ pub(in super::super) fn experiments(
     if schema::has_column(db, "experiments", "workspace")? {
         select.only("workspace = 'default'");
     }
-    clauses.iter().for_each(|clause| select.clause(clause));
-    orders.iter().for_each(|order| select.order(order));
+    select.query(&clauses, &orders);
     let mut found = select.page(db, page, rows::read)?;
     let ids: Vec<&str> = found.items.iter().map(|experiment| experiment.experiment_id.as_str()).collect();
     // No index finds the tags of one experiment, so they are all read.

@@ -49,8 +49,7 @@ pub(in super::super) fn models(
     select.only_seen(ViewType::ActiveOnly);
     select.only_in(&query.experiment_ids);
     select.only_on(&query.datasets, &clauses);
-    clauses.iter().for_each(|clause| select.clause(clause));
-    orders.iter().for_each(|order| select.order(order));
+    select.query(&clauses, &orders);
     let mut found = select.page(db, page, read)?;
     fill(db, &mut found.items)?;
     Ok(found)

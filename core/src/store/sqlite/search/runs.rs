@@ -56,8 +56,7 @@ pub(in super::super) fn runs(db: &Connection, query: &RunQuery, page: &PageReque
     let mut select = Select::new(&RUNS, COLUMNS);
     select.only_seen(query.run_view_type);
     select.only_in(&query.experiment_ids);
-    clauses.iter().for_each(|clause| select.clause(clause));
-    orders.iter().for_each(|order| select.order(order));
+    select.query(&clauses, &orders);
     let mut found = select.page(db, page, read)?;
     fill(db, &mut found.items)?;
     Ok(found)

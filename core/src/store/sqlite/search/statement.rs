@@ -38,8 +38,8 @@ pub(super) enum Metrics {
 /// A statement that selects entities.
 pub(super) struct Select {
     entity: &'static Entity,
-    columns: String,
-    joins: String,
+    columns: Vec<String>,
+    joins: Vec<String>,
     conditions: Vec<String>,
     orders: Vec<String>,
     parameters: Vec<Value>,
@@ -52,8 +52,8 @@ impl Select {
     pub(super) fn new(entity: &'static Entity, columns: &str) -> Self {
         Self {
             entity,
-            columns: columns.to_owned(),
-            joins: String::new(),
+            columns: vec![columns.to_owned()],
+            joins: Vec::new(),
             conditions: Vec::new(),
             orders: Vec::new(),
             parameters: Vec::new(),
@@ -123,8 +123,18 @@ impl Select {
         format!("its.{id} = {table}.{id}")
     }
 
+    /// Adds what a query says.
+    pub(super) fn query(&mut self, clauses: &[Clause], orders: &[Order]) {
+        for clause in clauses {
+            self.clause(clause);
+        }
+        for order in orders {
+            self.order(order);
+        }
+    }
+
     /// Adds a filter's condition.
-    pub(super) fn clause(&mut self, clause: &Clause) {
+    fn clause(&mut self, clause: &Clause) {
         let Clause { field, test } = clause;
         let Entity { table, id, params, tags, column, .. } = self.entity;
         match field {
@@ -221,16 +231,16 @@ impl Select {
                 };
                 format!("{value} {sign} {number}")
             }
-            Test::Text(likeness, text) => {
-                let (sign, text) = match likeness {
-                    Likeness::Equal => ("=", text.clone()),
-                    Likeness::Different => ("!=", text.clone()),
-                    Likeness::Like => ("GLOB", glob(text)),
+            Test::Text(likeness, wanted) => {
+                let (sign, wanted) = match likeness {
+                    Likeness::Equal => ("=", wanted.clone()),
+                    Likeness::Different => ("!=", wanted.clone()),
+                    Likeness::Like => ("GLOB", glob(wanted)),
                     // SQLite's own, which knows the case of ASCII letters only, as MLflow has it.
-                    Likeness::LikeAnyCase => ("LIKE", text.clone()),
+                    Likeness::LikeAnyCase => ("LIKE", wanted.clone()),
                 };
-                let text = self.parameter(text);
-                format!("{value} {sign} {text}")
+                let wanted = self.parameter(wanted);
+                format!("{value} {sign} {wanted}")
             }
             Test::OneOf { list, negated } => {
                 let list = self.parameter(json(list));
@@ -242,7 +252,7 @@ impl Select {
     }
 
     /// Sorts by `order`, after what was said before.
-    pub(super) fn order(&mut self, order: &Order) {
+    fn order(&mut self, order: &Order) {
         let Entity { table, id, params, tags, column, nullable, metrics } = self.entity;
         let name = format!("order_{}", self.orders.len());
         let direction = if order.ascending { "ASC" } else { "DESC" };
@@ -254,11 +264,11 @@ impl Select {
             }
             Field::Metric(key) if *metrics == Metrics::OfModel => {
                 let key = self.parameter(key.clone());
-                self.columns += &format!(
-                    ", (SELECT metric_value FROM logged_model_metrics AS its
+                self.columns.push(format!(
+                    "(SELECT metric_value FROM logged_model_metrics AS its
                          WHERE its.{id} = {table}.{id} AND metric_name = {key}
                          ORDER BY metric_timestamp_ms DESC, metric_step DESC, run_id LIMIT 1) AS {name}"
-                );
+                ));
                 self.orders.push(format!("{name} IS NULL, {name} {direction}"));
             }
             Field::Metric(key) => {
@@ -282,9 +292,9 @@ impl Select {
     fn beside(&mut self, (table, key_column): (&str, &str), key: &str, name: &str) {
         let key = self.parameter(key.to_owned());
         let Entity { table: entity, id, .. } = self.entity;
-        self.joins += &format!(
-            " LEFT JOIN {table} AS {name} ON {name}.{id} = {entity}.{id} AND {name}.{key_column} = {key}"
-        );
+        self.joins.push(format!(
+            "LEFT JOIN {table} AS {name} ON {name}.{id} = {entity}.{id} AND {name}.{key_column} = {key}"
+        ));
     }
 
     /// The entities of one page, as `read` reads them.
@@ -299,10 +309,10 @@ impl Select {
         let limit = self.parameter(count(range.len()) + 1);
         let offset = self.parameter(count(range.start));
         let sql = format!(
-            "SELECT {} FROM {}{} WHERE {} ORDER BY {} LIMIT {limit} OFFSET {offset}",
-            self.columns,
+            "SELECT {} FROM {} {} WHERE {} ORDER BY {} LIMIT {limit} OFFSET {offset}",
+            self.columns.join(", "),
             self.entity.table,
-            self.joins,
+            self.joins.join(" "),
             self.conditions.join(" AND "),
             self.orders.join(", ")
         );
