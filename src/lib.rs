@@ -32,7 +32,11 @@
 //!
 //! Every log call may be made from any thread, inside or outside of an async runtime, and returns at once with a
 //! [`Logged`] receipt. A free function means the run that its thread started last; a thread that started none means the
-//! run of its program, if there is just one. Where a program has several, pass a [`RunHandle`] to the thread.
+//! run of its program, if it is clear which one. Where a program has several, pass a [`RunHandle`] to the thread.
+//!
+//! In an async runtime a thread says nothing about the task: put a task into its run with
+//! [`future.in_run(&run)`](InRun::in_run), or, if it starts runs itself, into a scope of its own with
+//! [`in_own_scope`](InRun::in_own_scope). In a pool that moves work between threads, such as rayon's, log through handles.
 //!
 //! # Durability
 //!
@@ -41,29 +45,58 @@
 //! last second. [`ActiveRun::finish`] returns `Ok` when everything is in the store or safe in the journal, and otherwise
 //! says what was lost.
 //!
+//! # Endings
+//!
+#![doc = include_str!("../docs/endings.md")]
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `sqlite` | yes | the store in a SQLite file |
+//! | `file` | yes | MLflow's file store |
 //! | `monitor` | yes | system metrics |
+//! | `image` | no | `log_image`, and images in tables |
 //! | `linfa` | no | autologging of linfa |
+//! | `polars` | no | runs as a data frame of polars |
 //! | `cli` | no | the command `runlog` |
 //! | `testing` | no | the suite that a store must pass |
 
 pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with};
 pub use runlog_core::fluent::{
-    active_run, end_run, get_logged_model, get_run, last_active_run, log_artifact, log_dict, log_metric,
-    log_metrics, log_param, log_params, log_text, run, run_handle, search_experiments, search_logged_models,
-    search_runs, set_experiment, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
+    active_run, child_env, clear_active_model, create_experiment, create_external_model, delete_experiment,
+    delete_experiment_tag, delete_logged_model_tag, delete_run, delete_tag, disable_system_metrics_logging,
+    enable_system_metrics_logging, end_run, finalize_logged_model, flush_async_logging, get_active_model_id,
+    get_experiment, get_experiment_by_name, get_logged_model, get_parent_run, get_run, get_tracking_uri,
+    initialize_logged_model, is_tracking_uri_set, last_active_run, last_logged_model, load_model,
+    log_artifact, log_dict, log_input, log_inputs, log_metric, log_metric_at, log_metrics, log_metrics_at,
+    log_model, log_model_params, log_outputs, log_param, log_params, log_points, log_text, rename_experiment,
+    restore_experiment, restore_run, run, run_handle, search_experiments, search_logged_models, search_runs,
+    set_active_model, set_active_model_by_id, set_experiment, set_experiment_by_id,
+    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags, set_logged_model_tags,
+    set_system_metrics_node_id, set_system_metrics_samples_before_logging,
+    set_system_metrics_sampling_interval, set_tag, set_tags, set_tracking_uri, start_run, with_tracker,
 };
+pub use runlog_core::fluent::{
+    download_artifacts, flush_artifact_async_logging, get_artifact_uri, list_artifacts, load_dict,
+    load_table, load_text, log_artifact_async, log_artifacts, log_figure, log_stream, log_table,
+};
+#[cfg(feature = "image")]
+pub use runlog_core::fluent::{load_image, log_image, log_image_at, log_image_step};
 pub use runlog_core::{
-    ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentQuery, LifecycleStage,
-    Logged, LoggedModel, Losses, Metric, MetricHandle, ModelOutput, ModelQuery, ModelStatus, Param, Recovery,
-    Result, Run, RunData, RunHandle, RunInfo, RunInputs, RunOptions, RunQuery, RunStatus, Step, Tag, Tracker,
-    Value, ViewType,
+    ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
+    ExperimentQuery, InRun, InScope, LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle,
+    ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle, RunInfo,
+    RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
 };
+pub use runlog_core::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
+#[cfg(feature = "image")]
+pub use runlog_core::{ImageArray, Pixel, ToImage};
 
+/// Describing data: arrays, tables, sources.
+pub use runlog_core::data;
+/// Logged models: what goes into one, and reading it back.
+pub use runlog_core::model;
 /// Autologging for linfa: `use runlog::linfa::Fit;`.
 #[cfg(feature = "linfa")]
 pub use runlog_linfa as linfa;
@@ -75,6 +108,9 @@ pub use runlog_monitor as monitor;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+#[doc = include_str!("../docs/mlflow.md")]
+pub mod mlflow {}
 
 /// For who writes an integration or a monitor: what registers, and the recorder that adapters report to.
 pub use runlog_core::autolog as integration;

@@ -17,12 +17,16 @@ use crate::error::{Error, Result};
 pub struct Config {
     /// `MLFLOW_TRACKING_URI`: the store.
     pub tracking_uri: Option<String>,
+    /// `MLFLOW_ALLOW_FILE_STORE`: MLflow will read the file store, so that nothing needs to be said of it.
+    pub allow_file_store: bool,
     /// `MLFLOW_EXPERIMENT_NAME`: the experiment of new runs, created if absent.
     pub experiment_name: Option<String>,
     /// `MLFLOW_EXPERIMENT_ID`: the experiment of new runs, which must exist.
     pub experiment_id: Option<String>,
     /// `MLFLOW_RUN_ID`: the run that the first `start_run` resumes.
     pub run_id: Option<String>,
+    /// `MLFLOW_ACTIVE_MODEL_ID`: the logged model that metrics measure from the start.
+    pub active_model_id: Option<String>,
     /// `MLFLOW_RUN_CONTEXT`: a JSON object of more default tags.
     pub run_context: Option<String>,
     /// `MLFLOW_TRACKING_USERNAME`: also the tag `mlflow.user`.
@@ -39,6 +43,8 @@ pub struct Config {
     pub synchronous: bool,
     /// `MLFLOW_TRUNCATE_LONG_VALUES`: cut over-long params and tags (the default) instead of refusing them.
     pub truncate_long_values: bool,
+    /// `MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH`: the longest artifact location of a new experiment, in characters.
+    pub artifact_location_chars_max: Option<u32>,
     /// `MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT`: do not print the line that tells where a run is.
     pub quiet: bool,
     /// `MLFLOW_AUTOLOGGING_TESTING`: errors inside autologging panic instead of warning.
@@ -96,9 +102,11 @@ impl Config {
         let home = path("HOME").or_else(|| path("USERPROFILE"));
         Ok(Self {
             tracking_uri: text("MLFLOW_TRACKING_URI"),
+            allow_file_store: flag("MLFLOW_ALLOW_FILE_STORE")?.unwrap_or(false),
             experiment_name: text("MLFLOW_EXPERIMENT_NAME"),
             experiment_id: text("MLFLOW_EXPERIMENT_ID"),
             run_id: text("MLFLOW_RUN_ID"),
+            active_model_id: text("MLFLOW_ACTIVE_MODEL_ID"),
             run_context: text("MLFLOW_RUN_CONTEXT"),
             username: text("MLFLOW_TRACKING_USERNAME"),
             system_metrics: flag("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING")?.unwrap_or(false),
@@ -111,6 +119,9 @@ impl Config {
             node_id: text("MLFLOW_SYSTEM_METRICS_NODE_ID"),
             synchronous: flag("MLFLOW_ENABLE_ASYNC_LOGGING")? == Some(false),
             truncate_long_values: flag("MLFLOW_TRUNCATE_LONG_VALUES")?.unwrap_or(true),
+            artifact_location_chars_max: text("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH")
+                .map(|value| parse_count("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH", &value))
+                .transpose()?,
             quiet: flag("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT")?.unwrap_or(false),
             autologging_testing: flag("MLFLOW_AUTOLOGGING_TESTING")?.unwrap_or(false),
             disabled: match text("RUNLOG_MODE").as_deref() {

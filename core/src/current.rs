@@ -1,16 +1,20 @@
 //! Which run a call without a handle means.
 //!
-//! First the thread's own innermost run; else, if the process has exactly one top-level run, the innermost run of the
-//! process. So a worker thread logs into the run that its program is in, never into a new hidden one.
+//! First the innermost run of the async task's scope ([`InRun`](crate::InRun)), else of the thread; else, if it is clear
+//! which one is meant, the innermost run of the process. So a worker thread logs into the run that its program is in,
+//! never into a new hidden one.
 //!
 //! A run that autologging started belongs to one training: trainings on other threads do not join it.
+//!
+//! Invariant: a scope holds no run alive, so a run may be ended on another thread than the one that started it, and
+//! leaves nothing behind on either.
 
 use std::cell::RefCell;
 use std::sync::Mutex;
 
 use crate::error::{Error, Result};
 use crate::fluent;
-use crate::run::RunHandle;
+use crate::run::{RunHandle, WeakRun};
 use crate::sync::lock;
 use crate::tracker::{Tracker, WeakTracker};
 
@@ -24,68 +28,136 @@ pub(crate) enum Origin {
     Autologging,
 }
 
+/// The runs that a thread, or an async task with a scope of its own, started.
+#[derive(Debug, Default)]
+pub(crate) struct Scope {
+    /// The run that the task was put into; a thread has none.
+    base: Option<RunHandle>,
+    /// Outermost first; some may have ended.
+    stack: Vec<WeakRun>,
+}
+
 thread_local! {
-    static STACK: RefCell<Vec<RunHandle>> = const { RefCell::new(Vec::new()) };
+    /// The scope of the task that is being polled, else the thread's own.
+    static SCOPE: RefCell<Scope> = const { RefCell::new(Scope { base: None, stack: Vec::new() }) };
 }
 
 /// Every run that this process started and has not ended, in the order of their starts.
 static ACTIVE: Mutex<Vec<(RunHandle, Origin)>> = Mutex::new(Vec::new());
 
-/// The run of the last `start_run` in the whole process; it does not keep the run's tracker open.
+/// The run that was started or ended last in the whole process; it does not keep the run's tracker open.
 static LAST: Mutex<Option<(WeakTracker, String)>> = Mutex::new(None);
 
-/// Makes `run` the innermost run of this thread.
+impl Scope {
+    pub(crate) fn of_task(base: Option<RunHandle>) -> Self {
+        Self { base, stack: Vec::new() }
+    }
+}
+
+/// While it lives, `scope` is this thread's.
+pub(crate) struct Entered<'a>(&'a mut Scope);
+
+impl<'a> Entered<'a> {
+    pub(crate) fn new(scope: &'a mut Scope) -> Self {
+        swap(scope);
+        Self(scope)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        swap(self.0);
+    }
+}
+
+fn swap(scope: &mut Scope) {
+    // Where the thread is ending there is no scope left to change.
+    SCOPE.try_with(|current| std::mem::swap(&mut *current.borrow_mut(), scope)).ok();
+}
+
+/// Makes `run` the innermost run of this scope.
 pub(crate) fn push(run: &RunHandle, origin: Origin) {
     active().push((run.clone(), origin));
-    let last = (run.tracker().downgrade(), run.run_id().to_owned());
-    *lock(&LAST) = Some(last);
-    STACK.with_borrow_mut(|stack| stack.push(run.clone()));
+    set_last(run);
+    SCOPE.with_borrow_mut(|scope| {
+        scope.stack.retain(WeakRun::is_held);
+        scope.stack.push(run.downgrade());
+    });
 }
 
-/// Takes an ended run out of the process's list; threads notice by themselves. Touches no thread-local.
+/// Takes an ended run out of the process's list; scopes notice by themselves. Touches no thread-local.
 pub(crate) fn remove(run: &RunHandle) {
     active().retain(|(other, _)| !other.is_same(run));
+    set_last(run);
 }
 
-/// The innermost run that this thread started and that is still active.
-pub(crate) fn of_this_thread() -> Option<RunHandle> {
-    // A thread-local destructor may ask after the stack is gone.
-    STACK
-        .try_with(|stack| {
-            let mut stack = stack.borrow_mut();
-            stack.retain(RunHandle::is_active);
-            stack.last().cloned()
-        })
-        .ok()
-        .flatten()
+fn set_last(run: &RunHandle) {
+    let last = (run.tracker().downgrade(), run.run_id().to_owned());
+    *lock(&LAST) = Some(last);
 }
 
-/// The active runs that this thread started with `tracker`, outermost first.
-pub(crate) fn of_this_thread_with(tracker: &Tracker) -> Vec<RunHandle> {
-    let of_tracker = |run: &&RunHandle| run.is_active() && run.tracker().is_same(tracker);
-    STACK.try_with(|stack| stack.borrow().iter().filter(of_tracker).cloned().collect()).unwrap_or_default()
+/// The innermost run that this scope started or was put into, and that is still active.
+pub(crate) fn of_this_scope() -> Option<RunHandle> {
+    innermost().or_else(|| base().filter(RunHandle::is_active))
 }
 
-/// The run that a fluent call on this thread means; `None` if the process has none.
+/// The active runs of this scope that belong to `tracker`, outermost first.
+pub(crate) fn of_this_scope_with(tracker: &Tracker) -> Vec<RunHandle> {
+    let started: Vec<RunHandle> = SCOPE
+        .try_with(|scope| scope.borrow().stack.iter().filter_map(WeakRun::upgrade).collect())
+        .unwrap_or_default();
+    let of_tracker = |run: &RunHandle| run.is_active() && run.tracker().is_same(tracker);
+    base().into_iter().chain(started).filter(of_tracker).collect()
+}
+
+/// The innermost active run that this scope started.
+fn innermost() -> Option<RunHandle> {
+    loop {
+        // Judged and dropped outside of the borrow: the last handle of a tracker closes it, which may do anything.
+        let last =
+            SCOPE.try_with(|scope| scope.borrow().stack.last().map(WeakRun::upgrade)).ok().flatten()?;
+        if let Some(run) = last.filter(RunHandle::is_active) {
+            return Some(run);
+        }
+        SCOPE.with_borrow_mut(|scope| scope.stack.pop());
+    }
+}
+
+/// The run that this task was put into; it may have ended.
+fn base() -> Option<RunHandle> {
+    // A thread-local's destructor may ask after the scope is gone.
+    SCOPE.try_with(|scope| scope.borrow().base.clone()).ok().flatten()
+}
+
+/// The run that a fluent call means here; `None` if the process has none.
 ///
 /// # Errors
-/// The process has several top-level runs, and none is this thread's.
+/// It is not clear: the process has several innermost runs, and none of this scope.
 pub(crate) fn find() -> Result<Option<RunHandle>> {
-    find_where(|_| true)
+    // What a task logs late still belongs to the run that it was put into.
+    match innermost().or_else(base) {
+        Some(run) => Ok(Some(run)),
+        None => only_one(of_process(|_| true)),
+    }
 }
 
-/// The run that a training on this thread joins: as [`find`], but not what another training was given.
+/// The run that a training joins here: as [`find`], but not what another training was given.
 ///
 /// # Errors
 /// As [`find`].
 pub(crate) fn find_to_join() -> Result<Option<RunHandle>> {
-    find_where(|origin| origin == Origin::User)
+    match of_this_scope() {
+        Some(run) => Ok(Some(run)),
+        None => only_one(of_process(|origin| origin == Origin::User)),
+    }
 }
 
-fn find_where(counts: impl Fn(Origin) -> bool) -> Result<Option<RunHandle>> {
-    if let Some(run) = of_this_thread() {
-        return Ok(Some(run));
-    }
+/// The active runs that a call outside of every run may mean: those that have no active run below them.
+pub(crate) fn candidates() -> Vec<RunHandle> {
+    of_process(|_| true)
+}
+
+fn of_process(counts: impl Fn(Origin) -> bool) -> Vec<RunHandle> {
     // A thread with a tracker of its own does not mean the runs of another one.
     let local = fluent::local_tracker();
     let here = |run: &RunHandle| local.as_ref().is_none_or(|local| run.tracker().is_same(local));
@@ -95,13 +167,25 @@ fn find_where(counts: impl Fn(Origin) -> bool) -> Result<Option<RunHandle>> {
         .filter(|(run, origin)| run.is_active() && counts(*origin) && here(run))
         .map(|(run, _)| run)
         .collect();
-    match active.iter().filter(|run| run.is_top_level()).count() {
-        0 | 1 => Ok(active.last().copied().cloned()),
-        several => Err(Error::invalid(format!(
-            "this thread started no run and the process has {several}, so it is not clear which one is meant; pass a \
-             `RunHandle` (`run.clone()`) to the thread and log through it"
-        ))),
+    let is_innermost = |run: &&&RunHandle| !active.iter().any(|other| other.is_below(run));
+    active.iter().filter(is_innermost).copied().cloned().collect()
+}
+
+fn only_one(mut candidates: Vec<RunHandle>) -> Result<Option<RunHandle>> {
+    if candidates.len() > 1 {
+        return Err(Error::invalid(format!(
+            "nothing was started here and the process has {} runs, so it is not clear which one is meant; log through \
+             a `RunHandle` (`run.handle()`), or put the task into its run with `future.in_run(&run)`",
+            candidates.len()
+        )));
     }
+    Ok(candidates.pop())
+}
+
+/// The active run of `tracker` with this id, whichever thread started it.
+pub(crate) fn with_id(tracker: &Tracker, run_id: &str) -> Option<RunHandle> {
+    let is_it = |run: &RunHandle| run.is_active() && run.run_id() == run_id && run.tracker().is_same(tracker);
+    active().iter().map(|(run, _)| run).find(|run| is_it(run)).cloned()
 }
 
 /// Every active run of the process, innermost first.
@@ -109,24 +193,13 @@ pub(crate) fn all() -> Vec<RunHandle> {
     active().iter().rev().map(|(run, _)| run).filter(|run| run.is_active()).cloned().collect()
 }
 
-/// The run that was started last in this process, if its tracker is still open.
+/// The current run, or else the one that was started or ended last in this process, if its tracker is still open.
 pub(crate) fn last() -> Option<(Tracker, String)> {
-    let last = lock(&LAST);
-    last.as_ref().and_then(|(tracker, run_id)| Some((tracker.upgrade()?, run_id.clone())))
-}
-
-/// Lets go of the runs of this thread that have ended.
-pub(crate) fn forget_ended() {
-    // Dropped outside: the last handle of a tracker closes it, which takes its time.
-    let ended: Vec<RunHandle> = STACK
-        .try_with(|stack| {
-            let mut stack = stack.borrow_mut();
-            let (active, ended) = stack.drain(..).partition(RunHandle::is_active);
-            *stack = active;
-            ended
-        })
-        .unwrap_or_default();
-    drop(ended);
+    if let Some(run) = find().ok().flatten().filter(RunHandle::is_active) {
+        return Some((run.tracker().clone(), run.run_id().to_owned()));
+    }
+    let (tracker, run_id) = lock(&LAST).clone()?;
+    Some((tracker.upgrade()?, run_id))
 }
 
 fn active() -> std::sync::MutexGuard<'static, Vec<(RunHandle, Origin)>> {

@@ -2,11 +2,12 @@
 //!
 //! Metrics of a run may go in any order; everything else keeps the order in which it was logged. Params travel by
 //! themselves, since one conflict refuses a whole batch. A batch that is refused for good is split until the refused
-//! record stands alone: it is given back with the reason, the others are stored.
+//! record stands alone: it is given back with the reason, the others are stored. Where the run itself takes nothing, as
+//! one that was deleted meanwhile, the batch is given back as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::entity::{Metric, Param, RunChange, Tag};
+use crate::entity::{LifecycleStage, Metric, ModelOutput, Param, RunChange, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
 use crate::journal::{Definitions, Entry};
@@ -47,8 +48,18 @@ pub(crate) fn deliver(
             Record::Metric(point) => lanes.entry(point.run).or_default().metrics.push(entry),
             Record::Text(Text::Tag { run, .. }) => lanes.entry(*run).or_default().tags.push(entry),
             Record::Text(Text::Param { run, .. }) => lanes.entry(*run).or_default().params.push(entry),
+            Record::Text(Text::Measure { run, point }) => {
+                let of_models = &mut lanes.entry(*run).or_default().of_models;
+                of_models.entry(point.model_id.as_deref()).or_default().push(entry);
+            }
             Record::Text(Text::Note { .. }) => delivery.ledger.stored(entry),
-            Record::Text(Text::DeleteTag { run, .. } | Text::Input { run, .. } | Text::End { run, .. }) => {
+            Record::Text(
+                Text::DeleteTag { run, .. }
+                | Text::Input { run, .. }
+                | Text::ModelInput { run, .. }
+                | Text::ModelOutput { run, .. }
+                | Text::End { run, .. },
+            ) => {
                 if let Some(lane) = lanes.remove(run) {
                     delivery.flush(*run, &lane)?;
                 }
@@ -70,6 +81,8 @@ pub(crate) fn deliver(
 #[derive(Default)]
 struct Lane<'a> {
     metrics: Vec<&'a Entry>,
+    /// Points by the model that they measure: one model that is gone refuses no point of another.
+    of_models: BTreeMap<Option<&'a str>, Vec<&'a Entry>>,
     tags: Vec<&'a Entry>,
     params: Vec<&'a Entry>,
 }
@@ -93,35 +106,66 @@ impl Delivery<'_> {
         for entry in replaced {
             self.ledger.stored(entry);
         }
-        for metrics in lane.metrics.chunks(limits.metrics) {
-            self.send(run, metrics)?;
+        for metrics in lane.of_models.values().chain([&lane.metrics]) {
+            for metrics in metrics.chunks(limits.metrics) {
+                self.send(run, metrics)?;
+            }
         }
         Ok(())
     }
 
-    /// Stores `entries` in one call, or in two halves where one call is refused.
+    /// Stores `entries` in one call if that can be.
     fn send(&mut self, run: u32, entries: &[&Entry]) -> Result<(), GaveUp> {
-        let batch = self.batch(entries);
-        let outcome = self.retry(run, |store, run_id| store.log_batch(run_id, &batch))?;
+        match self.log(run, entries)? {
+            Err(error) if entries.len() > 1 && self.is_closed(run)? => self.refuse(entries, &error),
+            outcome => self.settle(run, entries, outcome)?,
+        }
+        Ok(())
+    }
+
+    /// Reports what became of `entries`; where one of several is to blame, each half is sent by itself.
+    fn settle(&mut self, run: u32, entries: &[&Entry], outcome: Result<()>) -> Result<(), GaveUp> {
         match outcome {
             Ok(()) => {
                 for entry in entries {
                     self.ledger.stored(entry);
                 }
             }
-            // One record is to blame, or the run is gone, whatever the record.
-            Err(error) if entries.len() == 1 || error.kind() == ErrorKind::NotFound => {
-                for entry in entries {
-                    self.ledger.refused(entry, &error);
-                }
+            // One record is to blame, or the one model of all is gone.
+            Err(error)
+                if entries.len() == 1
+                    || (error.kind() == ErrorKind::NotFound && measures_a_model(entries[0])) =>
+            {
+                self.refuse(entries, &error);
             }
             Err(_one_of_them) => {
                 let (first, second) = entries.split_at(entries.len() / 2);
-                self.send(run, first)?;
-                self.send(run, second)?;
+                for half in [first, second] {
+                    let outcome = self.log(run, half)?;
+                    self.settle(run, half, outcome)?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn log(&mut self, run: u32, entries: &[&Entry]) -> Result<Result<()>, GaveUp> {
+        let batch = self.batch(entries);
+        self.retry(run, |store, run_id| store.log_batch(run_id, &batch))
+    }
+
+    fn refuse(&mut self, entries: &[&Entry], error: &Error) {
+        for entry in entries {
+            self.ledger.refused(entry, error);
+        }
+    }
+
+    /// Whether the run takes nothing, whatever the record: it is deleted, or gone.
+    fn is_closed(&mut self, run: u32) -> Result<bool, GaveUp> {
+        Ok(match self.retry(run, |store, run_id| store.get_run(run_id))? {
+            Ok(run) => run.info.lifecycle_stage == LifecycleStage::Deleted,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        })
     }
 
     fn batch(&self, entries: &[&Entry]) -> Batch {
@@ -134,6 +178,7 @@ impl Delivery<'_> {
                         batch.metrics.push(metric);
                     }
                 }
+                Record::Text(Text::Measure { point, .. }) => batch.metrics.push(point.metric()),
                 Record::Text(Text::Param { key, value, .. }) => batch.params.push(Param::new(key, value)),
                 Record::Text(Text::Tag { key, value, .. }) => batch.tags.push(Tag::new(key, value)),
                 Record::Text(_) => {}
@@ -152,6 +197,12 @@ impl Delivery<'_> {
                 outcome => outcome,
             },
             Text::Input { input, .. } => store.log_inputs(run_id, std::slice::from_ref(input), &[]),
+            Text::ModelInput { model_id, .. } => {
+                store.log_inputs(run_id, &[], std::slice::from_ref(model_id))
+            }
+            Text::ModelOutput { model_id, step, .. } => {
+                store.log_outputs(run_id, &[ModelOutput::new(model_id, *step)])
+            }
             Text::End { status, time, .. } => {
                 let change = RunChange { status: Some(*status), end_time: Some(*time), run_name: None };
                 store.update_run(run_id, &change)
@@ -165,11 +216,11 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    fn retry(
+    fn retry<T>(
         &mut self,
         run: u32,
-        call: impl Fn(&dyn Store, &str) -> Result<()>,
-    ) -> Result<Result<()>, GaveUp> {
+        call: impl Fn(&dyn Store, &str) -> Result<T>,
+    ) -> Result<Result<T>, GaveUp> {
         let Some(run) = self.definitions.run_of(run) else {
             return Ok(Err(Error::not_found("the journal does not say which run a record is of")));
         };
@@ -186,6 +237,11 @@ impl Delivery<'_> {
             }
         }
     }
+}
+
+/// Whether a record is a point of a logged model.
+fn measures_a_model(entry: &Entry) -> bool {
+    matches!(&entry.record, Record::Text(Text::Measure { point, .. }) if point.model_id.is_some())
 }
 
 /// Whether an error says that the store will never take this record, and not that the store itself is in trouble.
@@ -227,11 +283,14 @@ fn key_of(entry: &Entry) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::entity::{NewRun, Run, RunStatus};
     use crate::journal::RunDefinition;
     use crate::journal::record::Point;
     use crate::store::MemoryStore;
+    use crate::store::faulty::{Fault, Faulty, Method};
 
     #[derive(Default)]
     struct Heard {
@@ -253,20 +312,34 @@ mod tests {
         }
     }
 
-    /// Delivers records to a run in a store in memory; their sequences are their places.
-    fn delivered(records: Vec<Record>) -> (Run, Heard) {
-        let store = MemoryStore::new();
+    /// A store in memory with a run, whose number is 0; run 1 is gone.
+    fn place() -> (Arc<MemoryStore>, Definitions, String) {
+        let store = Arc::new(MemoryStore::new());
         let new = NewRun { experiment_id: "0".to_owned(), run_name: "r".to_owned(), ..NewRun::default() };
         let run_id = store.create_run(&new).unwrap().info.run_id;
         let definitions = Definitions::default();
         definitions.key("loss").unwrap();
         definitions.run(RunDefinition { run_id: run_id.clone(), owned: true }).unwrap();
         definitions.run(RunDefinition { run_id: "gone".to_owned(), owned: true }).unwrap();
-        let entries: Vec<Entry> =
-            (0..).zip(records).map(|(first, record)| Entry { first, slots: 1, record }).collect();
+        (store, definitions, run_id)
+    }
+
+    /// The records, whose sequences are their places.
+    fn entries(records: Vec<Record>) -> Vec<Entry> {
+        (0..).zip(records).map(|(first, record)| Entry { first, slots: 1, record }).collect()
+    }
+
+    fn heard(store: &dyn Store, definitions: &Definitions, records: Vec<Record>) -> Heard {
+        let entries = entries(records);
         let mut heard = Heard::default();
-        deliver(&store, &definitions, &entries, &mut heard).unwrap();
+        deliver(store, definitions, &entries, &mut heard).unwrap();
         assert_eq!(heard.stored.len() + heard.refused.len(), entries.len(), "every record is reported");
+        heard
+    }
+
+    fn delivered(records: Vec<Record>) -> (Run, Heard) {
+        let (store, definitions, run_id) = place();
+        let heard = heard(&*store, &definitions, records);
         (store.get_run(&run_id).unwrap(), heard)
     }
 
@@ -303,6 +376,29 @@ mod tests {
         assert_eq!((run.tag("k"), heard.refused.len()), (None, 0));
     }
 
+    fn measure(model_id: &str, step: i64) -> Record {
+        let point = Box::new(Metric::new("accuracy", 0.5, 1, step).for_model(model_id).into());
+        Record::Text(Text::Measure { run: 0, point })
+    }
+
+    #[test]
+    fn a_model_that_is_gone_costs_its_own_points_and_no_others() {
+        let (run, heard) =
+            delivered(vec![measure("m-gone", 1), metric(0, 1), measure("m-gone", 2), metric(0, 2)]);
+        assert_eq!(heard.refused, [0, 2].map(|first| (first, ErrorKind::NotFound)));
+        assert_eq!((run.data.metrics.len(), run.metric("loss")), (1, Some(0.5)));
+    }
+
+    #[test]
+    fn models_are_linked_as_what_a_run_used_and_made() {
+        let model_id = "m-1".to_owned();
+        let input = Record::Text(Text::ModelInput { run: 0, model_id: model_id.clone() });
+        let output = Record::Text(Text::ModelOutput { run: 0, model_id: model_id.clone(), step: 3 });
+        let (run, heard) = delivered(vec![input, output.clone(), output]);
+        assert_eq!(heard.refused, []);
+        assert_eq!((run.inputs.models, run.outputs), (vec![model_id], vec![ModelOutput::new("m-1", 3)]));
+    }
+
     #[test]
     fn the_end_of_a_run_comes_after_what_it_logged() {
         let end = Record::Text(Text::End { run: 0, status: RunStatus::Finished, time: 9 });
@@ -316,5 +412,50 @@ mod tests {
         let (run, heard) = delivered(vec![metric(1, 1), metric(0, 1), metric(1, 2), metric(7, 1)]);
         assert_eq!(run.data.metrics.len(), 1);
         assert_eq!(heard.refused, [0, 2, 3].map(|first| (first, ErrorKind::NotFound)));
+    }
+
+    #[test]
+    fn a_run_that_was_deleted_meanwhile_refuses_each_batch_in_one_call() {
+        let (inner, definitions, run_id) = place();
+        inner.delete_run(&run_id, 1).unwrap();
+        let store = Faulty::inert(inner);
+        let mut records: Vec<Record> = (0..5000).map(|step| metric(0, step)).collect();
+        records.extend((0..500).map(|n| param(&n.to_string(), "v")));
+        records.extend([tag("1"), metric(1, 1), metric(1, 2)]);
+        let heard = heard(&store, &definitions, records);
+        assert_eq!((heard.stored.len(), heard.refused.len()), (0, 5503));
+        let gone = heard.refused.iter().filter(|(_, kind)| *kind == ErrorKind::NotFound).count();
+        let deleted = heard.refused.iter().filter(|(_, kind)| *kind == ErrorKind::InvalidInput).count();
+        assert_eq!((gone, deleted), (2, 5501), "each with its run's reason");
+        assert_eq!(
+            store.calls(Method::LogBatch),
+            4,
+            "params, a tag and metrics of one run, metrics of the other"
+        );
+    }
+
+    #[test]
+    fn a_record_that_the_store_refuses_for_good_costs_no_other() {
+        let (inner, definitions, run_id) = place();
+        let store = Faulty::scripted(Arc::clone(&inner) as _, |call| match call.batch {
+            Some(batch) if batch.metrics.iter().any(|point| point.step == 42) => {
+                Fault::Fails(ErrorKind::NotFound)
+            }
+            _ => Fault::None,
+        });
+        let heard = heard(&store, &definitions, (0..100).map(|step| metric(0, step)).collect());
+        assert_eq!(heard.refused, [(42, ErrorKind::NotFound)], "which is not the run's fault");
+        assert_eq!(inner.metric_history(&run_id, "loss").unwrap().len(), 99);
+    }
+
+    #[test]
+    fn a_store_in_trouble_is_not_a_refusal() {
+        for kind in [ErrorKind::Unavailable, ErrorKind::Denied, ErrorKind::Corrupt, ErrorKind::Unexpected] {
+            let (inner, definitions, _) = place();
+            let store = Faulty::scripted(inner, move |_| Fault::Fails(kind));
+            let mut heard = Heard::default();
+            deliver(&store, &definitions, &entries(vec![metric(0, 1)]), &mut heard).unwrap_err();
+            assert_eq!((heard.stored.len(), heard.refused.len()), (0, 0), "{kind}: it stays in the journal");
+        }
     }
 }

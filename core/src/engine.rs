@@ -152,6 +152,11 @@ impl Engine {
 
     #[cold]
     fn dropped(&self, run: u32) -> Logged {
+        if self.journal.is_sealed() {
+            // Said by the receipt alone: no user waits for a word about the last moment of a process.
+            return self
+                .refuse(run, &Error::invalid("the process was ending; the record was not taken any more"));
+        }
         let error = Error::new(
             ErrorKind::Unavailable,
             "the journal is full because the store takes nothing; the record was dropped",
@@ -181,7 +186,8 @@ impl Engine {
         }
     }
 
-    fn lose(&self, run: u32, reason: &str, count: u64) {
+    /// Counts what a run lost, for its end.
+    pub(crate) fn lose(&self, run: u32, reason: &str, count: u64) {
         lock(&self.losses).entry(run).or_default().add(reason, count);
     }
 
@@ -287,13 +293,15 @@ impl Engine {
         self.further.notify_all();
     }
 
-    /// Asks the shipper to deliver what is there and to end, waits for that, and says whether it has.
+    /// Takes nothing more, asks the shipper to deliver what is there and to end, waits for that, and says whether it has.
     ///
     /// Touches no thread-local, so that it can be called while the process exits.
     pub(crate) fn close(&self, patience: Duration) -> bool {
         if !self.is_ours() {
             return false;
         }
+        // Without it, threads that go on to log would keep the shipper from ever being done.
+        self.journal.seal();
         let deadline = clock::instant() + patience;
         let mut progress = self.progress();
         progress.close_by.get_or_insert(deadline);
@@ -315,3 +323,6 @@ fn keep<T>(kept: &mut VecDeque<T>, new: T) -> Option<T> {
     kept.push_back(new);
     forgotten
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,19 +27,25 @@ const ABBREVIATED_ITEMS: usize = 3;
 ///
 /// | Rust | pairs |
 /// |---|---|
-/// | struct, map | `field.inner = text`; the entries of a map are sorted |
+/// | `true`, `1e16`, `0.1_f32`, NaN, -∞ | `True`, `1e+16`, `0.1`, `nan`, `-inf`, as Python writes them |
+/// | text, a `char` | itself |
+/// | struct, map | `field.inner = text`; the entries of a map are sorted by the text of their key |
+/// | map without entries | `{}` |
 /// | newtype, `Some` | what is inside |
-/// | `None`, `true`, `1e16` | `None`, `True`, `1e+16`, as Python writes them |
+/// | `None`, `()`, a JSON null | `None` |
 /// | enum variant without data, unit struct | its name |
 /// | variant with unnamed scalars | `Gaussian(80.0)` |
+/// | variant with one unnamed struct or map | its name, and the fields below it |
+/// | variant with several unnamed values that are not all scalars | its name, and the values below it, numbered |
 /// | variant with fields | its name, and the fields below it |
-/// | up to 20 scalars | `[1, 2]` |
+/// | up to 20 scalars: array, tuple, set, bytes | `[1, 2]`, `['a', 'b']`, `[[1, 2], [3]]` |
 /// | more scalars | `[0, 1, 2, ..., 99] (100 items)` |
-/// | sequence of structs | `layers.0.units = 32`, for the first 20 |
-/// | `()`, a JSON null | `None` |
-/// | `PhantomData` | nothing |
+/// | up to 20 structs or maps | `layers.0.units = 32` |
+/// | more structs or maps | `layers = (100 items)`, and the first 20 |
+/// | struct without fields, `PhantomData` | nothing |
 ///
-/// A value without fields has the key `value`.
+/// The value itself may also be a sequence of pairs of a text and a value, `[("lr", 0.1), ("decay", 0.0)]`: it is taken as
+/// fields. Any other value without fields has the key `value`.
 ///
 /// # Errors
 /// What the value's own `Serialize` refuses.
@@ -65,7 +71,8 @@ pub fn flatten<T: Serialize + ?Sized>(value: &T) -> Result<Vec<(String, String)>
 /// # Errors
 /// What the value's own `Serialize` refuses.
 pub fn flatten_under<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<(String, String)>> {
-    let tree = serialize::tree(value).map_err(|refusal| {
+    let tree = if key.is_empty() { serialize::root(value) } else { serialize::tree(value) };
+    let tree = tree.map_err(|refusal| {
         Error::invalid("cannot turn the value into params; its `Serialize` refuses").because(refusal)
     })?;
     Ok(tree.pairs_under(key))
@@ -76,8 +83,10 @@ pub fn flatten_under<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<
 enum Tree {
     /// Nothing worth a param: `PhantomData`.
     Absent,
-    /// A scalar, or a name.
+    /// A number or another scalar that needs no quotes, or a name.
     Text(String),
+    /// A string of the user's.
+    Quoted(String),
     /// Unnamed items behind the name of a variant.
     Tuple(String, Vec<Self>),
     /// Fields; those of a variant carry its name.
@@ -108,10 +117,19 @@ impl Items {
 }
 
 impl Tree {
+    /// A text and what belongs to it, as `("lr", 0.1)` is.
+    fn as_pair(&self) -> Option<(String, Self)> {
+        let Self::Sequence(Items { first, last: None, .. }) = self else { return None };
+        match first.as_slice() {
+            [Self::Quoted(key), value] => Some((key.clone(), value.clone())),
+            _ => None,
+        }
+    }
+
     /// Whether it fits into one text.
     fn is_scalar(&self) -> bool {
         match self {
-            Self::Absent | Self::Text(_) => true,
+            Self::Absent | Self::Text(_) | Self::Quoted(_) => true,
             Self::Tuple(_, items) => items.iter().all(Self::is_scalar),
             Self::Fields(..) => false,
             Self::Sequence(items) => items.first.iter().all(Self::is_scalar),
@@ -129,6 +147,10 @@ impl Tree {
         let own_key = |path: &str| if path.is_empty() { ROOT_KEY.to_owned() } else { path.to_owned() };
         match self {
             Self::Absent => {}
+            // Of a root without fields there is nothing to say.
+            Self::Fields(None, fields) if fields.is_empty() && !path.is_empty() => {
+                pairs.push((path.clone(), self.text()));
+            }
             Self::Fields(name, fields) => {
                 if let Some(name) = name {
                     pairs.push((own_key(path), name.clone()));
@@ -156,7 +178,9 @@ impl Tree {
                     item.write_below(&place.to_string(), path, pairs);
                 }
             }
-            Self::Text(_) | Self::Tuple(..) | Self::Sequence(_) => pairs.push((own_key(path), self.inline())),
+            Self::Text(_) | Self::Quoted(_) | Self::Tuple(..) | Self::Sequence(_) => {
+                pairs.push((own_key(path), self.text()));
+            }
         }
     }
 
@@ -170,11 +194,20 @@ impl Tree {
         path.truncate(length);
     }
 
-    /// The node as one text.
+    /// The node as one text that stands alone.
+    fn text(&self) -> String {
+        match self {
+            Self::Quoted(text) => text.clone(),
+            other => other.inline(),
+        }
+    }
+
+    /// The node as one text among others.
     fn inline(&self) -> String {
         match self {
             Self::Absent => "None".to_owned(),
             Self::Text(text) => text.clone(),
+            Self::Quoted(text) => python::quoted(text),
             Self::Tuple(name, items) => format!("{name}({})", join(items)),
             Self::Sequence(Items { first, last: None, .. }) => format!("[{}]", join(first)),
             Self::Sequence(Items { first, last: Some(last), count }) => {
@@ -200,7 +233,7 @@ fn bool_text(value: bool) -> Tree {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{BTreeMap, HashMap};
     use std::marker::PhantomData;
 
     use serde::Serialize;
@@ -318,23 +351,32 @@ mod tests {
         #[derive(Serialize)]
         struct L2Dist;
         #[derive(Serialize)]
+        struct Empty {}
+        #[derive(Serialize)]
         enum Optimizer {
             Adam { lr: f64 },
+            Chain(Layer, u8),
         }
         #[derive(Serialize)]
         struct Config {
             rate: Wrapper,
             distance: L2Dist,
+            empty: Empty,
             optimizer: Optimizer,
+            chain: Optimizer,
             kernel: Kernel,
             by_id: HashMap<u8, bool>,
+            by_pair: BTreeMap<(u8, char), f32>,
         }
         let config = Config {
             rate: Wrapper(0.5),
             distance: L2Dist,
+            empty: Empty {},
             optimizer: Optimizer::Adam { lr: 0.1 },
+            chain: Optimizer::Chain(Layer { units: 1, dropout: Some(0.5) }, 2),
             kernel: Kernel::Nested(Layer { units: 4, dropout: None }),
             by_id: HashMap::from([(7, false)]),
+            by_pair: BTreeMap::from([((1, 'b'), f32::NEG_INFINITY), ((1, 'a'), 1e-5)]),
         };
         assert_eq!(
             shown(flatten(&config).unwrap()),
@@ -343,12 +385,69 @@ mod tests {
                 "distance = L2Dist",
                 "optimizer = Adam",
                 "optimizer.lr = 0.1",
+                "chain = Chain",
+                "chain.0.units = 1",
+                "chain.0.dropout = 0.5",
+                "chain.1 = 2",
                 "kernel = Nested",
                 "kernel.units = 4",
                 "kernel.dropout = None",
                 "by_id.7 = False",
+                "by_pair.[1, 'a'] = 1e-05",
+                "by_pair.[1, 'b'] = -inf",
             ]
         );
+    }
+
+    #[test]
+    fn texts_are_quoted_only_among_others_as_in_python() {
+        check(&"it's", &["value = it's"]);
+        check(&("a", 'b', "it's", 1, None::<u8>), &["value = ['a', 'b', \"it's\", 1, None]"]);
+        check(&vec![Kernel::Linear], &["value = [Linear]"]);
+        check(&HashMap::from([("a b", vec!["x"])]), &["a b = ['x']"]);
+    }
+
+    #[test]
+    fn pairs_are_fields_where_nothing_else_can_be_meant() {
+        assert_eq!(shown(flatten(&[("lr", 0.1), ("decay", 0.0)]).unwrap()), ["lr = 0.1", "decay = 0.0"]);
+        assert_eq!(
+            shown(flatten(&(("lr", 0.1), ("sizes", [1, 2]))).unwrap()),
+            ["lr = 0.1", "sizes = [1, 2]"]
+        );
+        let many: Vec<_> = (0..100).map(|number| (number.to_string(), number)).collect();
+        assert_eq!(flatten(&many).unwrap().len(), 100);
+        assert_eq!(shown(flatten(&[(1, 2)]).unwrap()), ["value = [[1, 2]]"]);
+        assert_eq!(shown(flatten_under("pairs", &[("lr", 0.1)]).unwrap()), ["pairs = [['lr', 0.1]]"]);
+    }
+
+    #[test]
+    fn what_is_empty_is_told_below_a_key_and_nothing_is_made_of_an_empty_root() {
+        let empty = BTreeMap::<String, u8>::new();
+        check(&empty, &[]);
+        check(&BTreeMap::from([("map", empty)]), &["map = {}"]);
+        check(&Vec::<u8>::new(), &["value = []"]);
+        check(&PhantomData::<u8>, &[]);
+    }
+
+    #[test]
+    fn many_structs_are_counted_and_the_first_of_them_told() {
+        let layers: Vec<_> = (0..21).map(|units| Layer { units, dropout: None }).collect();
+        let pairs = flatten_under("layers", &layers).unwrap();
+        assert_eq!(pairs.len(), 1 + 2 * SEQUENCE_ITEMS_MAX);
+        assert_eq!(pairs[0].1, "(21 items)");
+        assert_eq!(pairs[39], ("layers.19.units".to_owned(), "19".to_owned()));
+    }
+
+    #[test]
+    fn bytes_are_a_sequence_of_numbers() {
+        struct Bytes(&'static [u8]);
+        impl Serialize for Bytes {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(self.0)
+            }
+        }
+        assert_eq!(shown(flatten(&Bytes(b"ab")).unwrap()), ["value = [97, 98]"]);
+        assert_eq!(shown(flatten(&Bytes(&[7; 100])).unwrap()), ["value = [7, 7, 7, ..., 7] (100 items)"]);
     }
 
     #[test]

@@ -13,6 +13,13 @@ pub(crate) fn hex32() -> String {
     format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
+/// A random UUID (version 4) with dashes, as MLflow names images.
+#[cfg(feature = "image")]
+pub(crate) fn uuid() -> String {
+    let id = hex32();
+    format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..])
+}
+
 /// 64 random bits.
 pub(crate) fn random_u64() -> u64 {
     let [bytes @ .., _, _, _, _, _, _, _, _] = random_bytes();

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter, Serializer};
+use serde_json::ser::{Formatter, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::flatten::{python_float, python_float32};
@@ -53,33 +53,20 @@ impl Formatter for PythonStyle {
     }
 
     fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
-        let mut units = [0; 2];
-        for c in text.chars() {
-            // DEL is not a control character to JSON, and Python leaves it as it is.
-            if c.is_ascii() {
-                writer.write_all(&[u8::try_from(c).unwrap_or(b'?')])?;
-            } else {
-                for unit in c.encode_utf16(&mut units) {
-                    write!(writer, "\\u{unit:04x}")?;
-                }
-            }
-        }
-        Ok(())
+        write_ascii(writer, text)
     }
+}
 
-    fn write_char_escape<W: Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
-        match escape {
-            CharEscape::Quote => writer.write_all(b"\\\""),
-            CharEscape::ReverseSolidus => writer.write_all(b"\\\\"),
-            CharEscape::Solidus => writer.write_all(b"/"),
-            CharEscape::Backspace => writer.write_all(b"\\b"),
-            CharEscape::FormFeed => writer.write_all(b"\\f"),
-            CharEscape::LineFeed => writer.write_all(b"\\n"),
-            CharEscape::CarriageReturn => writer.write_all(b"\\r"),
-            CharEscape::Tab => writer.write_all(b"\\t"),
-            CharEscape::AsciiControl(byte) => write!(writer, "\\u{byte:04x}"),
+/// A part of a string that needs no escapes but for what is not printable ASCII; DEL counts as that, as in Python.
+pub(crate) fn write_ascii<W: Write + ?Sized>(writer: &mut W, text: &str) -> io::Result<()> {
+    for part in text.split_inclusive(|c| !matches!(c, ' '..='~')) {
+        let last = part.chars().next_back().filter(|c| !matches!(c, ' '..='~'));
+        writer.write_all(&part.as_bytes()[..part.len() - last.map_or(0, char::len_utf8)])?;
+        for unit in last.iter().flat_map(|c| c.encode_utf16(&mut [0; 2]).to_vec()) {
+            write!(writer, "\\u{unit:04x}")?;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -92,7 +79,7 @@ mod tests {
     fn texts_are_those_of_json_dumps() {
         for (value, expect) in [
             (json!({"a": [1, true, null], "b": {}}), r#"{"a": [1, true, null], "b": {}}"#),
-            (json!("é😀\u{7f}\u{1}\n\"\\/"), "\"\\u00e9\\ud83d\\ude00\u{7f}\\u0001\\n\\\"\\\\/\""),
+            (json!("é😀\u{7f}\u{1}\n\"\\/"), "\"\\u00e9\\ud83d\\ude00\\u007f\\u0001\\n\\\"\\\\/\""),
             (json!([0.1, 1e16, -0.0, 1.0]), "[0.1, 1e+16, -0.0, 1.0]"),
             (json!([]), "[]"),
         ] {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 mod context;
 mod current;
+pub mod data;
 mod deliver;
 pub mod digest;
 mod engine;
@@ -18,6 +19,7 @@ mod exit;
 pub mod flatten;
 pub mod fluent;
 mod id;
+mod in_run;
 mod journal;
 pub mod json;
 mod logged;
@@ -32,11 +34,17 @@ mod shipper;
 mod start;
 pub mod store;
 mod sync;
+mod table;
 pub mod tensor;
+pub mod terminal;
 mod tracker;
 pub mod validate;
 mod value;
+mod yaml;
 
+pub use artifact::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
+#[cfg(feature = "image")]
+pub use artifact::{ImageArray, Pixel, ToImage};
 pub use config::Config;
 pub use entity::{
     Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus,
@@ -45,10 +53,12 @@ pub use entity::{
 };
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
+pub use in_run::{InRun, InScope};
 pub use logged::Logged;
-pub use options::RunOptions;
+pub use options::{ExperimentOptions, RunOptions};
 pub use recover::Recovery;
 pub use run::{ActiveRun, MetricHandle, RunHandle};
 pub use store::{ExperimentQuery, ModelQuery, RunQuery};
+pub use table::RunTable;
 pub use tracker::Tracker;
 pub use value::{Step, Value};

@@ -1,4 +1,4 @@
-//! What `start_run` is told.
+//! What `start_run` and `create_experiment` are told.
 
 use crate::current::Origin;
 use crate::entity::Tag;
@@ -22,6 +22,7 @@ pub struct RunOptions {
     pub(crate) run_id: Option<String>,
     pub(crate) experiment_id: Option<String>,
     pub(crate) nested: bool,
+    pub(crate) parent_run_id: Option<String>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) description: Option<String>,
     pub(crate) log_system_metrics: Option<bool>,
@@ -42,7 +43,7 @@ impl RunOptions {
     }
 
     /// Resumes this run instead of starting a new one: it is `RUNNING` again, and takes the name, tags and description
-    /// given here.
+    /// given here. It stays in its experiment and keeps its parent.
     pub fn run_id(mut self, run_id: impl Into<String>) -> Self {
         self.run_id = Some(run_id.into());
         self
@@ -54,9 +55,18 @@ impl RunOptions {
         self
     }
 
-    /// Allows the run to start while another is active on this thread, as its child.
+    /// Allows the run to start while another is active on this thread (or in this task's scope), as its child.
     pub fn nested(mut self, nested: bool) -> Self {
         self.nested = nested;
+        self
+    }
+
+    /// Makes the new run a child of this one, which must exist and not be deleted.
+    ///
+    /// It is how a thread starts a child of a run that another thread, or another process, started. Where a run is active
+    /// on this thread already it must be that one, and [`nested`](Self::nested) is needed as well.
+    pub fn parent_run_id(mut self, parent_run_id: impl Into<String>) -> Self {
+        self.parent_run_id = Some(parent_run_id.into());
         self
     }
 
@@ -74,9 +84,10 @@ impl RunOptions {
 
     /// Whether CPU, memory, disk and network are sampled into `system/` metrics while the run lasts.
     ///
-    /// Unset, the environment variable `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING` decides.
-    pub fn log_system_metrics(mut self, log: bool) -> Self {
-        self.log_system_metrics = Some(log);
+    /// Unset or `None`, [`enable_system_metrics_logging`](crate::fluent::enable_system_metrics_logging) and then the
+    /// environment variable `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING` decide.
+    pub fn log_system_metrics(mut self, log: impl Into<Option<bool>>) -> Self {
+        self.log_system_metrics = log.into();
         self
     }
 
@@ -102,5 +113,53 @@ impl From<String> for RunOptions {
 impl From<()> for RunOptions {
     fn from((): ()) -> Self {
         Self::new()
+    }
+}
+
+/// How to create an experiment. A plain name will do where nothing else is wanted.
+///
+/// ```
+/// use runlog_core::ExperimentOptions;
+///
+/// let options = ExperimentOptions::new("vision").artifact_location("s3://bucket/vision").tag("team", "eyes");
+/// let by_name: ExperimentOptions = "baseline".into();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options create nothing; give them to `create_experiment`"]
+pub struct ExperimentOptions {
+    pub(crate) name: String,
+    pub(crate) artifact_location: Option<String>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl ExperimentOptions {
+    /// An experiment of this name: not empty, at most 500 characters, and no other has it.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), artifact_location: None, tags: Vec::new() }
+    }
+
+    /// Where the artifacts of its runs and models go: a directory (a relative one is taken from the working directory)
+    /// or a URI. Unset, it is a directory of the store's own.
+    pub fn artifact_location(mut self, location: impl Into<String>) -> Self {
+        self.artifact_location = Some(location.into());
+        self
+    }
+
+    /// A tag it starts with, of at most 20,000 characters.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push(Tag::new(key, value));
+        self
+    }
+}
+
+impl From<&str> for ExperimentOptions {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl From<String> for ExperimentOptions {
+    fn from(name: String) -> Self {
+        Self::new(name)
     }
 }

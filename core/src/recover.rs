@@ -12,12 +12,14 @@ use crate::journal::{Claim, Entry, Place, dead_journals};
 use crate::notice;
 use crate::run::ENDED_BY;
 use crate::shipper::{keep_rejected, retry_pause, run_of};
-use crate::store::{Batch, Store};
+use crate::store::{Batch, PageRequest, RunQuery, Store};
 
 /// The tag that names the process which has to end a run.
 pub(crate) const OWNER: &str = "runlog.owner";
 /// How long a busy store is tried for; the journal stays for the next time.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How many runs a process may have been creating at the moment it died: one a thread.
+const UNNAMED_MAX: usize = 1000;
 /// A panic or signal explains a death only if nothing was logged much later.
 const LAST_WORDS_MS: i64 = 1000;
 
@@ -138,23 +140,60 @@ fn end_runs(store: &dyn Store, claim: &Claim, recovery: &mut Recovery) -> Result
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let is_active = run.info.lifecycle_stage == LifecycleStage::Active;
-        if is_active && run.info.status == RunStatus::Running && run.tag(OWNER) == Some(claim.owner_name()) {
-            end_run(store, claim, number, &run)?;
-            recovery.ended_runs.push(definition.run_id.clone());
+        if is_left_by(claim, &run) {
+            end_run(store, claim, Some(number), &run)?;
+            recovery.ended_runs.push(run.info.run_id);
         }
+    }
+    for run in unnamed(store, claim)? {
+        end_run(store, claim, None, &run)?;
+        recovery.ended_runs.push(run.info.run_id);
     }
     Ok(())
 }
 
-fn end_run(store: &dyn Store, claim: &Claim, number: u32, run: &Run) -> Result<()> {
+fn is_left_by(claim: &Claim, run: &Run) -> bool {
+    run.info.lifecycle_stage == LifecycleStage::Active
+        && run.info.status == RunStatus::Running
+        && run.tag(OWNER) == Some(claim.owner_name())
+}
+
+/// The runs of a process that died after it had created them and before it could write their ids down.
+fn unnamed(store: &dyn Store, claim: &Claim) -> Result<Vec<Run>> {
+    let mut query = RunQuery::new()
+        .filter(format!("attributes.status = 'RUNNING' AND tags.`{OWNER}` = '{}'", claim.owner_name()));
+    query.experiment_ids = claim.definitions().experiments().into_iter().collect();
+    if query.experiment_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    match store.search_runs(&query, &PageRequest::first(UNNAMED_MAX)) {
+        Ok(mut page) => {
+            page.items.retain(|run| is_left_by(claim, run));
+            Ok(page.items)
+        }
+        Err(error) if error.is_temporary() => Err(error),
+        Err(error) => {
+            // What was logged must not wait for ever for a store that cannot search.
+            notice::warn(
+                "recovery-search",
+                format_args!("runs that a dead process had just created may still be RUNNING: {error}"),
+            );
+            Ok(Vec::new())
+        }
+    }
+}
+
+fn end_run(store: &dyn Store, claim: &Claim, number: Option<u32>, run: &Run) -> Result<()> {
     // Timestamps are the user's to give; a run does not end before it starts.
     let stored = run.data.metrics.iter().map(|metric| metric.timestamp);
     let mut end_time = stored.max().unwrap_or_default().max(run.info.start_time);
     let mut last_words = None;
     for entry in claim.all() {
         match entry.record {
-            Record::Metric(point) if run_of(&entry) == number => end_time = end_time.max(point.timestamp),
+            Record::Metric(point) if Some(point.run) == number => end_time = end_time.max(point.timestamp),
+            Record::Text(Text::Measure { run, point }) if Some(run) == number => {
+                end_time = end_time.max(point.timestamp);
+            }
             Record::Text(Text::Note { time, status, text }) => last_words = Some((time, status, text)),
             _ => {}
         }
@@ -174,14 +213,17 @@ fn end_run(store: &dyn Store, claim: &Claim, number: u32, run: &Run) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::entity::NewRun;
+    use crate::entity::{Metric, ModelOutput, NewLoggedModel, NewRun};
     use crate::journal::record::Point;
     use crate::journal::{Journal, RunDefinition};
     use crate::store::MemoryStore;
+    use crate::store::faulty::{Fault, Faulty};
 
-    /// A dead process that logged a metric, a tag and its end to a run whose owner is `owner`, and that run's id.
-    fn dead_process(store: &MemoryStore, place: &Place, owner: Option<&str>) -> String {
+    /// A process that logged a metric and a tag to a run whose owner is `owner`; the run's number and id.
+    fn process(store: &MemoryStore, place: &Place, owner: Option<&str>) -> (Journal, u32, String) {
         let journal = Journal::open(place, "s");
         let owner = owner.or(journal.owner_name()).unwrap_or_default();
         let run = store.create_run(&NewRun {
@@ -196,16 +238,54 @@ mod tests {
         let run = definitions.run(RunDefinition { run_id: run_id.clone(), owned: true }).unwrap();
         journal.metric(Point { run, key, value: 0.5, timestamp: 7, step: 1 }).unwrap();
         journal.text(&Text::Tag { run, key: "stage".to_owned(), value: "old".to_owned() }).unwrap();
+        (journal, run, run_id)
+    }
+
+    /// A process that died after its run's end, and that run's id.
+    fn dead_process(store: &MemoryStore, place: &Place, owner: Option<&str>) -> String {
+        let (journal, run, run_id) = process(store, place, owner);
         journal.text(&Text::End { run, status: RunStatus::Finished, time: 9 }).unwrap();
         run_id
     }
 
     /// Recovers until the dead process's lock is free: a child that another test spawns may hold a copy for a moment.
-    fn recover_all(store: &MemoryStore, place: &Place, journals: usize) -> Result<Recovery> {
+    fn recover_all(store: &dyn Store, place: &Place, journals: usize) -> Result<Recovery> {
         while dead_journals(place).len() < journals {
             std::thread::yield_now();
         }
         recover(store, place, "s")
+    }
+
+    #[test]
+    fn whatever_call_of_a_recovery_fails_the_next_one_completes_it() {
+        type Break = fn(ErrorKind) -> Fault;
+        let breaks: [Break; 2] = [Fault::Fails, Fault::Torn];
+        for broken in 0.. {
+            let mut made = 0;
+            for fault in breaks {
+                let dir = tempfile::tempdir().unwrap();
+                let (store, place) = (Arc::new(MemoryStore::new()), Place::Directory(dir.path().to_owned()));
+                let ended = dead_process(&store, &place, None);
+                let (journal, _, killed) = process(&store, &place, None);
+                drop(journal);
+                let faulty = Faulty::scripted(Arc::clone(&store) as _, move |call| {
+                    if call.total == broken { fault(ErrorKind::Unavailable) } else { Fault::None }
+                });
+                let first = recover_all(&faulty, &place, 2);
+                made = faulty.total_calls();
+                recover(&*store, &place, "s").unwrap();
+                assert!(dead_journals(&place).is_empty(), "call {broken}: {first:?}");
+                for (run_id, status) in [(ended, RunStatus::Finished), (killed, RunStatus::Failed)] {
+                    let run = store.get_run(&run_id).unwrap();
+                    assert_eq!((run.info.status, run.tag("stage")), (status, Some("old")), "call {broken}");
+                    assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 1);
+                    assert_eq!(run.tag(ENDED_BY).is_some(), status == RunStatus::Failed);
+                }
+            }
+            if broken >= made {
+                return;
+            }
+        }
     }
 
     #[test]
@@ -219,6 +299,55 @@ mod tests {
             (run.info.status, run.tag("stage"), run.metric("loss")),
             (RunStatus::Running, None, Some(0.5))
         );
+    }
+
+    #[test]
+    fn what_was_logged_of_models_is_delivered_and_ends_the_run_no_earlier() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let model = NewLoggedModel { experiment_id: "0".to_owned(), ..NewLoggedModel::default() };
+        let model_id = store.create_logged_model(&model).unwrap().model_id;
+        let journal = Journal::open(&place, "s");
+        let tag = Tag::new(OWNER, journal.owner_name().unwrap());
+        let new = NewRun { experiment_id: "0".to_owned(), tags: vec![tag], ..NewRun::default() };
+        let run_id = store.create_run(&new).unwrap().info.run_id;
+        let run = journal.definitions().run(RunDefinition { run_id: run_id.clone(), owned: true }).unwrap();
+        let point = Metric::new("accuracy", 0.5, 70_000, 1).for_model(&model_id);
+        for text in [
+            Text::ModelInput { run, model_id: model_id.clone() },
+            Text::ModelOutput { run, model_id: model_id.clone(), step: 2 },
+            Text::Measure { run, point: Box::new(point.into()) },
+        ] {
+            journal.text(&text).unwrap();
+        }
+        drop(journal);
+        recover_all(&store, &place, 1).unwrap();
+        let run = store.get_run(&run_id).unwrap();
+        assert_eq!((run.info.status, run.info.end_time), (RunStatus::Failed, Some(70_000)));
+        assert_eq!(
+            (run.inputs.models, run.outputs),
+            (vec![model_id.clone()], vec![ModelOutput::new(&*model_id, 2)])
+        );
+        assert_eq!(store.get_logged_model(&model_id).unwrap().metrics.len(), 1);
+    }
+
+    #[test]
+    fn a_run_whose_process_died_before_it_knew_the_id_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let journal = Journal::open(&place, "s");
+        journal.definitions().creates_run_in("0").unwrap();
+        let create = |owner: &str| {
+            let tags = vec![Tag::new(OWNER, owner)];
+            let new = NewRun { experiment_id: "0".to_owned(), tags, start_time: 5, ..NewRun::default() };
+            store.create_run(&new).unwrap().info.run_id
+        };
+        let (left, others) = ([create(journal.owner_name().unwrap())], create("somebody else"));
+        drop(journal);
+        assert_eq!(recover_all(&store, &place, 1).unwrap().ended_runs, left);
+        let left = store.get_run(&left[0]).unwrap();
+        assert_eq!((left.info.status, left.info.end_time), (RunStatus::Failed, Some(5)));
+        assert_eq!(store.get_run(&others).unwrap().info.status, RunStatus::Running);
     }
 
     #[test]

@@ -97,7 +97,10 @@ impl Shipper {
         let Self { engine, reader, taken, .. } = self;
         taken.clear();
         engine.journal.read(reader, TAKE_MAX, taken);
-        deliver(&*engine.store, engine.journal.definitions(), taken, &mut Live { engine, reader })?;
+        let definitions = engine.journal.definitions();
+        let delivered = deliver(&*engine.store, definitions, taken, &mut Live { engine, reader });
+        // Else the journal would pass for delivered, and be removed.
+        delivered.inspect_err(|GaveUp| reader.give_back(taken))?;
         for entry in &*taken {
             engine.journal.acknowledge(entry);
         }
@@ -178,7 +181,10 @@ pub(crate) fn run_of(entry: &Entry) -> u32 {
             Text::Param { run, .. }
             | Text::Tag { run, .. }
             | Text::DeleteTag { run, .. }
+            | Text::Measure { run, .. }
             | Text::Input { run, .. }
+            | Text::ModelInput { run, .. }
+            | Text::ModelOutput { run, .. }
             | Text::End { run, .. },
         ) => *run,
         Record::Text(Text::Aside { .. } | Text::Note { .. }) => u32::MAX,

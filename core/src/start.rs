@@ -5,31 +5,30 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::autolog::{self, MetricSink, MonitorDriver, SystemMetrics};
-use crate::config::Config;
 use crate::context;
 use crate::current;
 use crate::engine::Engine;
 use crate::entity::{LifecycleStage, NewRun, Run, RunChange, RunStatus, Tag};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fluent::system_metrics;
+use crate::journal::RunDefinition;
 use crate::options::RunOptions;
 use crate::recover::OWNER;
 use crate::run::{ActiveRun, ENDED_BY, MetricHandle, RunHandle};
-use crate::store::Batch;
+use crate::store::{Batch, RUN_NAME_TAG};
 use crate::tracker::Tracker;
 use crate::{clock, exit, names, notice, validate};
 
 const NOTE: &str = "mlflow.note.content";
-const PARENT: &str = "mlflow.parentRunId";
-/// MLflow's default experiment, "Default".
-const DEFAULT_EXPERIMENT: &str = "0";
+pub(crate) const PARENT: &str = "mlflow.parentRunId";
 
-/// Starts or resumes a run and makes it the innermost one of this thread.
+/// Starts or resumes a run and makes it the innermost one of this thread or task.
 pub(crate) fn start_run(
     tracker: &Tracker,
     options: &RunOptions,
     started_at: &'static Location<'static>,
 ) -> Result<ActiveRun> {
-    let mine = current::of_this_thread_with(tracker);
+    let mine = current::of_this_scope_with(tracker);
     if let (false, Some(active)) = (options.nested, mine.first()) {
         return Err(Error::new(
             ErrorKind::Conflict,
@@ -38,31 +37,20 @@ pub(crate) fn start_run(
         )
         .with("active_run", active.run_id()));
     }
-    let wants_system_metrics = options.log_system_metrics.unwrap_or(tracker.config().system_metrics);
-    let monitor = wants_system_metrics.then(autolog::monitor_driver).transpose()?;
+    let monitoring = system_metrics::wanted(tracker.config(), options.log_system_metrics)
+        .map(|settings| Ok::<_, Error>((autolog::monitor_driver()?, settings)))
+        .transpose()?;
 
-    let engine = tracker.engine()?;
-    let resumed = options.run_id.clone().or_else(|| tracker.run_to_resume());
-    let parent = mine.last().cloned();
-    let run = match &resumed {
-        Some(run_id) => resume(tracker, &engine, run_id, options)?,
-        None => create(tracker, &engine, parent.as_ref(), options)?,
-    };
-    let first_step = next_window(&run);
-    tracker.forget_run_to_resume();
-    let (run_id, store) = (run.info.run_id.clone(), Arc::clone(&engine.store));
-    let handle = RunHandle::new(tracker, engine, run.info, parent, true).inspect_err(|_unwritten| {
-        // Nobody else would end it. If this fails too, the error at hand says what is wrong.
-        let change =
-            RunChange { status: Some(RunStatus::Failed), end_time: Some(clock::now_ms()), run_name: None };
-        store.update_run(&run_id, &change).ok();
-    })?;
+    let by_environment = tracker.take_run_to_resume();
+    let resumed = options.run_id.as_ref().or(by_environment.as_ref());
+    let (handle, first_step) = open(tracker, options, resumed, mine.last())
+        .inspect_err(|_| tracker.resume_next(by_environment.clone()))?;
     exit::watch(tracker.config());
     current::push(&handle, options.origin);
     let active = ActiveRun::new(handle, started_at);
 
-    if let Some(driver) = monitor {
-        watch_machine(driver, tracker.config(), &active, first_step);
+    if let Some((driver, settings)) = monitoring {
+        watch_machine(driver, &SystemMetrics { first_step, ..settings }, &active);
     }
     if !options.silent {
         say_where(tracker, &active, resumed.is_some());
@@ -70,14 +58,65 @@ pub(crate) fn start_run(
     Ok(active)
 }
 
-fn watch_machine(driver: &MonitorDriver, config: &Config, run: &RunHandle, first_step: i64) {
-    let settings = SystemMetrics {
-        interval: config.sampling_interval,
-        samples_before_logging: config.samples_before_logging,
-        node_id: config.node_id.clone(),
-        first_step,
+/// The run in the store and in the journal, and the number of its next window of system metrics.
+fn open(
+    tracker: &Tracker,
+    options: &RunOptions,
+    resumed: Option<&String>,
+    innermost: Option<&RunHandle>,
+) -> Result<(RunHandle, i64)> {
+    let engine = tracker.engine()?;
+    if engine.journal.is_sealed() {
+        return Err(Error::new(ErrorKind::Unavailable, "the process is ending; no run can start any more"));
+    }
+    let (run, parent) = if let Some(run_id) = resumed {
+        (resume(tracker, &engine, run_id, options)?, innermost.cloned())
+    } else {
+        let parent_id = parent_of_new_run(&engine, options, innermost)?;
+        let elsewhere = || current::with_id(tracker, parent_id.as_deref()?);
+        let parent = innermost.cloned().or_else(elsewhere);
+        (create(tracker, &engine, parent_id, options)?, parent)
     };
-    match (driver.start)(&settings, Box::new(Sink::new(run))) {
+    let first_step = next_window(&run);
+    let (run_id, store) = (run.info.run_id.clone(), Arc::clone(&engine.store));
+    let (inputs, outputs) = (run.inputs, run.outputs);
+    let handle = RunHandle::new(tracker, engine, run.info, parent, true).inspect_err(|_unwritten| {
+        // Nobody else would end it. If this fails too, the error at hand says what is wrong.
+        let change =
+            RunChange { status: Some(RunStatus::Failed), end_time: Some(clock::now_ms()), run_name: None };
+        store.update_run(&run_id, &change).ok();
+    })?;
+    handle.remember_models(&inputs, &outputs);
+    Ok((handle, first_step))
+}
+
+/// The run that a new one is a child of.
+fn parent_of_new_run(
+    engine: &Engine,
+    options: &RunOptions,
+    innermost: Option<&RunHandle>,
+) -> Result<Option<String>> {
+    let Some(wanted) = &options.parent_run_id else {
+        return Ok(innermost.map(|run| run.run_id().to_owned()));
+    };
+    validate::run_id(wanted)?;
+    if let Some(active) = innermost.filter(|active| active.run_id() != wanted) {
+        return Err(Error::invalid(
+            "the parent is another run than the active one; start the child outside of that run, or as its child",
+        )
+        .with("parent_run_id", wanted)
+        .with("active_run", active.run_id()));
+    }
+    let parent = engine.store.get_run(wanted)?;
+    if parent.info.lifecycle_stage == LifecycleStage::Deleted {
+        return Err(Error::invalid("the parent run is deleted; restore it before you start a child of it")
+            .with("parent_run_id", wanted));
+    }
+    Ok(Some(parent.info.run_id))
+}
+
+fn watch_machine(driver: &MonitorDriver, settings: &SystemMetrics, run: &RunHandle) {
+    match (driver.start)(settings, Box::new(Sink::new(run))) {
         Ok(monitor) => run.watch(monitor),
         Err(error) => notice::warn("monitor", format_args!("there will be no system metrics: {error}")),
     }
@@ -86,13 +125,13 @@ fn watch_machine(driver: &MonitorDriver, config: &Config, run: &RunHandle, first
 fn create(
     tracker: &Tracker,
     engine: &Engine,
-    parent: Option<&RunHandle>,
+    parent_id: Option<String>,
     options: &RunOptions,
 ) -> Result<Run> {
-    let name = match options.name.as_deref() {
-        Some(name) if !name.is_empty() => name.to_owned(),
-        _ => names::run_name(),
-    };
+    let given = given_tags(tracker, options)?;
+    let said = [options.name.as_ref(), given.get(RUN_NAME_TAG)];
+    let name = said.into_iter().flatten().find(|name| !name.is_empty());
+    let name = name.cloned().unwrap_or_else(names::run_name);
     if name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         notice::warn(
             "name-like-id",
@@ -103,41 +142,24 @@ fn create(
     }
     let mut tags: BTreeMap<String, String> =
         context::default_tags(tracker.config()).into_iter().map(|tag| (tag.key, tag.value)).collect();
-    tags.extend(given_tags(tracker, options)?);
+    tags.extend(given);
     tags.extend(engine.journal.owner_name().map(|owner| (OWNER.to_owned(), owner.to_owned())));
-    tags.extend(parent.map(|parent| (PARENT.to_owned(), parent.run_id().to_owned())));
+    tags.extend(parent_id.map(|parent_id| (PARENT.to_owned(), parent_id)));
+    tags.insert(RUN_NAME_TAG.to_owned(), name.clone());
     let user_id = tags.get("mlflow.user").cloned().unwrap_or_else(|| "unknown".to_owned());
+    let experiment_id = match &options.experiment_id {
+        Some(experiment_id) => experiment_id.clone(),
+        None => tracker.experiment_of_new_runs()?,
+    };
+    // Before the run is there: a kill right after its creation must not leave it `RUNNING` for ever.
+    engine.journal.definitions().creates_run_in(&experiment_id)?;
     engine.store.create_run(&NewRun {
-        experiment_id: experiment_of_new_run(tracker, options)?,
+        experiment_id,
         run_name: name,
         user_id,
         start_time: clock::now_ms(),
         tags: tags.into_iter().map(|(key, value)| Tag::new(key, value)).collect(),
     })
-}
-
-/// The first that is said: the option, `set_experiment`, the environment's name, its id, MLflow's default.
-fn experiment_of_new_run(tracker: &Tracker, options: &RunOptions) -> Result<String> {
-    let config = tracker.config();
-    if let Some(id) = options.experiment_id.clone().or_else(|| tracker.active_experiment()) {
-        return Ok(id);
-    }
-    let by_id = config.experiment_id.as_deref().map(|id| tracker.get_experiment(id)).transpose().map_err(
-        |error| {
-            Error::invalid("MLFLOW_EXPERIMENT_ID names no experiment of this store; unset or correct it")
-                .because(error)
-        },
-    )?;
-    let Some(name) = config.experiment_name.as_deref() else {
-        return Ok(by_id.map_or_else(|| DEFAULT_EXPERIMENT.to_owned(), |experiment| experiment.experiment_id));
-    };
-    let by_name = tracker.find_or_create_experiment(name)?;
-    if by_id.is_some_and(|by_id| by_id.experiment_id != by_name.experiment_id) {
-        return Err(Error::invalid(
-            "MLFLOW_EXPERIMENT_NAME and MLFLOW_EXPERIMENT_ID name different experiments; unset one of them",
-        ));
-    }
-    Ok(by_name.experiment_id)
 }
 
 fn resume(tracker: &Tracker, engine: &Engine, run_id: &str, options: &RunOptions) -> Result<Run> {
@@ -149,7 +171,7 @@ fn resume(tracker: &Tracker, engine: &Engine, run_id: &str, options: &RunOptions
     }
     let run = engine.store.get_run(run_id)?;
     if run.info.lifecycle_stage == LifecycleStage::Deleted {
-        return Err(Error::invalid("the run is deleted; restore it with MLflow before you resume it")
+        return Err(Error::invalid("the run is deleted; restore it (`restore_run`) before you resume it")
             .with("run", run_id));
     }
     if let Some(active) = tracker.active_experiment()
@@ -163,12 +185,15 @@ fn resume(tracker: &Tracker, engine: &Engine, run_id: &str, options: &RunOptions
         .with("active_experiment", active));
     }
     let mut tags = given_tags(tracker, options)?;
+    // Before the run is `RUNNING` and this process's: a kill in between must not leave it so for ever.
+    engine.journal.definitions().run(RunDefinition { run_id: run_id.to_owned(), owned: true })?;
     tags.extend(engine.journal.owner_name().map(|owner| (OWNER.to_owned(), owner.to_owned())));
     let tags = tags.into_iter().map(|(key, value)| Tag::new(key, value)).collect();
-    let change =
-        RunChange { status: Some(RunStatus::Running), end_time: None, run_name: options.name.clone() };
-    engine.store.update_run(run_id, &change)?;
+    let run_name = options.name.clone().filter(|name| !name.is_empty());
+    let change = RunChange { status: Some(RunStatus::Running), end_time: None, run_name };
+    // The owner first, for the same reason.
     engine.store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
+    engine.store.update_run(run_id, &change)?;
     match engine.store.delete_tag(run_id, ENDED_BY) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -206,9 +231,10 @@ fn say_where(tracker: &Tracker, run: &RunHandle, resumed: bool) {
     }
     let verb = if resumed { "resumed" } else { "run" };
     // The command finds the store by itself, unless this program named another one.
-    let elsewhere = match Tracker::default_uri(config) {
-        Some(default) if default == tracker.tracking_uri() => String::new(),
-        _ => format!(" --tracking-uri {}", tracker.tracking_uri()),
+    let elsewhere = if Tracker::default_uri(config) == tracker.tracking_uri() {
+        String::new()
+    } else {
+        format!(" --tracking-uri {}", tracker.tracking_uri())
     };
     notice::tell(format_args!(
         "{verb} {} ({id}), see `runlog show {id}{elsewhere}`",

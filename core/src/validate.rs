@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::entity::Tag;
+use crate::entity::{Dataset, DatasetInput, Tag};
 use crate::error::{Error, Result};
 
 /// Longest key of a metric, param or tag, in characters.
@@ -17,12 +17,14 @@ pub const TAG_CHARS_MAX: usize = 8000;
 pub const EXPERIMENT_TAG_CHARS_MAX: usize = 20_000;
 /// Longest name of an experiment, in characters.
 pub const EXPERIMENT_NAME_CHARS_MAX: usize = 500;
+/// Longest artifact location of an experiment, in characters, unless `MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH` says another.
+pub const ARTIFACT_LOCATION_CHARS_MAX: u32 = 2048;
 
 /// Checks the key of a metric, param or tag.
 ///
 /// # Errors
 /// A key that is empty, too long, has a character other than letters, digits, `_ - . / :` and spaces, or is not a
-/// clean relative path (`a//b`, `./a`, `../a`, `/a`, `a/`).
+/// clean relative path (`a//b`, `./a`, `../a`, `..a`, `/a`, `a/`).
 ///
 /// ```
 /// use runlog_core::validate::key;
@@ -44,7 +46,8 @@ pub fn key(key: &str) -> Result<()> {
              spaces"
         ));
     }
-    if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+    // Whatever begins with two dots: MLflow's file store cannot even read a run that has such a metric.
+    if key.starts_with("..") || key.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return refuse("a key with slashes must be a clean relative path, such as `valid/loss`".to_owned());
     }
     Ok(())
@@ -60,7 +63,7 @@ fn is_key_char(c: char) -> bool {
 /// A name that is empty or too long.
 pub fn experiment_name(name: &str) -> Result<()> {
     if name.trim().is_empty() {
-        return Err(Error::invalid("an experiment's name must not be empty"));
+        return Err(Error::invalid("an experiment's name must not be empty; give it one, such as `vision`"));
     }
     if name.chars().count() > EXPERIMENT_NAME_CHARS_MAX {
         return Err(Error::invalid(format!(
@@ -87,6 +90,18 @@ pub fn experiment_tag(tag: &Tag) -> Result<()> {
     Ok(())
 }
 
+/// Checks the time of a point, in milliseconds since the Unix epoch.
+///
+/// # Errors
+/// A time before 1970.
+pub fn timestamp(timestamp: i64) -> Result<()> {
+    if timestamp >= 0 {
+        return Ok(());
+    }
+    Err(Error::invalid("a point's time must not be negative; give milliseconds since 1970")
+        .with("timestamp", timestamp))
+}
+
 /// Checks the id of a run that a user gave.
 ///
 /// # Errors
@@ -108,6 +123,39 @@ pub fn model_name(name: &str) -> Result<()> {
     if name.is_empty() || name.contains(['/', ':', '.', '%', '"', '\'']) {
         return Err(Error::invalid("a model's name must not be empty nor contain any of / : . % \" '")
             .with("name", format!("{name:?}")));
+    }
+    Ok(())
+}
+
+/// Checks what is said of a dataset and its use by a run.
+///
+/// # Errors
+/// A text that is longer than MLflow stores it, and an empty name or digest.
+pub fn dataset_input(input: &DatasetInput) -> Result<()> {
+    let Dataset { name, digest, source_type: _, source, schema, profile } = &input.dataset;
+    let of_dataset = [
+        ("name", Some(name), 500),
+        ("digest", Some(digest), 36),
+        ("source", Some(source), 65_535),
+        ("schema", schema.as_ref(), 1_048_575),
+        ("profile", profile.as_ref(), 16_777_215),
+    ];
+    for (what, text, chars_max) in of_dataset {
+        text.map_or(Ok(()), |text| at_most("a dataset's", what, text, chars_max))?;
+    }
+    if name.is_empty() || digest.is_empty() {
+        return Err(Error::invalid("a dataset needs a name and a digest"));
+    }
+    for (key, value) in &input.tags {
+        at_most("the key of", "a dataset's tag", key, 255)?;
+        at_most("the value of", "a dataset's tag", value, 500)?;
+    }
+    Ok(())
+}
+
+fn at_most(whose: &str, what: &str, text: &str, chars_max: usize) -> Result<()> {
+    if text.len() > chars_max && text.chars().count() > chars_max {
+        return Err(Error::invalid(format!("{whose} {what} must have at most {chars_max} characters")));
     }
     Ok(())
 }
@@ -137,12 +185,27 @@ mod tests {
 
     #[test]
     fn mlflows_keys_are_accepted_and_others_say_why() {
-        for good in ["loss", "a/b.c-d_e f", "é", " lead", "k:v", &"x".repeat(250), &"é".repeat(250)] {
+        for good in
+            ["loss", "a/b.c-d_e f", "é", " lead", "k:v", ".a", "a/..b", &"x".repeat(250), &"é".repeat(250)]
+        {
             assert!(key(good).is_ok(), "{good}");
         }
-        for bad in
-            ["", "a\tb", "a*", "@", "a//b", "./a", "..", "/a", "a/", "a/../b", "nl\n", &"x".repeat(251)]
-        {
+        for bad in [
+            "",
+            "a\tb",
+            "a*",
+            "@",
+            "a//b",
+            "./a",
+            "..",
+            "...",
+            "..a",
+            "/a",
+            "a/",
+            "a/../b",
+            "nl\n",
+            &"x".repeat(251),
+        ] {
             assert!(key(bad).is_err(), "{bad:?}");
         }
     }
@@ -152,6 +215,19 @@ mod tests {
         assert_eq!(fit("ééé", 2, true).unwrap(), "éé");
         assert_eq!(fit("ééé", 3, false).unwrap(), "ééé");
         assert!(fit("ééé", 2, false).is_err());
+    }
+
+    #[test]
+    fn datasets_are_as_long_as_mlflow_stores_them() {
+        let input = DatasetInput::from(Dataset::new("é".repeat(500), "0".repeat(36)));
+        let mut input = input.tag("k", "v".repeat(500));
+        assert!(dataset_input(&input).is_ok());
+        input.dataset.schema = Some("x".repeat(1_048_576));
+        assert!(dataset_input(&input).unwrap_err().to_string().contains("schema"));
+        assert!(dataset_input(&Dataset::new("", "0").into()).is_err());
+        assert!(
+            dataset_input(&DatasetInput::from(Dataset::new("n", "0")).tag("k", "v".repeat(501))).is_err()
+        );
     }
 
     #[test]

@@ -19,6 +19,12 @@ pub(super) struct Arguments {
     /// Only runs of this experiment
     #[arg(long, short, value_name = "NAME|ID")]
     experiment: Option<String>,
+    /// Only runs that this matches, in MLflow's grammar: "metrics.loss < 0.3 and params.optimizer = 'adam'"
+    #[arg(long, short, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Sorts by this, such as "metrics.loss" or "params.depth DESC"; may be given several times
+    #[arg(long, short, value_name = "KEY [DESC]")]
+    order_by: Vec<String>,
     /// At most this many runs
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -38,11 +44,16 @@ pub(super) fn run(tracker: &Tracker, arguments: &Arguments, now: i64) -> Result<
         Some(name_or_id) => query.experiment_id(experiment(tracker, name_or_id)?.experiment_id),
         None => query.all_experiments(),
     };
+    query.filter = arguments.filter.clone().unwrap_or_default();
+    query.order_by.clone_from(&arguments.order_by);
     let mut runs = tracker.search_runs(query)?;
     let more = runs.len() > limit;
     runs.truncate(limit);
     if arguments.json {
         return Ok(json(&serde_json::json!(runs)));
+    }
+    if runs.is_empty() && arguments.filter.is_some() {
+        return Ok("No run matches.\n".to_owned());
     }
     let mut experiments = BTreeMap::new();
     for run in &runs {

@@ -3,12 +3,12 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 
-use runlog::{ErrorKind, Result, RunOptions, RunQuery, RunStatus, Tracker};
+use runlog::{ErrorKind, ExperimentOptions, Result, RunOptions, RunQuery, RunStatus, RunTable, Tracker};
 
 use crate::support::{Place, text};
 
 /// Checks an error's kind, and that its message has these words.
-fn check<T>(outcome: Result<T>, kind: ErrorKind, words: &[&str]) {
+pub(crate) fn check<T>(outcome: Result<T>, kind: ErrorKind, words: &[&str]) {
     let error = outcome.err().expect("bad input is an error");
     assert_eq!(error.kind(), kind, "{error}");
     for word in words {
@@ -24,7 +24,8 @@ fn a_wrong_uri_says_which_ones_are_right() {
     check(open("SQLITE:///mlflow.db"), ErrorKind::InvalidInput, &["lower case"]);
     check(open("sqlite://mlflow.db"), ErrorKind::InvalidInput, &["sqlite:///mlflow.db"]);
     check(open("http://localhost:5000"), ErrorKind::Unsupported, &["sqlite:///mlflow.db"]);
-    check(open("./mlruns"), ErrorKind::Unsupported, &["sqlite:///mlflow.db"]);
+    check(open("file://host/mlruns"), ErrorKind::InvalidInput, &["file:///"]);
+    check(open("./mlflow.db"), ErrorKind::InvalidInput, &["sqlite:////", "/mlflow.db"]);
     open("sqlite:///mlflow.db").unwrap();
     check(open("mlflow.db"), ErrorKind::InvalidInput, &["sqlite:////", "/mlflow.db"]);
 }
@@ -55,9 +56,11 @@ fn a_directory_that_cannot_be_written_is_said_with_its_path() {
     let mut program = place.scenario(&["finish"]);
     program.current_dir(&locked);
     if rustix::process::getuid().is_root() {
-        // Nothing is closed to root.
+        // Nothing is closed to root. Another process copies: a child that another test forks meanwhile would inherit a
+        // file that is open for writing here, and such a file cannot be executed.
         let copy = place.path().join("scenario");
-        std::fs::copy(env!("CARGO_BIN_EXE_scenario"), &copy).unwrap();
+        let copied = place.command("cp").arg(env!("CARGO_BIN_EXE_scenario")).arg(&copy).status().unwrap();
+        assert!(copied.success());
         program = place.command(copy);
         program.arg("finish").current_dir(&locked).uid(65_534).gid(65_534);
     }
@@ -122,12 +125,15 @@ fn a_param_changed_after_it_was_set_keeps_its_first_value_and_is_told() {
 
 #[test]
 fn long_values_are_cut_or_refused_as_the_user_chose() {
-    let long = "é".repeat(7000);
+    let long = "é".repeat(9000);
     let place = Place::new();
     let run = place.tracker().start_run("cut").unwrap();
     run.log_param("long", &long);
+    run.set_tag("long", &long);
     run.finish().unwrap();
-    assert_eq!(place.run().param("long").unwrap().chars().count(), 6000);
+    let run = place.run();
+    assert_eq!(run.param("long").unwrap().chars().count(), 6000);
+    assert_eq!(run.tag("long").unwrap().chars().count(), 8000);
 
     let config = place.config(&[("MLFLOW_TRUNCATE_LONG_VALUES", "false")]);
     let tracker = Tracker::with_config(Some("sqlite:///other.db"), config).unwrap();
@@ -135,7 +141,12 @@ fn long_values_are_cut_or_refused_as_the_user_chose() {
     check(
         run.log_param("long", &long).wait(),
         ErrorKind::InvalidInput,
-        &["6000", "MLFLOW_TRUNCATE_LONG_VALUES"],
+        &["6000", "MLFLOW_TRUNCATE_LONG_VALUES", "key: long"],
+    );
+    check(
+        run.set_tag("long", &long).wait(),
+        ErrorKind::InvalidInput,
+        &["8000", "MLFLOW_TRUNCATE_LONG_VALUES"],
     );
     run.finish().unwrap_err();
 }
@@ -209,4 +220,69 @@ fn disabled_writes_nothing_and_logging_goes_on() {
     run.finish().unwrap();
     assert_eq!(tracker.search_runs(RunQuery::new().all_experiments()).unwrap()[0].metric("loss"), Some(0.5));
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_experiment_that_cannot_be_made_says_what_is_wrong_with_it() {
+    let place = Place::new();
+    let tracker = place.tracker();
+    let invalid = ErrorKind::InvalidInput;
+    let new = || ExperimentOptions::new("new");
+    check(tracker.create_experiment(""), invalid, &["must not be empty"]);
+    check(tracker.create_experiment("é".repeat(501)), invalid, &["500", "shorten"]);
+    check(tracker.create_experiment(new().tag("a*", "b")), invalid, &["'*'", "a*"]);
+    check(tracker.create_experiment(new().tag("a", "b".repeat(20_001))), invalid, &["20000", "shorten"]);
+    let under_a_run = new().artifact_location("runs:/0123/model");
+    check(tracker.create_experiment(under_a_run), invalid, &["those of a run", "runs:/0123/model"]);
+    let elsewhere = new().artifact_location("file://elsewhere/x");
+    check(tracker.create_experiment(elsewhere), invalid, &["file:///absolute/path"]);
+    let long = || new().artifact_location("s3://".to_owned() + &"x".repeat(2044));
+    check(tracker.create_experiment(long()), invalid, &["2048", "MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH"]);
+    assert_eq!(tracker.get_experiment_by_name("new").unwrap(), None, "nothing was made on the way");
+
+    let config = place.config(&[("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH", "2049")]);
+    let patient = Tracker::with_config(Some("sqlite:///mlflow.db"), config).unwrap();
+    let id = patient.create_experiment(long()).unwrap();
+    check(tracker.create_experiment("new"), ErrorKind::AlreadyExists, &["new", "`set_experiment`"]);
+    tracker.delete_experiment(&id).unwrap();
+    let restore = format!("`restore_experiment({id:?})`");
+    check(tracker.create_experiment("new"), ErrorKind::AlreadyExists, &["deleted", &restore]);
+    check(tracker.set_experiment("new"), invalid, &["deleted", &restore]);
+    check(tracker.set_experiment_by_id(&id), invalid, &["deleted", &restore]);
+    check(tracker.rename_experiment(&id, "other"), invalid, &["deleted", &restore]);
+    check(tracker.set_experiment_tag(&id, "a", "b"), invalid, &["deleted", &restore]);
+    let options = || RunOptions::new().experiment_id(&id);
+    check(tracker.start_run(options()), invalid, &["deleted", &restore]);
+}
+
+#[test]
+fn an_experiment_that_is_not_there_is_said_by_its_id() {
+    let place = Place::new();
+    let tracker = place.tracker();
+    for id in ["77", "vision"] {
+        check(tracker.get_experiment(id), ErrorKind::NotFound, &[id]);
+        check(tracker.set_experiment_by_id(id), ErrorKind::NotFound, &[id]);
+        check(tracker.delete_experiment(id), ErrorKind::NotFound, &[id]);
+        check(tracker.restore_experiment(id), ErrorKind::NotFound, &[id]);
+        check(tracker.rename_experiment(id, "other"), ErrorKind::NotFound, &[id]);
+        check(tracker.set_experiment_tag(id, "a", "b"), ErrorKind::NotFound, &[id]);
+        check(tracker.start_run(RunOptions::new().experiment_id(id)), ErrorKind::NotFound, &[id]);
+    }
+    check(tracker.delete_experiment_tag("0", "none"), ErrorKind::NotFound, &["none"]);
+    check(tracker.rename_experiment("0", ""), ErrorKind::InvalidInput, &["must not be empty"]);
+    check(tracker.restore_experiment("0"), ErrorKind::NotFound, &["not deleted"]);
+    let wrong = [("fine", "1"), ("not*fine", "2")];
+    check(tracker.set_experiment_tags("0", wrong), ErrorKind::InvalidInput, &["'*'", "not*fine"]);
+    assert_eq!(tracker.get_experiment("0").unwrap().tags, [], "one wrong tag keeps all back");
+    check(tracker.set_experiment_primary_metric("0", "lo*ss", true), ErrorKind::InvalidInput, &["'*'"]);
+}
+
+#[test]
+fn a_column_that_no_run_has_is_answered_with_those_there_are() {
+    let place = Place::new();
+    let run = place.tracker().start_run("one").unwrap();
+    run.log_metric("loss", 0.5, 1);
+    run.finish().unwrap();
+    let table = RunTable::new(&place.runs());
+    check(table.select(["metrics.los"]), ErrorKind::InvalidInput, &["metrics.los", "metrics.loss"]);
 }

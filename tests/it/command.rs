@@ -89,6 +89,25 @@ fn a_run_is_listed_and_shown_with_what_it_logged() {
 }
 
 #[test]
+fn a_list_is_filtered_and_sorted_in_mlflows_grammar() {
+    let place = Place::new();
+    let tracker = place.tracker();
+    for (name, loss) in [("low", 0.1), ("middle", 0.2), ("high", 0.3)] {
+        let run = tracker.start_run(name).unwrap();
+        run.log_metric("loss", loss, 1);
+        run.finish().unwrap();
+    }
+    let list = place.prints(&["list", "--filter", "metrics.loss < 0.25", "--order-by", "metrics.loss DESC"]);
+    let names: Vec<_> = list.lines().skip(1).map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(names, ["middle", "low"], "{list}");
+    assert_eq!(place.prints(&["list", "--filter", "metrics.loss > 1"]), "No run matches.\n");
+    let complaint = place.complains(&["list", "--filter", "metrics.loss near 0.2"]);
+    assert!(complaint.contains("near"), "{complaint}");
+    let complaint = place.complains(&["list", "--order-by", "metrics.loss down"]);
+    assert!(complaint.contains("down"), "{complaint}");
+}
+
+#[test]
 fn a_name_of_two_runs_is_answered_with_their_ids() {
     let place = Place::new();
     let tracker = place.tracker();

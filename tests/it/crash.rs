@@ -1,13 +1,11 @@
 //! What was logged is kept: a record whose call returned survives SIGKILL, and reaches the store once.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use memmap2::MmapRaw;
 use runlog::RunStatus;
 
-use crate::support::Place;
+use crate::support::{Counter, Place};
 
 /// Records that must be acknowledged before the kill.
 const RECORDS: u64 = 2000;
@@ -17,12 +15,24 @@ const AT_ONCE: usize = 5;
 
 #[test]
 fn a_kill_loses_and_doubles_nothing() {
-    rounds(|| kill_while_logging(false));
+    rounds(|| drop(kill_while_logging(&Place::new(), false)));
 }
 
 #[test]
 fn a_kill_loses_and_doubles_nothing_while_the_store_could_take_nothing() {
-    rounds(|| kill_while_logging(true));
+    rounds(|| drop(kill_while_logging(&Place::new(), true)));
+}
+
+/// A line of a file is a point, for MLflow too.
+#[test]
+fn a_kill_loses_and_doubles_nothing_in_a_file_store() {
+    rounds(|| {
+        let place = Place::of_files();
+        let (run_id, stored) = kill_while_logging(&place, false);
+        let file =
+            std::fs::read_to_string(place.path().join(format!("mlruns/0/{run_id}/metrics/loss"))).unwrap();
+        assert_eq!(i64::try_from(file.lines().count()).unwrap(), stored);
+    });
 }
 
 fn rounds(round: impl Fn() + Sync) {
@@ -38,8 +48,8 @@ fn rounds(round: impl Fn() + Sync) {
     });
 }
 
-fn kill_while_logging(locked: bool) {
-    let place = Place::new();
+/// Kills a process that logs, recovers, and returns the run and how many points it has.
+fn kill_while_logging(place: &Place, locked: bool) -> (String, i64) {
     let counter = Counter::new(&place.path().join("counter"));
     let mut child = place.start(&["log-and-count", place.path().join("counter").to_str().unwrap()]);
     let mut run_id = String::new();
@@ -80,26 +90,5 @@ fn kill_while_logging(locked: bool) {
     assert!(run.tag("runlog.ended_by").unwrap().contains("died"));
     let last = tracker.metric_history(run_id, "loss").unwrap().last().unwrap().timestamp;
     assert_eq!(run.info.end_time, Some(last), "it ended when it was last heard of");
-}
-
-/// A number in memory that the child shares.
-struct Counter(MmapRaw);
-
-impl Counter {
-    fn new(path: &Path) -> Self {
-        std::fs::write(path, [0; 4096]).unwrap();
-        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
-        Self(MmapRaw::map_raw(&file).unwrap())
-    }
-
-    fn get(&self) -> u64 {
-        #[expect(
-            unsafe_code,
-            clippy::cast_ptr_alignment,
-            reason = "a counter in memory shared with the child"
-        )]
-        // SAFETY: the file is a page long and stays so, and both processes use the word atomically.
-        let counter = unsafe { &*self.0.as_mut_ptr().cast::<AtomicU64>() };
-        counter.load(Ordering::Acquire)
-    }
+    (run_id.to_owned(), stored)
 }

@@ -1,59 +1,215 @@
 //! A run's status is the truth, for every way a process can end.
+//!
+//! The ways, and what they mean, are a table in the documentation; the tests walk that very table.
 
-use std::io::{BufRead as _, BufReader};
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::process::{Child, ChildStdout};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use runlog::{Run, RunStatus};
 
-use crate::support::{Place, text};
+use crate::support::{Counter, Place, text};
 
-/// Runs a scenario and checks how its only run ended.
-fn check(arguments: &[&str], status: RunStatus, ended_by: Option<&str>) -> Run {
+/// Rows that are tested at the same time: most of each is waiting.
+const AT_ONCE: usize = 8;
+const SIGNALS: [(i32, &str); 3] = [(1, "SIGHUP"), (2, "SIGINT"), (15, "SIGTERM")];
+
+/// What a row of the table says of one scenario.
+#[derive(Clone, Debug)]
+struct Row {
+    status: RunStatus,
+    /// The process cannot do it; the next one does.
+    at_next_start: bool,
+    /// What the tag `runlog.ended_by` contains, at least one of them; without any there is no tag.
+    ended_by: Vec<&'static str>,
+    scenario: Vec<&'static str>,
+}
+
+/// The rows of the documentation's table, one for each scenario that they name.
+fn table() -> Vec<Row> {
+    let documentation = include_str!("../../docs/endings.md");
+    let rows = documentation.lines().filter(|line| line.starts_with("| ")).skip(2);
+    rows.flat_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" |").map(str::trim).collect();
+        let [_, status, ended_by, scenarios] = cells[..] else { panic!("four cells: {line}") };
+        let code = |cell: &'static str| cell.split('`').skip(1).step_by(2).collect::<Vec<_>>();
+        let named = ["FINISHED", "FAILED", "KILLED"].into_iter().find(|name| status.contains(name));
+        let row = Row {
+            status: RunStatus::from_text(named.unwrap()).unwrap(),
+            at_next_start: status.ends_with("at the next start"),
+            ended_by: code(ended_by),
+            scenario: Vec::new(),
+        };
+        let scenarios = code(scenarios);
+        assert!(!scenarios.is_empty(), "nothing tests: {line}");
+        scenarios.into_iter().map(move |it| Row { scenario: it.split(' ').collect(), ..row.clone() })
+    })
+    .collect()
+}
+
+#[test]
+fn every_row_of_the_table_of_endings_is_true() {
+    let mut jobs: VecDeque<Box<dyn FnOnce() + Send>> = VecDeque::new();
+    for row in table() {
+        if row.scenario[0] != "signal" {
+            jobs.push_back(Box::new(move || row.play()));
+            continue;
+        }
+        for (signal, name) in SIGNALS {
+            for as_pid_1 in [false, true] {
+                let mut row = row.clone();
+                row.ended_by.retain(|it| !it.starts_with("SIG") || *it == name);
+                jobs.push_back(Box::new(move || row.signal(signal, as_pid_1)));
+            }
+        }
+    }
+    assert!(jobs.len() > 80, "the table is not where this test looks");
+    let (jobs, failed) = (Mutex::new(jobs), AtomicUsize::new(0));
+    let next = || jobs.lock().unwrap().pop_front();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(job) = next() {
+                    let outcome = catch_unwind(AssertUnwindSafe(job));
+                    failed.fetch_add(usize::from(outcome.is_err()), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(failed.into_inner(), 0, "endings that are not as the table says; each is told above");
+}
+
+impl Row {
+    /// Plays the scenario to its end, or kills it when it says that it is ready.
+    fn play(&self) {
+        let place = Place::new();
+        let told = if self.scenario == ["kill"] {
+            let mut child = place.start(&self.scenario);
+            wait_until_ready(&mut child);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            String::new()
+        } else {
+            text(&place.play(&self.scenario).stderr)
+        };
+        self.check(&place, &told);
+    }
+
+    /// Sends the signal once to a program with its default action, and twice to one that goes on, the second time when
+    /// the first is through: a reload, or somebody who is impatient.
+    fn signal(&self, signal: i32, as_pid_1: bool) {
+        let place = Place::new();
+        let mut arguments = if as_pid_1 { vec!["as-pid-1"] } else { Vec::new() };
+        arguments.extend(&self.scenario);
+        let mut child = place.start(&arguments);
+        let mut told = Told::of(&mut child);
+        let pid = told.pid_when_ready(as_pid_1);
+        let send = || {
+            let pid = rustix::process::Pid::from_raw(pid.unwrap_or(child.id().cast_signed())).unwrap();
+            let signal = rustix::process::Signal::from_named_raw(signal).unwrap();
+            rustix::process::kill_process(pid, signal).unwrap();
+        };
+        let handling = self.scenario[1];
+        send();
+        if handling != "default" {
+            for count in ["handled 1", "handled 2"] {
+                if handling != "ignored" {
+                    assert_eq!(told.line(), count, "{self:?}: its own handler was called");
+                }
+                if count == "handled 1" {
+                    send();
+                }
+            }
+        }
+        // Ending its input lets the program go on; one that dies of the signal must not have gone on before.
+        let dies_of_it = handling == "default";
+        let input = child.stdin.take().filter(|_| dies_of_it);
+        let status = child.wait().unwrap();
+        drop(input);
+        match (dies_of_it, as_pid_1) {
+            (true, true) => assert_eq!(status.code(), Some(128 + signal), "{self:?}: as a shell would tell"),
+            (true, false) => assert_eq!(status.signal(), Some(signal), "{self:?}: it does what it does"),
+            (false, _) => assert!(status.success(), "{self:?}: {status}"),
+        }
+        self.check(&place, &format!("signal {signal}, as PID 1: {as_pid_1}"));
+    }
+
+    /// Checks how the only run in the place ended.
+    fn check(&self, place: &Place, told: &str) {
+        if self.at_next_start {
+            assert_eq!(place.run().info.status, RunStatus::Running, "{self:?}: {told}");
+            place.recovered();
+        }
+        let run = place.run();
+        let tag = run.tag("runlog.ended_by");
+        assert_eq!(run.info.status, self.status, "{self:?}: {told}, {tag:?}");
+        assert!(run.info.end_time.is_some_and(|end| end >= run.info.start_time), "{self:?}");
+        let is_told = match tag {
+            Some(tag) => self.ended_by.iter().any(|text| tag.contains(text)),
+            None => self.ended_by.is_empty(),
+        };
+        assert!(is_told, "{self:?}: ended by {tag:?}, {told}");
+        assert!(!told.contains("fatal"), "{self:?}: {told}");
+        let logged = (self.scenario != ["die-at-creation"]).then_some(0.5);
+        assert_eq!(run.metric("loss"), logged, "{self:?}: {told}");
+    }
+}
+
+/// What a program tells on its standard output.
+struct Told(BufReader<ChildStdout>);
+
+impl Told {
+    fn of(child: &mut Child) -> Self {
+        Self(BufReader::new(child.stdout.take().unwrap()))
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Waits until the program is ready, and returns its id if it tells one.
+    fn pid_when_ready(&mut self, tells_pid: bool) -> Option<i32> {
+        let (mut pid, mut ready) = (None, false);
+        while !ready || (tells_pid && pid.is_none()) {
+            match self.line().as_str() {
+                "ready" => ready = true,
+                other => match other.strip_prefix("pid ") {
+                    Some(number) => pid = Some(number.parse().unwrap()),
+                    None => panic!(
+                        "{other:?}: what runlog does as PID 1 of a container cannot be tested here; run the tests as \
+                         root, or allow user namespaces (sysctl user.max_user_namespaces, \
+                         kernel.unprivileged_userns_clone)"
+                    ),
+                },
+            }
+        }
+        pid
+    }
+}
+
+fn wait_until_ready(child: &mut Child) {
+    Told::of(child).pid_when_ready(false);
+}
+
+/// Plays a scenario and returns its only run, which must have finished.
+fn finished(arguments: &[&str]) -> Run {
     let place = Place::new();
     let output = place.play(arguments);
     let run = place.run();
-    let told = text(&output.stderr);
-    assert_eq!(run.info.status, status, "{arguments:?}: {told}");
-    assert!(run.info.end_time.is_some_and(|end| end >= run.info.start_time));
-    match (ended_by, run.tag("runlog.ended_by")) {
-        (None, None) => {}
-        (Some(expected), Some(tag)) => assert!(tag.contains(expected), "{arguments:?}: {tag:?}"),
-        (_, tag) => panic!("{arguments:?}: ended by {tag:?}; {told}"),
-    }
-    assert!(!told.contains("fatal"), "{told}");
+    assert_eq!(run.info.status, RunStatus::Finished, "{arguments:?}: {}", text(&output.stderr));
     run
 }
 
 #[test]
-fn finish_is_finished_and_delivers() {
-    let run = check(&["finish"], RunStatus::Finished, None);
-    assert_eq!(run.metric("loss"), Some(0.5));
-}
-
-#[test]
-fn a_guard_dropped_without_finish_is_failed_and_says_where_it_started() {
-    let run = check(&["drop"], RunStatus::Failed, Some("tests/scenario/main.rs"));
-    assert_eq!(run.metric("loss"), Some(0.5));
-}
-
-#[test]
-fn an_error_and_a_panic_are_failed_with_their_messages() {
-    check(&["error"], RunStatus::Failed, Some("the data is empty"));
-    check(&["panic"], RunStatus::Failed, Some("shapes differ: [2] and [3]"));
-}
-
-#[test]
-fn a_guard_alive_at_exit_ends_by_the_exit_status() {
-    check(&["exit-with-guard", "0"], RunStatus::Finished, None);
-    let run = check(&["exit-with-guard", "3"], RunStatus::Failed, Some("exited with status 3"));
-    assert_eq!(run.metric("loss"), Some(0.5));
-    assert!(run.metric("system/disk_usage_percentage").is_some(), "the monitor ended with the run");
-}
-
-#[test]
 fn a_process_that_has_ended_leaves_one_complete_file() {
-    for scenario in [&["finish"][..], &["exit-with-guard", "0"], &["implicit"]] {
+    for scenario in [&["finish"][..], &["exit", "0"], &["opened", "return"]] {
         let place = Place::new();
         place.play(scenario);
         let left = |dir: &Path| -> Vec<String> {
@@ -72,16 +228,14 @@ fn a_process_that_has_ended_leaves_one_complete_file() {
 }
 
 #[test]
-fn a_run_that_a_log_call_opened_ends_by_the_exit_status() {
-    check(&["implicit"], RunStatus::Finished, None);
-    check(&["implicit", "panic"], RunStatus::Failed, Some("101"));
-    check(&["implicit-in-thread"], RunStatus::Finished, None);
+fn a_worker_thread_logs_into_the_run_of_its_program() {
+    let run = finished(&["worker-thread"]);
+    assert_eq!((run.info.run_name.as_str(), run.metric("loss")), ("worker-thread", Some(0.5)));
 }
 
 #[test]
-fn a_worker_thread_logs_into_the_run_of_its_program() {
-    let run = check(&["worker-thread"], RunStatus::Finished, None);
-    assert_eq!((run.info.run_name.as_str(), run.metric("loss")), ("worker-thread", Some(0.5)));
+fn a_log_call_on_any_thread_opens_a_run_that_ends_with_the_process() {
+    assert_eq!(finished(&["opened-in-thread"]).metric("loss"), Some(0.5));
 }
 
 #[test]
@@ -96,97 +250,81 @@ fn nested_runs_all_end() {
 }
 
 #[test]
-fn end_run_ends_with_its_status_and_the_guard_adds_nothing() {
-    check(&["end-run"], RunStatus::Killed, None);
+fn a_short_run_has_all_system_metrics() {
+    for (options, node) in
+        [(&["system-metrics"][..], ""), (&["system-metrics", "for-the-process"], "node_7/")]
+    {
+        let place = Place::new();
+        place.play(options);
+        let runs = place.runs();
+        let keys = |name: &str| -> Vec<&str> {
+            let run = runs.iter().find(|run| run.info.run_name == name).unwrap();
+            run.data.metrics.iter().map(|metric| metric.key.as_str()).collect()
+        };
+        let expected = [
+            "cpu_utilization_percentage",
+            "disk_available_megabytes",
+            "disk_usage_megabytes",
+            "disk_usage_percentage",
+            "network_receive_megabytes",
+            "network_transmit_megabytes",
+            "system_memory_usage_megabytes",
+            "system_memory_usage_percentage",
+        ];
+        assert_eq!(keys("system-metrics"), expected.map(|key| format!("system/{node}{key}")));
+        assert_eq!(keys("without"), [""; 0], "switched off for the process");
+        if !node.is_empty() {
+            let sampled = runs.iter().find_map(|run| run.data.metrics.first()).unwrap();
+            assert!(
+                sampled.step > 1,
+                "an interval of 20 ms fits a run of 200 ms more than twice: {sampled:?}"
+            );
+        }
+    }
 }
 
 #[test]
-fn a_short_run_has_all_system_metrics() {
-    let run = check(&["system-metrics"], RunStatus::Finished, None);
-    let keys: Vec<&str> = run.data.metrics.iter().map(|metric| metric.key.as_str()).collect();
-    assert_eq!(
-        keys,
-        [
-            "system/cpu_utilization_percentage",
-            "system/disk_available_megabytes",
-            "system/disk_usage_megabytes",
-            "system/disk_usage_percentage",
-            "system/network_receive_megabytes",
-            "system/network_transmit_megabytes",
-            "system/system_memory_usage_megabytes",
-            "system/system_memory_usage_percentage",
-        ]
+fn the_monitor_of_a_run_that_an_exit_ends_has_its_last_word() {
+    let run = finished(&["exit-with-system-metrics"]);
+    assert!(run.metric("system/disk_usage_percentage").is_some());
+}
+
+#[test]
+fn a_record_that_was_taken_while_the_process_exited_is_kept() {
+    let place = Place::new();
+    let counter = Counter::new(&place.path().join("counter"));
+    let mut child = place.start(&["exit-while-logging", place.path().join("counter").to_str().unwrap()]);
+    assert_eq!(Told::of(&mut child).line(), "going");
+    child.stdin.as_mut().unwrap().write_all(b"g").unwrap();
+    assert!(child.wait().unwrap().success());
+    let taken = counter.get();
+    let tracker = place.recovered();
+    let run = place.run();
+    assert_eq!(run.info.status, RunStatus::Finished);
+    let stored = tracker.metric_history(&run.info.run_id, "steps").unwrap().len() as u64;
+    assert!(
+        stored == taken || stored == taken + 1,
+        "{stored} stored of {taken} taken, and at most one in flight"
     );
 }
 
-/// Sends a signal to a program that waits for it, and returns how it died and its run.
-fn signal(handling: &str, signal: i32) -> (Option<i32>, Run) {
+#[test]
+fn a_child_process_works_on_its_parents_run_wherever_it_is() {
     let place = Place::new();
-    let mut child = place.start(&["wait-for-signal", handling]);
-    let mut told = BufReader::new(child.stdout.take().unwrap());
-    let mut ready = String::new();
-    told.read_line(&mut ready).unwrap();
-    assert_eq!(ready, "ready\n");
-    let pid = rustix::process::Pid::from_child(&child);
-    let signal = rustix::process::Signal::from_named_raw(signal).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
-    if handling != "default" {
-        // A second one, when the first is through: a reload, or somebody who is impatient.
-        let mut handled = String::new();
-        while !handling.starts_with("ignored") && handled.trim_end() != "handled 1" {
-            handled.clear();
-            told.read_line(&mut handled).unwrap();
-        }
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-    // Closing the pipe lets the program go on; one that dies of the signal must not have gone on before.
-    let pipe = child.stdin.take().filter(|_| handling == "default");
-    let status = child.wait().unwrap();
-    drop(pipe);
-    (status.signal(), place.run())
-}
-
-#[test]
-fn a_process_that_dies_of_a_signal_leaves_its_run_killed() {
-    for (number, name) in [(2, "SIGINT"), (15, "SIGTERM"), (1, "SIGHUP")] {
-        let (died_of, run) = signal("default", number);
-        assert_eq!(died_of, Some(number), "the signal still does what it does");
-        assert_eq!((run.info.status, run.tag("runlog.ended_by")), (RunStatus::Killed, Some(name)));
-        assert_eq!(run.metric("loss"), Some(0.5));
-    }
-}
-
-#[test]
-fn a_signal_that_the_program_ignores_stays_ignored() {
-    let (died_of, run) = signal("ignored", 15);
-    assert_eq!((died_of, run.info.status), (None, RunStatus::Finished));
-}
-
-#[test]
-fn a_program_that_handles_signals_itself_decides_by_finish() {
-    for handling in ["handled-before", "handled-after", "chained-after"] {
-        let (died_of, run) = signal(handling, 15);
-        assert_eq!((died_of, run.info.status), (None, RunStatus::Finished), "{handling}");
-        assert_eq!(run.tag("handled"), Some("2"), "{handling}: its own handler was called, both times");
-    }
-}
-
-#[test]
-fn an_aborting_panic_is_told_by_the_next_process() {
-    let place = Place::new();
-    assert!(place.play(&["abort"]).status.signal().is_some());
-    assert_eq!(place.run().info.status, RunStatus::Running);
-    place.recovered();
-    let run = place.run();
-    assert_eq!(run.info.status, RunStatus::Failed);
-    assert!(run.tag("runlog.ended_by").unwrap().contains("this one aborts"));
+    place.play(&["parent-process"]);
+    let runs = place.runs();
+    assert_eq!(runs.len(), 2, "the parent's, and one more that the child started after it");
+    let run = runs.iter().find(|run| run.info.run_name == "scenario").unwrap();
+    assert_eq!((run.metric("loss"), run.metric("from_child")), (Some(0.5), Some(1.0)));
+    assert!(run.tag("child").unwrap().ends_with(": 0"), "{:?}", run.tag("child"));
+    assert_eq!(run.info.status, RunStatus::Finished);
 }
 
 #[test]
 fn the_first_look_after_a_kill_shows_the_truth() {
     let place = Place::new();
-    let mut child = place.start(&["wait-for-signal", "default"]);
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let mut child = place.start(&["kill"]);
+    wait_until_ready(&mut child);
     child.kill().unwrap();
     child.wait().unwrap();
     let output = place.command(env!("CARGO_BIN_EXE_runlog")).args(["list", "--json"]).output().unwrap();
@@ -198,16 +336,16 @@ fn the_first_look_after_a_kill_shows_the_truth() {
 
 #[test]
 fn a_forked_child_logs_to_its_parents_run_and_does_not_end_it() {
-    let run = check(&["fork"], RunStatus::Finished, None);
-    assert_eq!((run.param("child_status"), run.metric("loss")), (Some("0"), Some(0.25)));
+    let run = finished(&["fork"]);
+    assert_eq!((run.param("child_status"), run.metric("loss")), (Some("0"), Some(0.5)));
     assert_eq!((run.metric("from_child"), run.metric("from_parent")), (Some(1.0), Some(2.0)));
 }
 
 #[test]
 fn a_run_is_not_ended_for_a_process_that_no_longer_owns_it() {
     let place = Place::new();
-    let mut child = place.start(&["wait-for-signal", "default"]);
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let mut child = place.start(&["kill"]);
+    wait_until_ready(&mut child);
     let run_id = place.run().info.run_id;
     child.kill().unwrap();
     child.wait().unwrap();
@@ -225,7 +363,7 @@ fn a_run_is_not_ended_for_a_process_that_no_longer_owns_it() {
 #[test]
 fn a_resumed_run_no_longer_says_how_it_ended_before() {
     let place = Place::new();
-    place.play(&["drop"]);
+    place.play(&["early-return"]);
     let run_id = place.run().info.run_id;
     place.tracker().start_run(runlog::RunOptions::new().run_id(&run_id)).unwrap().finish().unwrap();
     let run = place.run();

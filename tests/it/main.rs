@@ -3,20 +3,42 @@
 #[cfg(test)]
 mod allocations;
 #[cfg(test)]
+mod artifacts;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod current;
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod endings;
+#[cfg(test)]
+mod experiments;
+#[cfg(test)]
+mod file_store;
+#[cfg(test)]
+mod functions;
+#[cfg(test)]
+mod logging;
+#[cfg(test)]
+mod many;
 #[cfg(test)]
 mod mlflow;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod python;
+#[cfg(test)]
+mod runs;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tidy;

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use runlog::{RunOptions, RunQuery, RunStatus};
+use runlog::store::Batch;
+use runlog::{Metric, Param, RunOptions, RunQuery, RunStatus, Tag};
+use runlog_core::{NewExperiment, NewLoggedModel, NewRun};
 use serde_json::{Value, json};
 
 use crate::support::{Place, text};
@@ -157,4 +159,73 @@ fn we_read_what_mlflow_wrote_and_write_into_its_database() {
     let runs = place.mlflow(&["read"]);
     assert_eq!(named(&runs, "into-theirs")["experiment_id"], named(&runs, "from-python")["experiment_id"]);
     assert_eq!(named(&runs, "into-theirs")["history"]["loss"], json!([[1, 0.25]]));
+}
+
+#[test]
+fn mlflow_sees_what_we_renamed_tagged_deleted_and_restored() {
+    let place = Place::new();
+    let store = place.tracker().store().unwrap();
+    let experiment = |name: &str| {
+        let new = NewExperiment { name: name.to_owned(), creation_time: 1, ..NewExperiment::default() };
+        store.create_experiment(&new).unwrap()
+    };
+    let run = |experiment_id: &str, name: &str| {
+        let new = NewRun {
+            experiment_id: experiment_id.to_owned(),
+            run_name: name.to_owned(),
+            ..NewRun::default()
+        };
+        store.create_run(&new).unwrap().info.run_id
+    };
+    let [kept, gone, back] = ["old name", "gone", "back"].map(experiment);
+    store.rename_experiment(&kept, "new name", 2).unwrap();
+    store.set_experiment_tag(&kept, &Tag::new("team", "vision")).unwrap();
+    store.set_experiment_tag(&kept, &Tag::new("stage", "draft")).unwrap();
+    store.delete_experiment_tag(&kept, "stage").unwrap();
+    run(&gone, "in gone");
+    run(&back, "in back");
+    store.delete_experiment(&gone, 3).unwrap();
+    store.delete_experiment(&back, 4).unwrap();
+    store.restore_experiment(&back, 5).unwrap();
+
+    let [logs, deleted] = ["logs", "deleted"].map(|name| run(&kept, name));
+    let model = |name: &str| {
+        let new = NewLoggedModel {
+            experiment_id: kept.clone(),
+            name: name.to_owned(),
+            ..NewLoggedModel::default()
+        };
+        store.create_logged_model(&new).unwrap().model_id
+    };
+    let [used, withdrawn] = ["used", "withdrawn"].map(model);
+    store.log_inputs(&logs, &[], std::slice::from_ref(&used)).unwrap();
+    store.log_logged_model_params(&used, &[Param::new("depth", "3")]).unwrap();
+    store.set_logged_model_tags(&used, &[Tag::new("a", "1"), Tag::new("b", "2")]).unwrap();
+    store.delete_logged_model_tag(&used, "a").unwrap();
+    let metrics = vec![Metric::new("acc", 0.5, 1, 1).for_model(&used).on_dataset("iris", "0a1b")];
+    store.log_batch(&logs, &Batch { metrics, ..Batch::default() }).unwrap();
+    store.delete_logged_model(&withdrawn, 6).unwrap();
+    store.delete_run(&deleted, 7).unwrap();
+
+    let seen = place.mlflow(&["lifecycle"]);
+    let experiments = &seen["experiments"];
+    assert_eq!(experiments["new name"], json!(["active", 2, {"team": "vision"}]));
+    assert_eq!(experiments["gone"], json!(["deleted", 3, {}]));
+    assert_eq!(experiments["back"], json!(["active", 5, {}]));
+    assert!(experiments["old name"].is_null());
+    let runs = json!({
+        "in gone": ["deleted", []],
+        "in back": ["active", []],
+        "logs": ["active", [used]],
+        "deleted": ["deleted", []],
+    });
+    assert_eq!(seen["runs"], runs);
+    let models = json!({
+        "used": {
+            "params": {"depth": "3"},
+            "tags": {"b": "2"},
+            "metrics": [["acc", 0.5, logs, "iris", "0a1b"]],
+        },
+    });
+    assert_eq!(seen["models"], models);
 }

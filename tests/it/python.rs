@@ -34,27 +34,46 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 impl Place {
-    /// What MLflow answers about this place's database.
-    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
-        let [command, arguments @ ..] = arguments else { panic!("no command") };
-        let uri = self.uri();
-        self.ask("client.py", &[&[command, &*uri], arguments].concat())
+    /// One of the scripts beside the tests, with MLflow, in this place.
+    pub(crate) fn python(&self, script: &str) -> Command {
+        let mut python = self.command(&*PYTHON);
+        python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it").join(script));
+        python.env("MLFLOW_DISABLE_TELEMETRY", "true").env("MLFLOW_LOGGING_LEVEL", "ERROR");
+        // MLflow reads and writes its file store only where that is asked for.
+        python.env("MLFLOW_ALLOW_FILE_STORE", "true");
+        python
     }
 
-    /// This place's database, as MLflow names it.
+    /// MLflow, told to do something with this place's store.
+    pub(crate) fn mlflow_command(&self, arguments: &[&str]) -> Command {
+        let [command, arguments @ ..] = arguments else { panic!("no command") };
+        let mut python = self.python("mlflow/client.py");
+        python.args([command, &*self.uri()]).args(arguments);
+        python
+    }
+
+    /// What MLflow answers about this place's store.
+    pub(crate) fn mlflow(&self, arguments: &[&str]) -> Value {
+        answer(&mut self.mlflow_command(arguments))
+    }
+
+    /// This place's store, as MLflow names it.
     pub(crate) fn uri(&self) -> String {
-        format!("sqlite:///{}", self.database().display())
+        match self.store {
+            "sqlite:///mlflow.db" => format!("sqlite:///{}", self.database().display()),
+            other => other.to_owned(),
+        }
     }
 
     /// What a script in `tests/it/mlflow` prints, which is JSON.
     pub(crate) fn ask(&self, script: &str, arguments: &[&str]) -> Value {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mlflow").join(script);
-        let mut python = self.command(&*PYTHON);
-        python.arg(script).args(arguments);
-        python.env("MLFLOW_DISABLE_TELEMETRY", "true").env("MLFLOW_LOGGING_LEVEL", "ERROR");
-        let output = python.output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
+        answer(self.python(&format!("mlflow/{script}")).args(arguments))
     }
+}
+
+/// What a script prints, which is JSON.
+pub(crate) fn answer(python: &mut Command) -> Value {
+    let output = python.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
 }

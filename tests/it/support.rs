@@ -1,20 +1,30 @@
-//! A user's place: a directory with a database and a journal, and programs that run in it.
+//! A user's place: a directory with a store and a journal, and programs that run in it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use memmap2::MmapRaw;
 use runlog::{Config, Run, RunQuery, Tracker};
 
-/// A directory with a database and a journal.
+/// A directory with a store and a journal.
 #[derive(Debug)]
 pub(crate) struct Place {
     dir: tempfile::TempDir,
+    /// The URI of the store.
+    pub(crate) store: &'static str,
 }
 
 impl Place {
+    /// One whose store is a database.
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: tempfile::tempdir().unwrap(), store: "sqlite:///mlflow.db" }
+    }
+
+    /// One whose store is a file store.
+    pub(crate) fn of_files() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), store: "./mlruns" }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -44,7 +54,7 @@ impl Place {
 
     /// A tracker of this test's own.
     pub(crate) fn tracker(&self) -> Tracker {
-        Tracker::with_config(Some("sqlite:///mlflow.db"), self.config(&[])).unwrap()
+        Tracker::with_config(Some(self.store), self.config(&[])).unwrap()
     }
 
     /// A tracker that has delivered what dead processes left.
@@ -58,7 +68,7 @@ impl Place {
     }
 
     /// The journals there are, of living processes and dead ones.
-    fn journals(&self) -> usize {
+    pub(crate) fn journals(&self) -> usize {
         let Ok(stores) = std::fs::read_dir(self.journal()) else { return 0 };
         let dirs = stores.flat_map(|store| std::fs::read_dir(store.unwrap().path()).unwrap());
         dirs.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
@@ -68,6 +78,9 @@ impl Place {
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command.current_dir(self.path()).env_clear().env("PATH", env!("PATH")).env("HOME", self.path());
+        if !self.store.starts_with("sqlite:") {
+            command.env("MLFLOW_TRACKING_URI", self.store).env("MLFLOW_ALLOW_FILE_STORE", "true");
+        }
         command.env("RUNLOG_JOURNAL_DIR", self.journal()).env("USER", "ada").stdin(Stdio::null());
         command
     }
@@ -94,22 +107,45 @@ impl Place {
             .unwrap()
     }
 
-    /// The only run in the database, as the database has it: nothing is recovered first.
+    /// The only run in the store, as the store has it: nothing is recovered first.
     pub(crate) fn run(&self) -> Run {
         let [run] = <[Run; 1]>::try_from(self.runs()).unwrap();
         run
     }
 
-    /// Every run in the database, newest first.
+    /// Every run in the store, newest first.
     pub(crate) fn runs(&self) -> Vec<Run> {
         let mut config = self.config(&[]);
         // Elsewhere, so that this look recovers nothing.
         config.journal_dir = Some(self.path().join("other-journal"));
-        let tracker = Tracker::with_config(Some("sqlite:///mlflow.db"), config).unwrap();
+        let tracker = Tracker::with_config(Some(self.store), config).unwrap();
         tracker.search_runs(RunQuery::new().all_experiments()).unwrap()
     }
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A number in memory that the child shares.
+#[derive(Debug)]
+pub(crate) struct Counter(MmapRaw);
+
+impl Counter {
+    pub(crate) fn new(path: &Path) -> Self {
+        std::fs::write(path, [0; 4096]).unwrap();
+        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+        Self(MmapRaw::map_raw(&file).unwrap())
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        #[expect(
+            unsafe_code,
+            clippy::cast_ptr_alignment,
+            reason = "a counter in memory shared with the child"
+        )]
+        // SAFETY: the file is a page long and stays so, and both processes use the word atomically.
+        let counter = unsafe { &*self.0.as_mut_ptr().cast::<AtomicU64>() };
+        counter.load(Ordering::Acquire)
+    }
 }

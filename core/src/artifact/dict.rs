@@ -1,16 +1,21 @@
-//! The text of a value that is logged as a file: JSON, or YAML where the file's name asks for it.
+//! Values that are logged as a file: JSON, or YAML where the file's name asks for it; and read from one.
 
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-use crate::error::{Error, Result};
+use super::yaml;
+use crate::error::{Error, ErrorKind, Result};
+use crate::flatten::{python_float, python_float32};
+use crate::json;
 
 /// The text that MLflow's `log_dict` writes for `value` into a file of this name.
 ///
-/// `.yml` and `.yaml` give YAML with sorted keys; every other name gives JSON in the order of the fields, in ASCII.
-/// Both are indented by two. A float that is not finite is `null`: neither MLflow's bare `NaN` nor any other text is
-/// JSON.
+/// `.yml` and `.yaml` give YAML with sorted keys; every other name gives JSON in the order of the fields. Both are
+/// indented by two and in ASCII. A float that is not finite is `null`: MLflow's bare `NaN` is no JSON.
 ///
 /// # Errors
 /// A value that JSON cannot hold, such as a map whose keys are lists.
@@ -20,37 +25,95 @@ use crate::error::{Error, Result};
 ///
 /// let value = serde_json::json!({"b": 1, "a": "é"});
 /// assert_eq!(dict_text(&value, "x.json")?, "{\n  \"b\": 1,\n  \"a\": \"\\u00e9\"\n}");
-/// assert_eq!(dict_text(&value, "x.yaml")?, "a: é\nb: 1\n");
+/// assert_eq!(dict_text(&value, "x.yaml")?, "a: \"\\xE9\"\nb: 1\n");
 /// # Ok::<(), runlog_core::Error>(())
 /// ```
 pub fn dict_text<T: Serialize + ?Sized>(value: &T, artifact_file: &str) -> Result<String> {
-    let yaml = Path::new(artifact_file).extension().is_some_and(|end| end == "yml" || end == "yaml");
-    if yaml { yaml_text(value) } else { json_text(value) }
+    if is_yaml(artifact_file) { yaml_text(value) } else { json_text(value) }
 }
 
-fn refused(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let cause = cause.into();
+/// What is written in the text of a file of this name: YAML if it ends in `.yml` or `.yaml`, JSON otherwise.
+///
+/// # Errors
+/// `Corrupt` if the text is not that, or not a `T`.
+///
+/// ```
+/// use runlog_core::artifact::parse_dict;
+///
+/// let layers: Vec<u32> = parse_dict("- 32\n- 16\n", "layers.yaml")?;
+/// assert_eq!(layers, [32, 16]);
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub fn parse_dict<T: DeserializeOwned>(text: &str, artifact_file: &str) -> Result<T> {
+    let wrong = |format, cause: String| {
+        Error::new(ErrorKind::Corrupt, format!("the artifact is not the {format} that is asked for: {cause}"))
+            .with("artifact", artifact_file)
+    };
+    if is_yaml(artifact_file) {
+        serde_saphyr::from_str(text).map_err(|cause| wrong("YAML", cause.to_string()))
+    } else {
+        serde_json::from_str(text).map_err(|cause| wrong("JSON", cause.to_string()).because(cause))
+    }
+}
+
+fn is_yaml(artifact_file: &str) -> bool {
+    Path::new(artifact_file).extension().is_some_and(|end| end == "yml" || end == "yaml")
+}
+
+fn refused(cause: serde_json::Error) -> Error {
     Error::invalid(format!("the value cannot be written as a file: {cause}")).because(cause)
 }
 
 fn yaml_text<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     let mut value = serde_json::to_value(value).map_err(refused)?;
     value.sort_all_objects();
-    serde_saphyr::to_string(&value).map_err(|cause| refused(cause.to_string()))
+    Ok(yaml::document(&value))
 }
 
 fn json_text<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    let pretty = serde_json::to_string_pretty(value).map_err(refused)?;
-    // Outside of strings JSON is plain ASCII, so each other character is part of a string and may be escaped.
-    let mut text = String::with_capacity(pretty.len());
-    for c in pretty.chars() {
-        if matches!(c, ' '..='~' | '\n') {
-            text.push(c);
-        } else {
-            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
+    let mut text = Vec::new();
+    value.serialize(&mut Serializer::with_formatter(&mut text, Indented::default())).map_err(refused)?;
+    String::from_utf8(text)
+        .map_err(|cause| Error::new(ErrorKind::Unexpected, "the JSON is not text").because(cause))
+}
+
+/// Python's `json.dumps` with an indent of two.
+#[derive(Default)]
+struct Indented(PrettyFormatter<'static>);
+
+/// Passes the layout on to the formatter inside.
+macro_rules! layout {
+    ($($method:ident($($argument:ident: $type:ty)?)),* $(,)?) => {
+        $(fn $method<W: io::Write + ?Sized>(&mut self, writer: &mut W $(, $argument: $type)?) -> io::Result<()> {
+            self.0.$method(writer $(, $argument)?)
+        })*
+    };
+}
+
+impl Formatter for Indented {
+    layout!(
+        begin_array(),
+        end_array(),
+        begin_array_value(first: bool),
+        end_array_value(),
+        begin_object(),
+        end_object(),
+        begin_object_key(first: bool),
+        begin_object_value(),
+        end_object_value(),
+    );
+
+    fn write_f64<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        writer.write_all(python_float(value).as_bytes())
     }
-    Ok(text)
+
+    fn write_f32<W: io::Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
+        writer.write_all(python_float32(value).as_bytes())
+    }
+
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
+        json::write_ascii(writer, text)
+    }
 }
 
 #[cfg(test)]
@@ -61,13 +124,13 @@ mod tests {
 
     #[test]
     fn json_is_what_python_writes() {
-        let value = json!({"z": [1, 2.5, null, true], "a": {"é😀": "\u{7f}\n"}, "e": [], "o": {}});
+        let value = json!({"z": [1, 1e-5, null, true], "a": {"é😀": "\u{7f}\n"}, "e": [], "o": {}});
         assert_eq!(
             dict_text(&value, "d/x.json").unwrap(),
             r#"{
   "z": [
     1,
-    2.5,
+    1e-05,
     null,
     true
   ],
@@ -85,14 +148,14 @@ mod tests {
         let value = json!({"z": [{"b": 1, "a": 2.5}], "a": {"on": "yes", "n": null}, "d": "2020-01-01", "t": "12:30:45"});
         assert_eq!(
             dict_text(&value, "x.yml").unwrap(),
-            "a:\n  \"n\": null\n  \"on\": \"yes\"\nd: \"2020-01-01\"\nt: \"12:30:45\"\nz:\n- a: 2.5\n  b: 1\n"
+            "a:\n  n: null\n  'on': 'yes'\nd: '2020-01-01'\nt: '12:30:45'\nz:\n- a: 2.5\n  b: 1\n"
         );
     }
 
     #[test]
     fn a_value_that_is_no_json_is_refused() {
         let value = std::collections::BTreeMap::from([(vec![1], 1)]);
-        assert_eq!(dict_text(&value, "x.json").unwrap_err().kind(), crate::ErrorKind::InvalidInput);
+        assert_eq!(dict_text(&value, "x.json").unwrap_err().kind(), ErrorKind::InvalidInput);
         assert_eq!(dict_text(&f64::NAN, "x.json").unwrap(), "null");
     }
 }

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use super::{Artifacts, FileInfo, clean_dir, clean_path};
 use crate::error::{Error, Result};
 
+/// After how much of a copy its progress is told.
+const PART_BYTES: u64 = 8 << 20;
+
 /// How the name of an unfinished file begins.
 const UNFINISHED: &str = ".artifact.uploading.";
 
@@ -61,16 +64,24 @@ impl Artifacts for LocalArtifacts {
         })
     }
 
-    fn copy(&self, path: &str, file: &Path) -> Result<()> {
+    fn copy(&self, path: &str, file: &Path, copied: &dyn Fn(u64)) -> Result<()> {
         let source = File::open(file).map_err(|cause| Error::io("read the file to log", file, cause))?;
-        let modified = source.metadata().and_then(|metadata| metadata.modified());
+        let metadata = source.metadata().map_err(|cause| Error::io("read the file to log", file, cause))?;
         self.put(path, |unfinished| {
-            // The system's own copy: it keeps the permissions, and shares the blocks where it can.
-            fs::copy(file, unfinished)?;
-            // A read-only file or a place without times keeps the new time.
-            if let (Ok(modified), Ok(copy)) = (modified, OpenOptions::new().write(true).open(unfinished)) {
+            let mut copy = OpenOptions::new().write(true).create_new(true).open(unfinished)?;
+            // Between files the system copies by itself, and shares the blocks where it can.
+            loop {
+                let bytes = io::copy(&mut (&source).take(PART_BYTES), &mut copy)?;
+                if bytes == 0 {
+                    break;
+                }
+                copied(bytes);
+            }
+            // A place without times or permissions keeps its own.
+            if let Ok(modified) = metadata.modified() {
                 copy.set_modified(modified).ok();
             }
+            copy.set_permissions(metadata.permissions()).ok();
             Ok(())
         })
     }
@@ -106,6 +117,16 @@ impl Artifacts for LocalArtifacts {
         let place = self.place(path)?;
         fs::read(&place).map_err(|cause| Error::io("read the artifact", &place, cause))
     }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Read + Send>> {
+        let place = self.place(path)?;
+        let failed = |cause| Error::io("read the artifact", &place, cause);
+        let file = File::open(&place).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        Ok(Box::new(file))
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +157,7 @@ mod tests {
         #[cfg(unix)]
         fs::set_permissions(&source, std::os::unix::fs::PermissionsExt::from_mode(0o750)).unwrap();
 
-        artifacts.copy("run.sh", &source).unwrap();
+        artifacts.copy("run.sh", &source, &|_| ()).unwrap();
         let copy = fs::metadata(artifacts.place("run.sh").unwrap()).unwrap();
         assert_eq!(copy.modified().unwrap(), then);
         assert_eq!(copy.permissions(), fs::metadata(&source).unwrap().permissions());

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,6 +16,9 @@ use crate::sync::lock;
 /// Files by their clean path.
 type Files = BTreeMap<String, Vec<u8>>;
 
+/// Every place of this process, by its address.
+static ROOTS: Mutex<BTreeMap<String, Arc<Mutex<Files>>>> = Mutex::new(BTreeMap::new());
+
 /// Artifacts that end with the process.
 #[derive(Clone, Debug)]
 pub struct MemoryArtifacts {
@@ -26,10 +29,19 @@ pub struct MemoryArtifacts {
 impl MemoryArtifacts {
     /// The artifacts of this process at a `memory:` address.
     pub fn at(uri: &str) -> Self {
-        static ROOTS: Mutex<BTreeMap<String, Arc<Mutex<Files>>>> = Mutex::new(BTreeMap::new());
         let mut roots = lock(&ROOTS);
         let files = roots.entry(uri.trim_end_matches('/').to_owned()).or_default();
         Self { files: Some(Arc::clone(files)) }
+    }
+
+    /// The artifacts that the address of one file or directory lies in, and its path there; `None` if nothing of this
+    /// process is kept around it.
+    pub(crate) fn around(uri: &str) -> Option<(Self, &str)> {
+        let uri = uri.trim_end_matches('/');
+        let roots = lock(&ROOTS);
+        let ends = uri.match_indices('/').map(|(end, _)| end).chain([uri.len()]);
+        let (end, files) = ends.rev().find_map(|end| Some((end, roots.get(&uri[..end])?)))?;
+        Some((Self { files: Some(Arc::clone(files)) }, uri[end..].trim_start_matches('/')))
     }
 
     /// A place that checks what is written as every other does, and keeps nothing.
@@ -73,10 +85,11 @@ impl Artifacts for MemoryArtifacts {
         Ok(())
     }
 
-    fn copy(&self, path: &str, file: &Path) -> Result<()> {
-        let mut source =
-            fs::File::open(file).map_err(|cause| Error::io("read the file to log", file, cause))?;
-        self.write(path, &mut source)
+    fn copy(&self, path: &str, file: &Path, copied: &dyn Fn(u64)) -> Result<()> {
+        let content = fs::read(file).map_err(|cause| Error::io("read the file to log", file, cause))?;
+        self.write(path, &mut &content[..])?;
+        copied(u64::try_from(content.len()).unwrap_or(u64::MAX));
+        Ok(())
     }
 
     fn list(&self, dir: &str) -> Result<Vec<FileInfo>> {
@@ -100,6 +113,10 @@ impl Artifacts for MemoryArtifacts {
         let found = self.lock().and_then(|files| files.get(&path).cloned());
         found.ok_or_else(|| Error::not_found("there is no such artifact").with("path", path))
     }
+
+    fn open(&self, path: &str) -> Result<Box<dyn Read + Send>> {
+        Ok(Box::new(Cursor::new(self.read(path)?)))
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +128,10 @@ mod tests {
         MemoryArtifacts::at("memory:/same/").write("a", &mut "x".as_bytes()).unwrap();
         assert_eq!(MemoryArtifacts::at("memory:/same").read("a").unwrap(), b"x");
         assert!(MemoryArtifacts::at("memory:/other").list("").unwrap().is_empty());
+        for (uri, expect) in [("memory:/same/a", "a"), ("memory:/same", ""), ("memory:/same/x/y/", "x/y")] {
+            assert_eq!(MemoryArtifacts::around(uri).unwrap().1, expect, "{uri}");
+        }
+        assert!(MemoryArtifacts::around("memory:/nowhere/a").is_none());
     }
 
     #[test]

@@ -2,24 +2,48 @@
 //!
 //! No file of one run can be written outside its root: every path passes [`clean_path`].
 
+mod background;
 mod dict;
+mod download;
+mod figure;
+#[cfg(feature = "image")]
+mod images;
 mod local;
 mod memory;
+mod path;
+mod table;
 mod upload;
+mod uri;
+mod yaml;
 
 use std::fmt;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use dict::dict_text;
+pub(crate) use background::{Lane, Uploads, wait_for_uploads};
+pub use background::{Progress, Upload};
+pub use dict::{dict_text, parse_dict};
+pub use download::{download, find};
+pub(crate) use figure::content as figure_content;
+pub use figure::{Figure, Html, Png, Svg};
+#[cfg(feature = "image")]
+pub use images::{ImageArray, Pixel, ToImage};
+#[cfg(feature = "image")]
+pub(crate) use images::{check_key, decoded, encoded, series_files, thumbnail};
 pub use local::LocalArtifacts;
 pub use memory::MemoryArtifacts;
+pub use path::clean_path;
+pub(crate) use path::{clean_dir, dir_to_write, file_to_write};
+pub(crate) use table::log_table;
+pub use table::{LoadTable, Table};
+pub(crate) use upload::{bytes_at, upload_telling};
 pub use upload::{upload, upload_contents};
+pub(crate) use uri::{ArtifactUri, split_address};
 
 /// The files of one run or model, below one root.
 ///
@@ -40,13 +64,17 @@ pub trait Artifacts: fmt::Debug + Send + Sync {
     fn write(&self, path: &str, from: &mut dyn Read) -> Result<()>;
 
     /// Stores a copy of the local `file` as the file `path`, with its time and permissions where the place has them.
-    fn copy(&self, path: &str, file: &Path) -> Result<()>;
+    /// Tells `copied` of each part that is on its way, in bytes.
+    fn copy(&self, path: &str, file: &Path, copied: &dyn Fn(u64)) -> Result<()>;
 
     /// What lies directly in the directory `dir`, sorted by path; empty if there is no such directory.
     fn list(&self, dir: &str) -> Result<Vec<FileInfo>>;
 
     /// The content of the file `path`.
     fn read(&self, path: &str) -> Result<Vec<u8>>;
+
+    /// The content of the file `path`, piece by piece: it may be larger than the memory.
+    fn open(&self, path: &str) -> Result<Box<dyn Read + Send>>;
 }
 
 /// A file or directory among the artifacts, as MLflow describes it.
@@ -104,6 +132,15 @@ pub fn open(artifact_uri: &str) -> Result<Box<dyn Artifacts>> {
     }
 }
 
+/// The path that an address names on this machine, absolute or relative; `None` if it names another place.
+pub(crate) fn local_path(address: &str) -> Option<PathBuf> {
+    match scheme(address) {
+        None => Some(PathBuf::from(address)),
+        Some("file") => file_path(address).map(PathBuf::from),
+        Some(_) => None,
+    }
+}
+
 /// The part before the colon; a single letter is a drive of Windows, not a scheme.
 fn scheme(uri: &str) -> Option<&str> {
     let (scheme, _) = uri.split_once(':')?;
@@ -128,55 +165,10 @@ fn file_path(uri: &str) -> Option<String> {
     Path::new(path).is_absolute().then(|| path.to_owned())
 }
 
-/// The normal form of a file's path below an artifact root: `a/./b//c.txt` is `a/b/c.txt`.
-///
-/// # Errors
-/// A path that is empty, absolute, or leads out of the root.
-///
-/// ```
-/// use runlog_core::artifact::clean_path;
-///
-/// assert_eq!(clean_path("plots/./loss.png")?, "plots/loss.png");
-/// assert!(clean_path("../secrets").is_err());
-/// # Ok::<(), runlog_core::Error>(())
-/// ```
-pub fn clean_path(path: &str) -> Result<String> {
-    let refuse = |why: &str| Err(Error::invalid(why).with("path", format!("{path:?}")));
-    if path.starts_with('/') {
-        return refuse("an artifact's path must be relative, such as `plots/loss.png`");
-    }
-    // On Windows these would name another directory or drive.
-    if path.contains('\0') || (cfg!(windows) && path.contains(['\\', ':'])) {
-        return refuse("an artifact's path must be plain names with `/` between them");
-    }
-    let mut parts = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                if parts.pop().is_none() {
-                    return refuse("an artifact's path must not lead out of its run");
-                }
-            }
-            name => parts.push(name),
-        }
-    }
-    if parts.is_empty() {
-        return refuse("an artifact's path must name a file, such as `plots/loss.png`");
-    }
-    Ok(parts.join("/"))
-}
-
-/// As [`clean_path`], where the root itself is meant by any path that says so.
-fn clean_dir(dir: &str) -> Result<String> {
-    if dir.split('/').all(|part| matches!(part, "" | ".")) && !dir.starts_with('/') {
-        return Ok(String::new());
-    }
-    clean_path(dir)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     /// What every implementation of [`Artifacts`] does.
@@ -195,6 +187,11 @@ mod tests {
         assert_eq!(artifacts.list("b.txt").unwrap(), [], "a file is not a directory");
 
         assert_eq!(artifacts.read("deep/er/a.txt").unwrap(), b"ay");
+        let mut pieces = String::new();
+        artifacts.open("deep/er/a.txt").unwrap().read_to_string(&mut pieces).unwrap();
+        assert_eq!(pieces, "ay");
+        assert_eq!(artifacts.open("none").err().unwrap().kind(), ErrorKind::NotFound);
+        assert!(artifacts.open("deep").is_err(), "a directory is not a file");
         write("b.txt", "replaced").unwrap();
         assert_eq!(artifacts.read("b.txt").unwrap(), b"replaced");
         assert_eq!(artifacts.read("none").unwrap_err().kind(), ErrorKind::NotFound);
@@ -210,9 +207,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("local.bin");
         std::fs::write(&file, [0, 255]).unwrap();
-        artifacts.copy("copied/it.bin", &file).unwrap();
+        let copied = Cell::new(0);
+        artifacts.copy("copied/it.bin", &file, &|bytes| copied.set(copied.get() + bytes)).unwrap();
+        assert_eq!(copied.get(), 2, "every byte is told of once");
         assert_eq!(artifacts.read("copied/it.bin").unwrap(), [0, 255]);
-        assert_eq!(artifacts.copy("x", &dir.path().join("none")).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            artifacts.copy("x", &dir.path().join("none"), &|_| ()).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
 
         assert!(artifacts.write("broken.txt", &mut Broken(3)).is_err());
         assert_eq!(artifacts.read("broken.txt").unwrap_err().kind(), ErrorKind::NotFound);
@@ -263,18 +265,6 @@ mod tests {
             ("mlflow-artifacts:/0/x", ErrorKind::Unsupported),
         ] {
             assert_eq!(open(uri).unwrap_err().kind(), kind, "{uri}");
-        }
-    }
-
-    #[test]
-    fn paths_are_normalised_as_mlflow_does() {
-        for (path, clean) in
-            [("a/./b//c.txt", "a/b/c.txt"), ("a/../b", "b"), ("a/", "a"), ("./a", "a"), ("..a", "..a")]
-        {
-            assert_eq!(clean_path(path).unwrap(), clean);
-        }
-        for bad in ["", ".", "./", "..", "../a", "a/../../b", "/a", "//a", "a/..", "a\0b"] {
-            assert!(clean_path(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -11,12 +11,26 @@ use crate::error::{Error, Result};
 /// # Errors
 /// A file that cannot be read or stored; what was stored before it stays.
 pub fn upload(artifacts: &dyn Artifacts, local: &Path, dir: &str) -> Result<()> {
+    upload_telling(artifacts, local, dir, &|_| ())
+}
+
+/// As [`upload`]; tells `copied` of each part that is on its way, in bytes.
+pub(crate) fn upload_telling(
+    artifacts: &dyn Artifacts,
+    local: &Path,
+    dir: &str,
+    copied: &dyn Fn(u64),
+) -> Result<()> {
     // A path such as `runs/..` has no name of its own; its canonical form has.
     let whole = fs::canonicalize(local).map_err(|cause| Error::io("read the file to log", local, cause))?;
     let name = local.file_name().or_else(|| whole.file_name());
     let name = name.ok_or_else(|| Error::invalid("the root of a file system has no name to log it under"))?;
     let path = below(dir, &name.to_string_lossy());
-    if whole.is_dir() { upload_contents(artifacts, local, &path) } else { artifacts.copy(&path, local) }
+    if whole.is_dir() {
+        contents(artifacts, local, &path, copied)
+    } else {
+        artifacts.copy(&path, local, copied)
+    }
 }
 
 /// Stores everything in a local directory, with its folders, below `dir` (`""` is the root): MLflow's
@@ -25,6 +39,10 @@ pub fn upload(artifacts: &dyn Artifacts, local: &Path, dir: &str) -> Result<()> 
 /// # Errors
 /// A file that cannot be read or stored; what was stored before it stays.
 pub fn upload_contents(artifacts: &dyn Artifacts, local_dir: &Path, dir: &str) -> Result<()> {
+    contents(artifacts, local_dir, dir, &|_| ())
+}
+
+fn contents(artifacts: &dyn Artifacts, local_dir: &Path, dir: &str, copied: &dyn Fn(u64)) -> Result<()> {
     let failed = |cause| Error::io("read the directory to log", local_dir, cause);
     let mut entries =
         fs::read_dir(local_dir).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(failed)?;
@@ -32,15 +50,24 @@ pub fn upload_contents(artifacts: &dyn Artifacts, local_dir: &Path, dir: &str) -
     for entry in entries {
         let path = below(dir, &entry.file_name().to_string_lossy());
         if entry.path().is_dir() {
-            upload_contents(artifacts, &entry.path(), &path)?;
+            contents(artifacts, &entry.path(), &path, copied)?;
         } else {
-            artifacts.copy(&path, &entry.path())?;
+            artifacts.copy(&path, &entry.path(), copied)?;
         }
     }
     Ok(())
 }
 
-fn below(dir: &str, name: &str) -> String {
+/// How many bytes the files at `local` have, of a directory everything in it.
+pub(crate) fn bytes_at(local: &Path) -> u64 {
+    let Ok(metadata) = fs::metadata(local) else { return 0 };
+    if !metadata.is_dir() {
+        return metadata.len();
+    }
+    fs::read_dir(local).into_iter().flatten().flatten().map(|entry| bytes_at(&entry.path())).sum()
+}
+
+pub(super) fn below(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::UNKNOWN;
+
 /// A dataset as MLflow keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -21,13 +23,15 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// A dataset without schema and profile, made by the code itself.
+    /// A dataset without schema and profile, made by the code that logs it.
+    ///
+    /// [`data`](crate::data) describes arrays and tables.
     pub fn new(name: impl Into<String>, digest: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             digest: digest.into(),
-            source_type: "code".to_owned(),
-            source: "{}".to_owned(),
+            source_type: UNKNOWN.0.to_owned(),
+            source: UNKNOWN.1.to_owned(),
             schema: None,
             profile: None,
         }
@@ -40,7 +44,7 @@ impl Dataset {
 pub struct DatasetInput {
     /// What was read.
     pub dataset: Dataset,
-    /// Tags of this use, sorted by key; the role is `mlflow.data.context`.
+    /// Tags of this use, sorted by key; the role is `mlflow.data.context`. At most 255 and 500 characters.
     pub tags: Vec<(String, String)>,
 }
 
@@ -53,8 +57,29 @@ impl DatasetInput {
         Self { dataset, tags: vec![(Self::CONTEXT.to_owned(), context.to_owned())] }
     }
 
+    /// Adds a tag of this use.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((key.into(), value.into()));
+        self.tags.sort();
+        self
+    }
+
     /// The role of the dataset in this run.
     pub fn context(&self) -> Option<&str> {
         self.tags.iter().find(|(key, _)| key == Self::CONTEXT).map(|(_, value)| value.as_str())
+    }
+}
+
+impl From<Dataset> for DatasetInput {
+    fn from(dataset: Dataset) -> Self {
+        Self { dataset, tags: Vec::new() }
+    }
+}
+
+/// A dataset and its context.
+impl From<(Dataset, &str)> for DatasetInput {
+    fn from((dataset, context): (Dataset, &str)) -> Self {
+        Self::new(dataset, context)
     }
 }

@@ -2,6 +2,10 @@
 
 use serde::Serialize;
 
+use super::Dataset;
+use crate::clock;
+use crate::value::{Step, Value};
+
 /// One point of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -43,6 +47,11 @@ impl Metric {
         }
     }
 
+    /// A point of this moment.
+    pub fn now(key: impl Into<String>, value: impl Value, step: impl Step) -> Self {
+        Self::new(key, value.value(), clock::now_ms(), step.step())
+    }
+
     /// The same point, attributed to a logged model as well.
     #[must_use]
     pub fn for_model(mut self, model_id: impl Into<String>) -> Self {
@@ -50,7 +59,14 @@ impl Metric {
         self
     }
 
-    /// The same point, measured on this dataset.
+    /// The same point, measured on this dataset, which the run should have as an input
+    /// ([`log_input`](crate::RunHandle::log_input)).
+    #[must_use]
+    pub fn on(self, dataset: &Dataset) -> Self {
+        self.on_dataset(&dataset.name, &dataset.digest)
+    }
+
+    /// The same point, measured on the dataset of this name and digest.
     #[must_use]
     pub fn on_dataset(mut self, name: impl Into<String>, digest: impl Into<String>) -> Self {
         self.dataset_name = Some(name.into());

@@ -178,7 +178,7 @@ pub struct Run {
     pub info: RunInfo,
     /// Metrics, params and tags.
     pub data: RunData,
-    /// Datasets it read.
+    /// Datasets it read and models it used.
     pub inputs: RunInputs,
     /// Models it made, sorted by step and id.
     pub outputs: Vec<ModelOutput>,

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, Once};
 use std::time::Duration;
 
+use crate::artifact;
 use crate::clock;
 use crate::config::Config;
 use crate::current;
@@ -127,6 +128,7 @@ fn end_all(status: RunStatus, ended_by: Option<&str>) {
     if *ending == Ending::Not {
         *ending = Ending::Begun;
         drop(ending);
+        artifact::wait_for_uploads(EXIT_WAIT);
         for run in current::all() {
             // What the monitor may say cannot be told any more.
             let _watched = run.end_now(status, ended_by);

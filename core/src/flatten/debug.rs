@@ -40,8 +40,8 @@ impl Parser<'_> {
             return scalar(self.word_until(|c| matches!(c, ',' | ')' | ']' | '}')));
         }
         match self.rest.peek() {
-            Some('"') => Tree::Text(self.quoted('"')),
-            Some('\'') => Tree::Text(self.quoted('\'')),
+            Some('"') => Tree::Quoted(self.quoted('"')),
+            Some('\'') => Tree::Quoted(self.quoted('\'')),
             Some('[') => Tree::Sequence(self.items(']', depth)),
             Some('(') => match self.items(')', depth) {
                 items if items.count == 0 => Tree::Text("None".to_owned()),
@@ -63,7 +63,7 @@ impl Parser<'_> {
             Some('(') => {
                 let items = self.items(')', depth);
                 match items.first.as_slice() {
-                    [only] if name == "Some" || !only.is_scalar() => only.clone(),
+                    [only] if name == "Some" || *only == Tree::Absent || !only.is_scalar() => only.clone(),
                     _ => Tree::Tuple(name, items.first),
                 }
             }
@@ -84,7 +84,8 @@ impl Parser<'_> {
             // Also passes over `..`, and over what an array of `ndarray` adds behind itself.
             self.remainder();
         }
-        Tree::Fields(None, fields)
+        // A struct that shows no field, `Rng { .. }`, has nothing to record.
+        if fields.is_empty() { Tree::Absent } else { Tree::Fields(None, fields) }
     }
 
     /// `{key: value}` or `{item}`.
@@ -95,7 +96,7 @@ impl Parser<'_> {
             let item = self.value_or_key(depth + 1);
             self.skip_space();
             if self.rest.next_if_eq(&':').is_some() {
-                entries.push((item.inline(), self.value(depth + 1)));
+                entries.push((item.text(), self.value(depth + 1)));
             } else {
                 items.push(item);
             }

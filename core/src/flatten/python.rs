@@ -1,4 +1,4 @@
-//! Floating-point numbers as Python's `repr` writes them, so that a param set from Rust equals one set from Python.
+//! Numbers and strings as Python's `repr` writes them, so that a param set from Rust equals one set from Python.
 
 /// The shortest text that reads back as `value`, in Python's layout: `0.1`, `1e-05`, `1e+16`, `inf`, `nan`.
 ///
@@ -49,6 +49,33 @@ fn layout(nan: bool, infinite: bool, scientific: &str) -> String {
     }
 }
 
+/// `text` as it stands in a Python list: in single quotes, unless only those are in it.
+pub(super) fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push(quote);
+    for c in text.chars() {
+        match c {
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\\' => quoted.push_str("\\\\"),
+            c if c == quote => quoted.extend(['\\', c]),
+            c if c.is_control() || (c.is_whitespace() && c != ' ') => quoted.push_str(&escaped(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push(quote);
+    quoted
+}
+
+fn escaped(c: char) -> String {
+    match u32::from(c) {
+        code @ 0..=0xff => format!("\\x{code:02x}"),
+        code => format!("\\u{code:04x}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -83,6 +110,20 @@ mod tests {
         }
         assert_eq!(float32(0.1), "0.1");
         assert_eq!(float32(16_777_216.0), "16777216.0");
+    }
+
+    #[test]
+    fn strings_are_quoted_as_by_python_3() {
+        for (text, expect) in [
+            ("a b", "'a b'"),
+            ("it's", "\"it's\""),
+            ("\"", "'\"'"),
+            ("'\"", "'\\'\"'"),
+            ("a\\b\n\t\r", "'a\\\\b\\n\\t\\r'"),
+            ("\0\u{7f}\u{a0}\u{2028}é🦀", "'\\x00\\x7f\\xa0\\u2028é🦀'"),
+        ] {
+            assert_eq!(quoted(text), expect);
+        }
     }
 
     proptest! {

@@ -10,7 +10,12 @@ use serde::ser::{
 use super::{Items, Tree, bool_text, python};
 
 pub(super) fn tree<T: Serialize + ?Sized>(value: &T) -> Result<Tree, Refusal> {
-    value.serialize(TreeSerializer)
+    value.serialize(TreeSerializer { is_root: false })
+}
+
+/// As [`tree`], where pairs of a text and a value are fields.
+pub(super) fn root<T: Serialize + ?Sized>(value: &T) -> Result<Tree, Refusal> {
+    value.serialize(TreeSerializer { is_root: true })
 }
 
 /// What a value's own `Serialize` said when it refused.
@@ -31,7 +36,9 @@ impl serde::ser::Error for Refusal {
     }
 }
 
-struct TreeSerializer;
+struct TreeSerializer {
+    is_root: bool,
+}
 
 fn text(value: &impl ToString) -> Tree {
     Tree::Text(value.to_string())
@@ -88,10 +95,10 @@ impl Serializer for TreeSerializer {
         Ok(Tree::Text(python::float(value)))
     }
     fn serialize_char(self, value: char) -> Result<Tree, Refusal> {
-        Ok(text(&value))
+        Ok(Tree::Quoted(value.to_string()))
     }
     fn serialize_str(self, value: &str) -> Result<Tree, Refusal> {
-        Ok(text(&value))
+        Ok(Tree::Quoted(value.to_owned()))
     }
     fn serialize_bytes(self, value: &[u8]) -> Result<Tree, Refusal> {
         let mut items = Items::default();
@@ -133,13 +140,13 @@ impl Serializer for TreeSerializer {
         Ok(Tree::Tuple(variant.to_owned(), vec![tree(value)?]))
     }
     fn serialize_seq(self, _: Option<usize>) -> Result<Sequence, Refusal> {
-        Ok(Sequence(Items::default()))
+        Ok(Sequence::new(self.is_root))
     }
     fn serialize_tuple(self, _: usize) -> Result<Sequence, Refusal> {
-        Ok(Sequence(Items::default()))
+        Ok(Sequence::new(self.is_root))
     }
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Sequence, Refusal> {
-        Ok(Sequence(Items::default()))
+        Ok(Sequence::new(self.is_root))
     }
     fn serialize_tuple_variant(
         self,
@@ -167,18 +174,36 @@ impl Serializer for TreeSerializer {
     }
 }
 
-struct Sequence(Items);
+struct Sequence {
+    items: Items,
+    /// What came so far, while it may still be fields.
+    pairs: Option<Vec<(String, Tree)>>,
+}
+
+impl Sequence {
+    fn new(may_be_fields: bool) -> Self {
+        Self { items: Items::default(), pairs: may_be_fields.then(Vec::new) }
+    }
+}
 
 impl SerializeSeq for Sequence {
     type Ok = Tree;
     type Error = Refusal;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
-        self.0.push(tree(value)?);
+        let item = tree(value)?;
+        match (&mut self.pairs, item.as_pair()) {
+            (Some(pairs), Some(pair)) => pairs.push(pair),
+            _ => self.pairs = None,
+        }
+        self.items.push(item);
         Ok(())
     }
     fn end(self) -> Result<Tree, Refusal> {
-        Ok(Tree::Sequence(self.0))
+        Ok(match self.pairs {
+            Some(pairs) if !pairs.is_empty() => Tree::Fields(None, pairs),
+            _ => Tree::Sequence(self.items),
+        })
     }
 }
 
@@ -234,7 +259,7 @@ impl SerializeMap for Map {
     type Error = Refusal;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refusal> {
-        self.key = Some(tree(key)?.inline());
+        self.key = Some(tree(key)?.text());
         Ok(())
     }
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
@@ -266,7 +291,10 @@ impl SerializeStruct for Fields {
         Ok(())
     }
     fn end(self) -> Result<Tree, Refusal> {
-        Ok(Tree::Fields(self.variant.map(str::to_owned), self.fields))
+        Ok(match self.variant {
+            None if self.fields.is_empty() => Tree::Absent,
+            variant => Tree::Fields(variant.map(str::to_owned), self.fields),
+        })
     }
 }
 

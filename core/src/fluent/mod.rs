@@ -9,6 +9,7 @@ mod logging;
 mod models;
 mod runs;
 mod search;
+pub(crate) mod system_metrics;
 
 use std::cell::RefCell;
 use std::sync::Mutex;
@@ -22,12 +23,36 @@ use crate::run::{ActiveRun, RunHandle};
 use crate::sync::lock;
 use crate::tracker::Tracker;
 
-pub use artifacts::{log_artifact, log_dict, log_text};
-pub use experiments::set_experiment;
-pub use logging::{log_metric, log_metrics, log_param, log_params, set_tag, set_tags};
-pub use models::get_logged_model;
-pub use runs::{active_run, end_run, get_run, last_active_run, run, run_handle, start_run};
+pub use artifacts::{
+    download_artifacts, flush_artifact_async_logging, get_artifact_uri, list_artifacts, load_dict,
+    load_table, load_text, log_artifact, log_artifact_async, log_artifacts, log_dict, log_figure, log_stream,
+    log_table, log_text,
+};
+#[cfg(feature = "image")]
+pub use artifacts::{load_image, log_image, log_image_at, log_image_step};
+pub use experiments::{
+    create_experiment, delete_experiment, delete_experiment_tag, get_experiment, get_experiment_by_name,
+    rename_experiment, restore_experiment, set_experiment, set_experiment_by_id,
+    set_experiment_primary_metric, set_experiment_tag, set_experiment_tags,
+};
+pub use logging::{
+    delete_tag, flush_async_logging, log_input, log_inputs, log_metric, log_metric_at, log_metrics,
+    log_metrics_at, log_param, log_params, log_points, set_tag, set_tags,
+};
+pub use models::{
+    clear_active_model, create_external_model, delete_logged_model_tag, finalize_logged_model,
+    get_active_model_id, get_logged_model, initialize_logged_model, last_logged_model, load_model, log_model,
+    log_model_params, log_outputs, set_active_model, set_active_model_by_id, set_logged_model_tags,
+};
+pub use runs::{
+    active_run, child_env, delete_run, end_run, get_parent_run, get_run, last_active_run, restore_run, run,
+    run_handle, start_run,
+};
 pub use search::{search_experiments, search_logged_models, search_runs};
+pub use system_metrics::{
+    disable_system_metrics_logging, enable_system_metrics_logging, set_system_metrics_node_id,
+    set_system_metrics_samples_before_logging, set_system_metrics_sampling_interval,
+};
 
 /// The tracker of the process, and the runs that the fluent functions keep alive.
 struct Process {
@@ -122,6 +147,33 @@ pub fn set_tracking_uri(uri: impl Into<String>) -> Result<()> {
     // Outside the lock: closing waits for the store.
     drop(previous);
     tracker().map(drop)
+}
+
+/// The tracker that the fluent functions use on this thread, if there is one already.
+fn open_tracker() -> Option<Tracker> {
+    local_tracker().or_else(|| lock(&PROCESS).tracker.clone())
+}
+
+/// The store that this process uses: what [`set_tracking_uri`] said, else `MLFLOW_TRACKING_URI`, else MLflow's default.
+/// Nothing is opened.
+///
+/// # Errors
+/// A variable is wrong, or there is no default here because of an old file store.
+pub fn get_tracking_uri() -> Result<String> {
+    if let Some(tracker) = open_tracker() {
+        return Ok(tracker.tracking_uri().to_owned());
+    }
+    let said = lock(&PROCESS).uri.clone();
+    said.map_or_else(|| Ok(Tracker::uri_of(None, &Config::from_env()?)), Ok)
+}
+
+/// Whether [`set_tracking_uri`] or `MLFLOW_TRACKING_URI` says which store this process uses.
+///
+/// # Errors
+/// A variable is wrong.
+pub fn is_tracking_uri_set() -> Result<bool> {
+    let said = local_tracker().is_some() || lock(&PROCESS).uri.is_some();
+    Ok(said || Config::from_env()?.tracking_uri.is_some())
 }
 
 /// The run that a log call opened because the process had none; it ends with the process, by its exit status.

@@ -9,6 +9,8 @@ use crate::entity::{Run, RunStatus};
 use crate::error::{Error, Result};
 use crate::options::RunOptions;
 use crate::run::{ActiveRun, RunHandle};
+#[cfg(doc)]
+use crate::tracker::Tracker;
 
 /// Starts a run and makes it this thread's current one. `options` is a name, `()` for a random name, or [`RunOptions`].
 ///
@@ -63,22 +65,24 @@ where
     }
 }
 
-/// Ends this thread's current run with `status`; without one it does nothing.
+/// Ends the current run of this thread or task with `status`; without one it does nothing.
 ///
 /// # Errors
 /// What the run lost, or a status that is not an end.
 pub fn end_run(status: RunStatus) -> Result<()> {
     status.check_terminal()?;
-    let run = current::of_this_thread().or_else(|| opened_by_a_log_call().filter(RunHandle::is_active));
+    let run = current::of_this_scope().or_else(|| opened_by_a_log_call().filter(RunHandle::is_active));
     run.map_or(Ok(()), |run| run.end_and_deliver(status, None))
 }
 
-/// The current run: this thread's innermost one, else the process's only one; `None` if it has none or several.
+/// The current run: the task's or thread's innermost one, else the process's only one; `None` if it has none or
+/// several.
 pub fn active_run() -> Option<RunHandle> {
-    current::find().ok().flatten()
+    current::find().ok().flatten().filter(RunHandle::is_active)
 }
 
-/// The run that this process started last, as the store has it now; `None` if it started none, or closed its tracker.
+/// The current run, else the one that was active last in this process, as the store has it now; `None` if there was
+/// none, or its tracker is closed.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -100,4 +104,50 @@ pub fn run_handle(run_id: &str) -> Result<RunHandle> {
 /// There is no such run, or the store cannot be read.
 pub fn get_run(run_id: &str) -> Result<Run> {
     tracker()?.get_run(run_id)
+}
+
+/// The parent of a run; `None` if it has none. Waits as [`get_run`].
+///
+/// # Errors
+/// There is no such run, its parent is gone, or the store cannot be read.
+pub fn get_parent_run(run_id: &str) -> Result<Option<Run>> {
+    tracker()?.get_parent_run(run_id)
+}
+
+/// Deletes a run, which [`restore_run`] undoes; see [`Tracker::delete_run`].
+///
+/// # Errors
+/// There is no such run, or the store cannot be written; also what an active run lost.
+pub fn delete_run(run_id: &str) -> Result<()> {
+    tracker()?.delete_run(run_id)
+}
+
+/// Undoes the deletion of a run.
+///
+/// # Errors
+/// There is no such run, or the store cannot be written.
+pub fn restore_run(run_id: &str) -> Result<()> {
+    tracker()?.restore_run(run_id)
+}
+
+/// The environment of a child process that works on the current run; see [`RunHandle::child_env`]. Without a run, the
+/// child is told of the store and the active experiment.
+///
+/// ```no_run
+/// use std::process::Command;
+///
+/// let run = runlog_core::fluent::start_run("both")?;
+/// Command::new("python").arg("evaluate.py").envs(runlog_core::fluent::child_env()?).status()?;
+/// run.finish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// It is not clear which run is meant, or the store cannot be opened or read.
+pub fn child_env() -> Result<Vec<(&'static str, String)>> {
+    if let Some(run) = current::find()? {
+        return run.child_env();
+    }
+    let tracker = tracker()?;
+    tracker.child_env_of(tracker.active_experiment().as_deref(), None)
 }

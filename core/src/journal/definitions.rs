@@ -1,9 +1,9 @@
-//! What the numbers in records mean: names of metric keys, ids of runs.
+//! What the numbers in records mean: names of metric keys, ids of runs. Also the experiments that runs were made in.
 //!
 //! One JSON object a line, appended before the number's first use and never recycled. A line that a crash cut short was
 //! never used, so readers pass over it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -23,6 +23,7 @@ const KEYS_MAX: usize = 65_536;
 enum Line {
     Key { id: u32, name: Arc<str> },
     Run { id: u32, run: RunDefinition },
+    CreatesRunIn { experiment_id: String },
 }
 
 /// A run, as records refer to it.
@@ -39,6 +40,7 @@ pub(crate) struct Definitions {
     file: Mutex<Option<File>>,
     keys: RwLock<Keys>,
     runs: RwLock<Vec<Arc<RunDefinition>>>,
+    experiments: RwLock<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,14 +72,23 @@ impl Definitions {
             .map_err(|cause| Error::io("read the journal's definitions", &path, cause))?;
         let mut keys = Keys::default();
         let mut runs = Vec::new();
+        let mut experiments = BTreeSet::new();
         for line in bytes.split(|byte| *byte == b'\n') {
             match serde_json::from_slice(line) {
                 Ok(Line::Key { id, name }) if id as usize == keys.names.len() => keys.push(name),
                 Ok(Line::Run { id, run }) if id as usize == runs.len() => runs.push(Arc::new(run)),
+                Ok(Line::CreatesRunIn { experiment_id }) => {
+                    experiments.insert(experiment_id);
+                }
                 _ => {}
             }
         }
-        Ok(Self { file: Mutex::new(None), keys: RwLock::new(keys), runs: RwLock::new(runs) })
+        Ok(Self {
+            file: Mutex::new(None),
+            keys: RwLock::new(keys),
+            runs: RwLock::new(runs),
+            experiments: RwLock::new(experiments),
+        })
     }
 
     /// The number of a key that was defined.
@@ -124,6 +135,24 @@ impl Definitions {
         append(&mut file, &Line::Run { id, run: run.clone() })?;
         runs.push(Arc::new(run));
         Ok(id)
+    }
+
+    /// Notes that this process is about to create a run in an experiment, whose id nobody knows yet.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub(crate) fn creates_run_in(&self, experiment_id: &str) -> Result<()> {
+        let mut file = lock(&self.file);
+        if !read(&self.experiments).contains(experiment_id) {
+            append(&mut file, &Line::CreatesRunIn { experiment_id: experiment_id.to_owned() })?;
+            write(&self.experiments).insert(experiment_id.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The experiments that this process created runs in, or was about to.
+    pub(crate) fn experiments(&self) -> BTreeSet<String> {
+        read(&self.experiments).clone()
     }
 
     /// The name of a key.
@@ -184,6 +213,7 @@ mod tests {
         assert_eq!(definitions.key("a \"quoted\"\nkey").unwrap(), 1);
         assert_eq!(definitions.key("loss").unwrap(), 0);
         assert_eq!(definitions.run(run("r1")).unwrap(), 0);
+        definitions.creates_run_in("7").unwrap();
         let path = dir.path().join(FILE);
         let mut bytes = std::fs::read(&path).unwrap();
         bytes.extend(b"\n{\"Key\":{\"id\":2,\"na");
@@ -192,6 +222,7 @@ mod tests {
         assert_eq!(read.key_name(1).unwrap().as_ref(), "a \"quoted\"\nkey");
         assert_eq!(read.key_name(2), None);
         assert_eq!(*read.run_of(0).unwrap(), run("r1"));
+        assert_eq!(read.experiments(), BTreeSet::from(["7".to_owned()]));
     }
 
     #[test]

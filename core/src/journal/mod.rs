@@ -74,6 +74,8 @@ pub(crate) struct Journal {
     backing: Backing,
     definitions: Definitions,
     home: Option<Home>,
+    /// Nothing more is taken.
+    sealed: AtomicBool,
     /// Something that was logged is not on disk, though there is a directory: the disk is full.
     degraded: AtomicBool,
 }
@@ -95,7 +97,7 @@ struct Home {
     lock: Mutex<Option<File>>,
 }
 
-/// The journal is full.
+/// The journal is full, or sealed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Full;
 
@@ -111,7 +113,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     next: u64,
-    /// Sequences that were reserved but not published when they were passed.
+    /// Sequences that were reserved but not published when they were passed, or given back.
     passed: Vec<u64>,
     /// The number of the first segment that is not recycled.
     first_segment: u64,
@@ -120,9 +122,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Everything below is stored or refused, once every record that was read is acknowledged.
+    /// Everything below is stored or refused, once every record that was read is acknowledged or given back.
     pub(crate) fn done_below(&self) -> u64 {
         self.passed.iter().copied().min().unwrap_or(self.next).min(self.next)
+    }
+
+    /// Notes that these were read, but neither stored nor refused: they are still to be done.
+    pub(crate) fn give_back(&mut self, entries: &[Entry]) {
+        self.passed.extend(entries.iter().map(|entry| entry.first));
     }
 
     /// Whether a slot was reserved but not published when it was passed.
@@ -164,6 +171,7 @@ impl Journal {
             backing: home.as_ref().map_or(Backing::Memory, |home| place::backing_in(&home.dir)),
             definitions,
             home,
+            sealed: AtomicBool::new(false),
             degraded: AtomicBool::new(false),
         };
         journal.set_limits(0);
@@ -193,7 +201,7 @@ impl Journal {
     /// Appends a metric point and returns its sequence.
     ///
     /// # Errors
-    /// The journal is full; the point is dropped.
+    /// The journal is full or sealed; the point is dropped.
     #[inline]
     pub(crate) fn metric(&self, point: Point) -> Result<u64, Full> {
         let sequence = self.reserve(1, &self.metric_limit)?;
@@ -208,7 +216,7 @@ impl Journal {
     /// Appends any other record and returns its sequences.
     ///
     /// # Errors
-    /// The journal is full; the record is dropped.
+    /// The journal is full or sealed; the record is dropped.
     pub(crate) fn text(&self, text: &Text) -> Result<Range<u64>, Full> {
         let mut bytes = serde_json::to_vec(text).map_err(|_never| Full)?;
         if bytes.len() > ASIDE_BYTES
@@ -244,7 +252,9 @@ impl Journal {
         if self.tail.0.load(Ordering::Relaxed) + slots > limit.load(Ordering::Relaxed) {
             return Err(Full);
         }
-        Ok(self.tail.0.fetch_add(slots, Ordering::Relaxed))
+        let first = self.tail.0.fetch_add(slots, Ordering::SeqCst);
+        // Either this is seen here, or whoever closes the journal sees the reservation and leaves it to the next process.
+        if self.is_sealed() { Err(Full) } else { Ok(first) }
     }
 
     /// The segment that holds a sequence, made now if the shipper was not fast enough.
@@ -308,6 +318,21 @@ impl Journal {
         let end = (first_segment + u64::from(SEGMENTS_MAX)) << SLOTS_LOG2;
         self.text_limit.store(end, Ordering::Relaxed);
         self.metric_limit.store(end - RESERVE_SLOTS, Ordering::Relaxed);
+        if self.is_sealed() {
+            self.seal();
+        }
+    }
+
+    /// Takes nothing more: what other threads log from now on is refused, so that nothing is taken that is not kept.
+    pub(crate) fn seal(&self) {
+        self.sealed.store(true, Ordering::SeqCst);
+        self.text_limit.store(0, Ordering::SeqCst);
+        self.metric_limit.store(0, Ordering::SeqCst);
+    }
+
+    #[inline]
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
     }
 
     /// Takes up to `max` records that were published, in the order of their sequences.
@@ -420,10 +445,10 @@ impl Journal {
         reader.synced = tail;
     }
 
-    /// Removes the journal if everything in it is stored or refused.
+    /// Removes the journal, which is sealed, if everything in it is stored or refused.
     pub(crate) fn close(&self, reader: &Reader) {
         let Some(home) = &self.home else { return };
-        let done = reader.done_below() >= self.tail();
+        let done = reader.done_below() >= self.tail.0.load(Ordering::SeqCst);
         let lock = lock(&home.lock).take();
         if done && let Err(cause) = recovery::remove(&home.dir) {
             tracing::debug!(target: "runlog::journal", %cause, "a delivered journal stays behind");

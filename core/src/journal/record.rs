@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::slot::WORDS;
-use crate::entity::{DatasetInput, RunStatus};
+use crate::entity::{DatasetInput, Metric, RunStatus};
 
 /// One logged fact. Runs and metric keys are numbers that the journal's definitions name.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,14 +56,51 @@ pub(crate) enum Text {
     Tag { run: u32, key: String, value: String },
     /// A tag's removal.
     DeleteTag { run: u32, key: String },
+    /// A point of a metric that is not the run's alone.
+    Measure { run: u32, point: Box<Measure> },
     /// A dataset that the run read.
     Input { run: u32, input: Box<DatasetInput> },
+    /// A model that the run uses.
+    ModelInput { run: u32, model_id: String },
+    /// A model that the run made.
+    ModelOutput { run: u32, model_id: String, step: i64 },
     /// The run's end.
     End { run: u32, status: RunStatus, time: i64 },
     /// A large record, which stands in a file beside the journal.
     Aside { file: String },
     /// What happened to the process, for recovery to tell: a panic, a signal.
     Note { time: i64, status: RunStatus, text: String },
+}
+
+/// A point of a metric that measures a model, or that was taken on a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Measure {
+    key: String,
+    /// Of the value: JSON has no NaN and no infinities.
+    bits: u64,
+    pub(crate) timestamp: i64,
+    step: i64,
+    pub(crate) model_id: Option<String>,
+    dataset_name: Option<String>,
+    dataset_digest: Option<String>,
+}
+
+impl From<Metric> for Measure {
+    fn from(metric: Metric) -> Self {
+        let Metric { key, value, timestamp, step, model_id, dataset_name, dataset_digest, run_id: _ } =
+            metric;
+        Self { key, bits: value.to_bits(), timestamp, step, model_id, dataset_name, dataset_digest }
+    }
+}
+
+impl Measure {
+    pub(crate) fn metric(&self) -> Metric {
+        let mut metric = Metric::new(&self.key, f64::from_bits(self.bits), self.timestamp, self.step);
+        metric.model_id.clone_from(&self.model_id);
+        metric.dataset_name.clone_from(&self.dataset_name);
+        metric.dataset_digest.clone_from(&self.dataset_digest);
+        metric
+    }
 }
 
 #[cfg(test)]
@@ -79,6 +116,20 @@ mod tests {
             let back = Point::from_words(point.to_words());
             prop_assert_eq!((back.run, back.key, back.timestamp, back.step), (run, key, timestamp, step));
             prop_assert_eq!(back.value.to_bits(), bits);
+        }
+
+        #[test]
+        fn a_measure_survives_its_text(bits: u64, timestamp: i64, step: i64, named: bool) {
+            let mut metric = Metric::new("loss", f64::from_bits(bits), timestamp, step).for_model("m-1");
+            if named {
+                metric = metric.on_dataset("wine", "0123");
+            }
+            let text = Text::Measure { run: 3, point: Box::new(metric.clone().into()) };
+            let back: Text = serde_json::from_slice(&serde_json::to_vec(&text).unwrap()).unwrap();
+            let Text::Measure { run: 3, point } = back else { panic!("{back:?}") };
+            let back = point.metric();
+            prop_assert_eq!(back.value.to_bits(), bits);
+            prop_assert_eq!(Metric { value: 0.0, ..back }, Metric { value: 0.0, ..metric });
         }
     }
 }

@@ -154,6 +154,20 @@ fn a_delivered_journal_is_removed_and_another_is_not() {
 }
 
 #[test]
+fn a_journal_of_what_was_read_but_given_back_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let mut reader = Reader::default();
+    journal.metric(point(1)).unwrap();
+    let mut read = Vec::new();
+    journal.read(&mut reader, usize::MAX, &mut read);
+    reader.give_back(&read);
+    journal.close(&reader);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(read_all(&journal, &mut reader), [Record::Metric(point(1))], "and it is read again");
+}
+
+#[test]
 fn a_living_process_is_not_recovered_and_a_dead_one_only_once() {
     let dir = tempfile::tempdir().unwrap();
     let place = Place::Directory(dir.path().to_owned());

@@ -1,29 +1,29 @@
-//! The `MLmodel` file: YAML in block style with sorted keys, as MLflow writes it.
-//!
-//! Python reads YAML 1.1, where `on`, `1_000`, `12:30` and all-digit ids are not texts, so every text that is not
-//! plainly one is quoted.
+//! The `MLmodel` file, as MLflow writes it.
 
-use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use serde_saphyr::{SingleQuoted, to_string};
 
-use super::{MLFLOW_VERSION, ModelPlace, ModelSpec};
+use super::{MLFLOW_VERSION, MlModel, ModelPlace, ModelSpec};
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The `MLmodel` of `spec` at `place`, whose other files have `size_bytes`.
-pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) -> Result<String> {
+pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: u64) -> Result<String> {
     let mut model = json!({
         "artifact_path": place.artifact_location,
         "flavors": spec.flavors,
         "mlflow_version": MLFLOW_VERSION,
         "model_id": place.model_id,
-        "model_size_bytes": size_bytes,
+        // Files that are elsewhere have a size too, which is not known.
+        "model_size_bytes": (size_bytes > 0).then_some(size_bytes),
         "model_uuid": place.model_id,
         "prompts": null,
-        "utc_time_created": utc_text(place.created_ms),
+        "utc_time_created": format!("{}000", clock::utc_text(place.created_ms)),
     });
     if let Some(run_id) = place.run_id {
         model["run_id"] = run_id.into();
+    }
+    if !spec.metadata.is_empty() {
+        model["metadata"] = Value::Object(spec.metadata.clone());
     }
     if let Some(example) = &spec.input_example {
         model["saved_input_example_info"] = example.info();
@@ -34,57 +34,14 @@ pub(super) fn yaml(spec: &ModelSpec, place: &ModelPlace<'_>, size_bytes: usize) 
         model["is_signature_from_type_hint"] = false.into();
         model["type_hint_from_example"] = false.into();
     }
-    to_string(&Yaml(&model))
-        .map_err(|cause| Error::new(ErrorKind::Unexpected, "cannot write the MLmodel file").because(cause))
+    crate::yaml::text(&model)
 }
 
-/// A JSON value that serialises with sorted keys and with quotes where Python needs them.
-struct Yaml<'a>(&'a Value);
-
-impl Serialize for Yaml<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::String(text) if is_plain(text) => serializer.serialize_str(text),
-            Value::String(text) if text.contains(|c: char| c.is_control()) => serializer.serialize_str(text),
-            Value::String(text) => SingleQuoted(text).serialize(serializer),
-            Value::Array(items) => serializer.collect_seq(items.iter().map(Yaml)),
-            Value::Object(fields) => {
-                let mut fields: Vec<_> = fields.iter().map(|(key, value)| (key, Yaml(value))).collect();
-                fields.sort_by_key(|(key, _)| *key);
-                serializer.collect_map(fields)
-            }
-            scalar => scalar.serialize(serializer),
-        }
-    }
-}
-
-/// Whether YAML 1.1 and 1.2 agree that the bare `text` is that text.
-fn is_plain(text: &str) -> bool {
-    let word = matches!(
-        text.to_ascii_lowercase().as_str(),
-        "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "null" | "nan" | "inf"
-    );
-    !word
-        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.'))
-}
-
-/// `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC.
-fn utc_text(ms: i64) -> String {
-    let (days, ms_of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    // Days to a civil date: years of 365.2425 days that begin in March, so that leap days come last.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (seconds, millis) = (ms_of_day / 1000, ms_of_day % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{millis:03}000")
+/// What the content of an `MLmodel` says.
+pub(super) fn parse(content: &[u8]) -> Result<MlModel> {
+    let not_mlflows = || Error::new(ErrorKind::Corrupt, "the file `MLmodel` is not MLflow's");
+    let text = std::str::from_utf8(content).map_err(|cause| not_mlflows().because(cause))?;
+    crate::yaml::parse(text).map_err(|cause| not_mlflows().because(cause))
 }
 
 #[cfg(test)]
@@ -130,7 +87,7 @@ utc_time_created: '2024-12-31 23:59:59.123000'
                 Schema::Columns(vec![Column::new("it's", DataType::Double)]),
                 Tensor::new(DType::UInt64, &[10]).batch_schema(),
             ))
-            .input_example(InputExample::Ndarray(json!([[1.0]])));
+            .input_example(InputExample::array(json!([[1.0]])));
         let place = ModelPlace {
             model_id: "m-00000000000000000000000000000001",
             run_id: Some("01234567890123456789012345678901"),
@@ -138,32 +95,5 @@ utc_time_created: '2024-12-31 23:59:59.123000'
             created_ms: 1_735_689_599_123,
         };
         assert_eq!(yaml(&spec, &place, 29).unwrap(), WRITTEN);
-    }
-
-    #[test]
-    fn times_are_utc_dates() {
-        for (ms, expect) in [
-            (0, "1970-01-01 00:00:00.000000"),
-            (951_825_600_000, "2000-02-29 12:00:00.000000"),
-            (1_735_689_599_123, "2024-12-31 23:59:59.123000"),
-            (-1, "1969-12-31 23:59:59.999000"),
-        ] {
-            assert_eq!(utc_text(ms), expect);
-        }
-    }
-
-    #[test]
-    fn texts_that_python_would_read_as_something_else_are_quoted() {
-        for (text, expect) in [
-            ("model.msgpack", "model.msgpack\n"),
-            ("on", "'on'\n"),
-            ("12:30", "'12:30'\n"),
-            ("0123", "'0123'\n"),
-            ("a: b #c", "'a: b #c'\n"),
-            ("it's", "'it''s'\n"),
-            ("", "''\n"),
-        ] {
-            assert_eq!(to_string(&Yaml(&text.into())).unwrap(), expect);
-        }
     }
 }

@@ -1,26 +1,37 @@
-//! Logged models in MLflow's form: what [`ModelSpec`] is given becomes the files of one model folder.
-//!
-//! Everything here is pure: the same spec in the same place gives the same bytes. Creating the model in a store and
-//! writing the files is the caller's part.
+//! Logged models in MLflow's form: what [`ModelSpec`] is given becomes the files of one model folder, and
+//! [`ModelFiles`] reads such a folder, whoever wrote it.
 
 mod example;
+mod files;
 pub(crate) mod log;
 mod mlmodel;
+mod options;
+mod read;
 mod signature;
 
+use std::path::PathBuf;
+
+use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub use crate::fluent::load_model as load;
 pub use example::InputExample;
-pub use signature::{Column, DataType, ParamField, Schema, Signature, TensorField};
+pub use files::ModelFile;
+pub use options::ModelOptions;
+pub(crate) use options::{params_of, tags_of};
+pub use read::{MlModel, ModelFiles};
+pub use signature::{Column, DataType, ParamField, Property, Schema, Signature, TensorField};
 
 use crate::error::{Error, Result};
-use crate::validate;
 
 /// The release of MLflow whose model format is written.
 pub const MLFLOW_VERSION: &str = "3.1.4";
 
 /// The file that describes a model folder to MLflow.
 pub const MLMODEL_FILE: &str = "MLmodel";
+
+/// The tag of a model whose files are elsewhere, and the same in the metadata of its `MLmodel`.
+pub(crate) const IS_EXTERNAL: &str = "mlflow.model.isExternal";
 
 /// A fitted model to be logged: its files and what describes them.
 ///
@@ -34,25 +45,17 @@ pub const MLMODEL_FILE: &str = "MLmodel";
 /// # Ok::<(), runlog_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
+#[must_use = "a model is stored when it is given to `log_model`"]
 pub struct ModelSpec {
-    /// The name people read; not empty, none of `/ : . % " '`.
-    pub name: String,
-    /// Free text, such as the algorithm.
-    pub model_type: Option<String>,
-    /// Who can load the model, and what they must know for it: flavor by name. A flavor that Python's MLflow does not
-    /// know is shown by its UI, and refused by its loader.
-    pub flavors: Map<String, Value>,
-    /// What goes in and comes out.
-    pub signature: Option<Signature>,
-    /// A few inputs, for people and for serving.
-    pub input_example: Option<InputExample>,
-    /// Name, relative to the model's folder, and content.
-    pub files: Vec<(String, Vec<u8>)>,
-    /// Settings of the model itself.
-    pub params: Vec<(String, String)>,
-    /// The training step it was made at.
-    pub step: i64,
+    pub(crate) options: ModelOptions,
+    /// The model that exists already.
+    pub(crate) model_id: Option<String>,
+    flavors: Map<String, Value>,
+    metadata: Map<String, Value>,
+    signature: Option<Signature>,
+    input_example: Option<InputExample>,
+    files: Vec<(String, ModelFile)>,
+    pub(crate) step: i64,
 }
 
 /// Where and for whom a model's files are written.
@@ -69,20 +72,38 @@ pub struct ModelPlace<'a> {
 }
 
 impl ModelSpec {
-    /// A model without files, called `name`.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+    /// A model without files: its name, `()` for a random one, or [`ModelOptions`].
+    pub fn new(options: impl Into<ModelOptions>) -> Self {
+        Self { options: options.into(), ..Self::default() }
     }
 
-    /// Sets the free text that says what kind of model it is, such as the algorithm.
-    #[must_use]
-    pub fn model_type(mut self, model_type: impl Into<String>) -> Self {
-        self.model_type = Some(model_type.into());
+    /// The files are of this model, which was initialized before; what else is said of a model when it is created is as
+    /// it was said then.
+    pub fn model_id(mut self, model_id: impl Into<String>) -> Self {
+        self.model_id = Some(model_id.into());
         self
     }
 
-    /// Adds a way to load it: the flavor's name and what its loader must know.
-    #[must_use]
+    /// Sets the free text that says what kind of model it is, such as the algorithm.
+    pub fn model_type(mut self, model_type: impl Into<String>) -> Self {
+        self.options = self.options.model_type(model_type);
+        self
+    }
+
+    /// Adds a setting of the model itself.
+    pub fn param(mut self, key: &str, value: impl Serialize) -> Self {
+        self.options = self.options.param(key, value);
+        self
+    }
+
+    /// Adds a tag.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options = self.options.tag(key, value);
+        self
+    }
+
+    /// Adds a way to load it: the flavor's name and what its loader must know. A flavor that Python's MLflow does not
+    /// know is shown by its UI, and refused by its loader.
     pub fn flavor<K: Into<String>, V: Into<Value>>(
         mut self,
         name: impl Into<String>,
@@ -93,36 +114,38 @@ impl ModelSpec {
         self
     }
 
+    /// Adds a fact about the model that is kept with its files.
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.metadata.insert(key.into(), value.into());
+        self
+    }
+
     /// Sets what goes in and comes out.
-    #[must_use]
     pub fn signature(mut self, signature: Signature) -> Self {
         self.signature = Some(signature);
         self
     }
 
     /// Sets a few inputs, for people and for serving.
-    #[must_use]
     pub fn input_example(mut self, example: InputExample) -> Self {
         self.input_example = Some(example);
         self
     }
 
     /// Adds a file of the model's folder.
-    #[must_use]
     pub fn file(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
-        self.files.push((name.into(), content.into()));
+        self.files.push((name.into(), ModelFile::Bytes(content.into())));
         self
     }
 
-    /// Adds a setting of the model itself.
-    #[must_use]
-    pub fn param(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.params.push((key.into(), value.into()));
+    /// Adds a copy of a local file, or of everything in a local directory, as `name` in the model's folder. It is read
+    /// piece by piece, when the model is logged.
+    pub fn file_from(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.files.push((name.into(), ModelFile::Path(path.into())));
         self
     }
 
     /// Sets the training step it was made at, which is 0 otherwise.
-    #[must_use]
     pub fn step(mut self, step: i64) -> Self {
         self.step = step;
         self
@@ -131,14 +154,17 @@ impl ModelSpec {
     /// Every file of the model's folder: `MLmodel` first, then the model's own files, then those of the input example.
     ///
     /// # Errors
-    /// A name that MLflow refuses, a file that would leave the folder or take another's place, and a signature or
+    /// A file that would leave the folder or take another's place, a local file that cannot be read, and a signature or
     /// example that cannot be written as JSON.
-    pub fn files(self, place: &ModelPlace<'_>) -> Result<Vec<(String, Vec<u8>)>> {
-        validate::model_name(&self.name)?;
+    pub fn files(self, place: &ModelPlace<'_>) -> Result<Vec<(String, ModelFile)>> {
         let example_files = self.input_example.as_ref().map(InputExample::files).transpose()?;
-        let data_files: Vec<_> =
-            self.files.iter().cloned().chain(example_files.into_iter().flatten()).collect();
-        for (place, (name, _)) in data_files.iter().enumerate() {
+        let mut data_files = Vec::new();
+        for (name, file) in &self.files {
+            file.expand(name, &mut data_files)?;
+        }
+        data_files.extend(example_files.into_iter().flatten());
+        let mut size_bytes = 0;
+        for (place, (name, file)) in data_files.iter().enumerate() {
             let leaves = name.contains('\\') || name.split('/').any(|part| matches!(part, "" | "." | ".."));
             let taken = name == MLMODEL_FILE || data_files[..place].iter().any(|(other, _)| other == name);
             if leaves || taken {
@@ -146,10 +172,10 @@ impl ModelSpec {
                 return Err(Error::invalid(format!("the name of a model's file must be {why}"))
                     .with("file", format!("{name:?}")));
             }
+            size_bytes += file.size_bytes()?;
         }
-        let size_bytes: usize = data_files.iter().map(|(_, content)| content.len()).sum();
-        let mut files =
-            vec![(MLMODEL_FILE.to_owned(), mlmodel::yaml(&self, place, size_bytes)?.into_bytes())];
+        let described = mlmodel::yaml(&self, place, size_bytes)?.into_bytes();
+        let mut files = vec![(MLMODEL_FILE.to_owned(), ModelFile::Bytes(described))];
         files.extend(data_files);
         Ok(files)
     }
@@ -173,15 +199,30 @@ mod tests {
         }
         let twice = ModelSpec::new("model").file("a", []).file("a", []);
         assert!(twice.files(&PLACE).is_err());
-        assert!(ModelSpec::new("a/b").files(&PLACE).is_err());
         assert!(ModelSpec::new("model").file("a/b.bin", []).files(&PLACE).is_ok());
     }
 
     #[test]
     fn an_example_brings_its_own_files() {
-        let example = InputExample::Ndarray(serde_json::json!([[1.0, 2.0]]));
+        let example = InputExample::array(serde_json::json!([[1.0, 2.0]]));
         let files = ModelSpec::new("model").file("x", []).input_example(example).files(&PLACE).unwrap();
         let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["MLmodel", "x", "input_example.json", "serving_input_example.json"]);
+    }
+
+    #[test]
+    fn local_files_and_directories_are_named_in_the_folder_and_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        std::fs::write(dir.path().join("a.bin"), [0; 10]).unwrap();
+        std::fs::write(dir.path().join("sub/b.bin"), [0; 20]).unwrap();
+        let spec = ModelSpec::new("model").file_from("one.bin", dir.path().join("a.bin"));
+        let files = spec.file_from("all", dir.path()).file("c", [1]).files(&PLACE).unwrap();
+        let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["MLmodel", "one.bin", "all/a.bin", "all/sub/b.bin", "c"]);
+        let ModelFile::Bytes(described) = &files[0].1 else { panic!("{files:?}") };
+        assert_eq!(MlModel::parse(described).unwrap().model_size_bytes, Some(41));
+        let none = ModelSpec::new("model").file_from("x", dir.path().join("none"));
+        assert_eq!(none.files(&PLACE).unwrap_err().kind(), crate::error::ErrorKind::NotFound);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Field order and spacing are MLflow's: its UI and its checks read these texts.
 
+mod parse;
+
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
@@ -86,8 +88,7 @@ impl Column {
     }
 
     fn to_value(&self) -> Value {
-        let mut fields = Map::new();
-        fields.insert("type".to_owned(), self.data_type.as_str().into());
+        let mut fields = self.data_type.fields();
         if let Some(name) = &self.name {
             fields.insert("name".to_owned(), name.as_str().into());
         }
@@ -97,7 +98,7 @@ impl Column {
 }
 
 /// What a column holds, under MLflow's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataType {
     /// True or false.
@@ -116,34 +117,73 @@ pub enum DataType {
     Binary,
     /// A date with a time.
     Datetime,
+    /// A list of these.
+    Array(Box<Self>),
+    /// Values with names.
+    Object(Vec<Property>),
+    /// Values of one type, under any names.
+    Map(Box<Self>),
+    /// Anything.
+    Any,
+    /// A vector of Spark's.
+    SparkVector,
+}
+
+/// A value of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// What it is called.
+    pub name: String,
+    /// What it holds.
+    pub data_type: DataType,
+    /// Whether every object has it.
+    pub required: bool,
 }
 
 impl DataType {
-    /// MLflow's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Boolean => "boolean",
-            Self::Integer => "integer",
-            Self::Long => "long",
-            Self::Float => "float",
-            Self::Double => "double",
-            Self::String => "string",
-            Self::Binary => "binary",
-            Self::Datetime => "datetime",
-        }
-    }
-}
-
-/// The type of a column that holds elements of `dtype`; MLflow has no unsigned columns.
-impl From<DType> for DataType {
-    fn from(dtype: DType) -> Self {
-        match dtype {
+    /// The type of a column that holds elements of `dtype`; `None` for those that MLflow has no name for: complex
+    /// numbers, durations, objects. 64 unsigned bits are a [`Long`](Self::Long), the nearest that MLflow has.
+    pub fn of(dtype: DType) -> Option<Self> {
+        Some(match dtype {
             DType::Bool => Self::Boolean,
             DType::Int8 | DType::Int16 | DType::Int32 | DType::UInt8 | DType::UInt16 => Self::Integer,
             DType::Int64 | DType::UInt32 | DType::UInt64 => Self::Long,
-            DType::Float32 => Self::Float,
+            DType::Float16 | DType::Float32 => Self::Float,
             DType::Float64 => Self::Double,
             DType::Str => Self::String,
+            DType::Bytes => Self::Binary,
+            DType::Datetime64 => Self::Datetime,
+            DType::Complex64 | DType::Complex128 | DType::Timedelta64 | DType::Object => return None,
+        })
+    }
+
+    /// The field `type`, and those that a nested type has besides.
+    fn fields(&self) -> Map<String, Value> {
+        let plain = |name: &str| Map::from_iter([("type".to_owned(), name.into())]);
+        let nested = |name: &str, key: &str, value: Value| {
+            Map::from_iter([("type".to_owned(), name.into()), (key.to_owned(), value)])
+        };
+        match self {
+            Self::Boolean => plain("boolean"),
+            Self::Integer => plain("integer"),
+            Self::Long => plain("long"),
+            Self::Float => plain("float"),
+            Self::Double => plain("double"),
+            Self::String => plain("string"),
+            Self::Binary => plain("binary"),
+            Self::Datetime => plain("datetime"),
+            Self::Any => plain("any"),
+            Self::SparkVector => plain("sparkml_vector"),
+            Self::Array(items) => nested("array", "items", items.fields().into()),
+            Self::Map(values) => nested("map", "values", values.fields().into()),
+            Self::Object(properties) => {
+                let property = |property: &Property| {
+                    let mut fields = property.data_type.fields();
+                    fields.insert("required".to_owned(), property.required.into());
+                    (property.name.clone(), Value::Object(fields))
+                };
+                nested("object", "properties", Value::Object(properties.iter().map(property).collect()))
+            }
         }
     }
 }
@@ -185,7 +225,13 @@ pub struct ParamField {
 impl ParamField {
     fn to_value(&self) -> Value {
         let shape = if self.default.is_array() { json!([-1]) } else { Value::Null };
-        json!({"name": self.name, "default": self.default, "shape": shape, "type": self.data_type.as_str()})
+        let mut fields = Map::from_iter([
+            ("name".to_owned(), self.name.as_str().into()),
+            ("default".to_owned(), self.default.clone()),
+            ("shape".to_owned(), shape),
+        ]);
+        fields.extend(self.data_type.fields());
+        fields.into()
     }
 }
 

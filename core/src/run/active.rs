@@ -31,7 +31,7 @@ impl ActiveRun {
         self.handle.clone()
     }
 
-    /// Ends the run `FINISHED`, when everything is delivered.
+    /// Ends the run `FINISHED`, when everything is delivered and its uploads in the background have ended.
     ///
     /// # Durability
     /// `Ok` means that nothing was lost: everything is in the store, or (if the store did not answer for 10 s) in the

@@ -44,9 +44,13 @@ impl RunHandle {
     }
 
     /// Ends the run, delivers what is left, and says what was lost.
+    ///
+    /// First waits for the run's uploads, so that what they lost is told too.
     pub(crate) fn end_and_deliver(&self, status: RunStatus, ended_by: Option<&str>) -> Result<()> {
+        if self.0.owned && self.is_active() {
+            self.0.tracker.uploads().wait_for(Some(self.run_id()), None);
+        }
         let Some(watched) = self.end_now(status, ended_by) else { return Ok(()) };
-        current::forget_ended();
         if let Err(error) = watched {
             notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
         }

@@ -2,14 +2,18 @@
 
 mod active;
 mod artifacts;
+mod child;
 mod ending;
+#[cfg(feature = "image")]
+mod images;
 mod inputs;
 mod metric;
+mod models;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -17,7 +21,7 @@ use serde::Serialize;
 use crate::autolog::Monitor;
 use crate::clock;
 use crate::engine::Engine;
-use crate::entity::RunInfo;
+use crate::entity::{Metric, RunInfo};
 use crate::error::{Error, Losses, Result};
 use crate::flatten::{flatten, flatten_under};
 use crate::journal::RunDefinition;
@@ -32,6 +36,8 @@ use crate::value::{Step, Value};
 pub use active::ActiveRun;
 pub(crate) use ending::{END_WAIT, ENDED_BY};
 pub use metric::MetricHandle;
+use models::Models;
+pub(crate) use models::is_of_the_machine;
 
 /// A run, to log to from any thread. Cheap to clone; never ends the run.
 ///
@@ -39,6 +45,20 @@ pub use metric::MetricHandle;
 /// that must be handled: what is wrong is said once and counted for the run's end.
 #[derive(Clone)]
 pub struct RunHandle(Arc<Shared>);
+
+/// A run that nobody may hold any more.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakRun(Weak<Shared>);
+
+impl WeakRun {
+    pub(crate) fn upgrade(&self) -> Option<RunHandle> {
+        self.0.upgrade().map(RunHandle)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
 
 struct Shared {
     tracker: Tracker,
@@ -50,6 +70,7 @@ struct Shared {
     owned: bool,
     ended: AtomicBool,
     monitor: Mutex<Option<Box<dyn Monitor>>>,
+    models: Models,
 }
 
 /// A run as an engine's journal knows it.
@@ -77,6 +98,7 @@ impl RunHandle {
             owned,
             ended: AtomicBool::new(false),
             monitor: Mutex::new(None),
+            models: Models::default(),
         })))
     }
 
@@ -113,8 +135,14 @@ impl RunHandle {
         !self.0.ended.load(Ordering::Acquire) && self.0.home.engine.is_ours()
     }
 
-    pub(crate) fn is_top_level(&self) -> bool {
-        self.0.parent.as_ref().is_none_or(|parent| !parent.is_active())
+    /// Whether `other` is the run's parent, or that one's parent, and so on.
+    pub(crate) fn is_below(&self, other: &Self) -> bool {
+        std::iter::successors(self.0.parent.as_ref(), |run| run.0.parent.as_ref())
+            .any(|parent| parent.is_same(other))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRun {
+        WeakRun(Arc::downgrade(&self.0))
     }
 
     /// The run in this process: its own binding, or after a fork one to the child's engine.
@@ -141,12 +169,20 @@ impl RunHandle {
 
     /// Logs `value` of metric `key` at `step`, now.
     ///
-    /// A step is any integer, or `None`. NaN and infinities are kept.
+    /// A step is any integer, or `None`. NaN and infinities are kept. As in MLflow the point also measures the active
+    /// model, or else the models that this run made at that step, if there are any.
     pub fn log_metric(&self, key: &str, value: impl Value, step: impl Step) -> Logged {
         self.log_point(key, value.value(), clock::now_ms(), step.step())
     }
 
-    /// Logs several metrics at one step and time.
+    /// Logs `value` of metric `key` at `step` and `timestamp`, in milliseconds since the Unix epoch.
+    ///
+    /// Zero is 1970, not now; what is negative is refused.
+    pub fn log_metric_at(&self, key: &str, value: impl Value, step: impl Step, timestamp: i64) -> Logged {
+        self.log_point(key, value.value(), timestamp, step.step())
+    }
+
+    /// Logs several metrics at one step, now.
     ///
     /// ```
     /// # use runlog_core::Tracker;
@@ -161,14 +197,30 @@ impl RunHandle {
         metrics: impl IntoIterator<Item = (K, V)>,
         step: impl Step,
     ) -> Logged {
-        let (step, now) = (step.step(), clock::now_ms());
+        self.log_metrics_at(metrics, step, clock::now_ms())
+    }
+
+    /// Logs several metrics at one step and `timestamp`, in milliseconds since the Unix epoch.
+    pub fn log_metrics_at<K: AsRef<str>, V: Value>(
+        &self,
+        metrics: impl IntoIterator<Item = (K, V)>,
+        step: impl Step,
+        timestamp: i64,
+    ) -> Logged {
+        let step = step.step();
         metrics.into_iter().fold(Logged::nothing(), |logged, (key, value)| {
-            logged.and(self.log_point(key.as_ref(), value.value(), now, step))
+            logged.and(self.log_point(key.as_ref(), value.value(), timestamp, step))
         })
     }
 
     fn log_point(&self, key: &str, value: f64, timestamp: i64, step: i64) -> Logged {
+        if self.may_measure_models()
+            && let Some(logged) = self.log_for_models(&Metric::new(key, value, timestamp, step))
+        {
+            return logged;
+        }
         self.log_with(key, |Binding { engine, run }| {
+            validate::timestamp(timestamp).map_err(|error| error.with("key", key))?;
             let definitions = engine.journal.definitions();
             let key = match definitions.find_key(key) {
                 Some(id) => id,
@@ -189,7 +241,8 @@ impl RunHandle {
         }
     }
 
-    /// Logs every field of `params` as a param, nested ones under dotted keys.
+    /// Logs every field of `params` as a param, nested ones under dotted keys; [`flatten`] has the table of what becomes
+    /// what. Each is written once, as by [`log_param`](Self::log_param): one that is refused keeps no other back.
     ///
     /// ```
     /// # use runlog_core::Tracker;
@@ -236,17 +289,29 @@ impl RunHandle {
         })
     }
 
-    /// Sets a tag, which may be changed later.
-    pub fn set_tag(&self, key: &str, value: impl fmt::Display) -> Logged {
+    /// Sets a tag, which may be changed later. Its text is as that of a param: `True`, `0.1`, `None`.
+    ///
+    /// Values longer than 8000 characters are cut (unless `MLFLOW_TRUNCATE_LONG_VALUES` is false: then they are refused).
+    /// A value that only displays, such as an error, is set as its text: `run.set_tag("cause", error.to_string())`.
+    pub fn set_tag(&self, key: &str, value: impl Serialize) -> Logged {
+        match validate::key(key).and_then(|()| flatten_under(key, &value)) {
+            Ok(pairs) => pairs
+                .iter()
+                .fold(Logged::nothing(), |logged, (key, value)| logged.and(self.set_tag_text(key, value))),
+            Err(error) => self.refuse(key, &error),
+        }
+    }
+
+    fn set_tag_text(&self, key: &str, value: &str) -> Logged {
         self.log_with(key, |Binding { engine, run }| {
             validate::key(key)?;
-            let value = self.fit(key, &value.to_string(), validate::TAG_CHARS_MAX)?;
+            let value = self.fit(key, value, validate::TAG_CHARS_MAX)?;
             Ok(engine.log(*run, &Text::Tag { run: *run, key: key.to_owned(), value }))
         })
     }
 
-    /// Sets several tags.
-    pub fn set_tags<K: AsRef<str>, V: fmt::Display>(&self, tags: impl IntoIterator<Item = (K, V)>) -> Logged {
+    /// Sets several tags, each as [`set_tag`](Self::set_tag).
+    pub fn set_tags<K: AsRef<str>, V: Serialize>(&self, tags: impl IntoIterator<Item = (K, V)>) -> Logged {
         tags.into_iter()
             .fold(Logged::nothing(), |logged, (key, value)| logged.and(self.set_tag(key.as_ref(), value)))
     }
@@ -260,7 +325,8 @@ impl RunHandle {
     }
 
     fn fit(&self, key: &str, value: &str, chars_max: usize) -> Result<String> {
-        let fitted = validate::fit(value, chars_max, self.0.tracker.config().truncate_long_values)?;
+        let truncate = self.0.tracker.config().truncate_long_values;
+        let fitted = validate::fit(value, chars_max, truncate).map_err(|error| error.with("key", key))?;
         if fitted.len() < value.len() {
             notice::warn(
                 &format!("truncated: {key}"),
@@ -277,6 +343,13 @@ impl RunHandle {
         match self.binding().and_then(|binding| log(&binding)) {
             Ok(logged) => logged,
             Err(error) => self.refuse(key, &error),
+        }
+    }
+
+    /// Counts a record that may have been meant for this run.
+    pub(crate) fn miss(&self, error: &Error) {
+        if let Ok(binding) = self.binding() {
+            binding.engine.lose(binding.run, &error.to_string(), 1);
         }
     }
 

@@ -370,3 +370,32 @@ impl Store for Faulty {
         self.pass(Method::Close, |store| store.close())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MemoryStore;
+
+    fn faulty(script: impl Fn(&Call<'_>) -> Fault + Send + Sync + 'static) -> Faulty {
+        Faulty::scripted(Arc::new(MemoryStore::new()), script)
+    }
+
+    #[test]
+    fn a_torn_call_took_effect_and_a_failed_one_did_not() {
+        let new = NewExperiment { name: "x".to_owned(), ..NewExperiment::default() };
+        let fails = faulty(|call| match call.method {
+            Method::CreateExperiment => Fault::Fails(ErrorKind::Unavailable),
+            _ => Fault::None,
+        });
+        assert!(fails.create_experiment(&new).unwrap_err().is_temporary());
+        assert_eq!(fails.get_experiment_by_name("x").unwrap(), None);
+        let torn = faulty(|call| match call.method {
+            Method::CreateExperiment => Fault::Torn(ErrorKind::Unavailable),
+            _ => Fault::None,
+        });
+        assert!(torn.create_experiment(&new).unwrap_err().is_temporary());
+        assert!(torn.get_experiment_by_name("x").unwrap().is_some());
+        let again = torn.create_experiment(&new).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::AlreadyExists, "what the store refuses stays refused");
+    }
+}

@@ -7,6 +7,8 @@
 pub mod conformance;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
+#[cfg(feature = "file")]
+mod file;
 mod location;
 mod memory;
 mod point;
@@ -23,11 +25,15 @@ use crate::entity::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
+#[cfg(feature = "file")]
+pub use file::FileStore;
+pub(crate) use location::{absolute as absolute_location, below};
 pub use memory::MemoryStore;
 pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
-pub use uri::{Driver, Place, canonical, default_uri, exists, is_in_memory, open};
+pub(crate) use uri::from_anywhere;
+pub use uri::{Driver, Place, canonical, default_uri, exists, is_files, is_in_memory, open};
 
 /// The tag that repeats a run's name: MLflow shows the one and searches the other.
 pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";
@@ -221,18 +227,26 @@ fn param_conflict(key: &str, stored: &str, new: &str) -> Error {
 /// A new name of an experiment that `holder` has already.
 fn name_taken(holder: &Experiment) -> Error {
     let message = match holder.lifecycle_stage {
-        LifecycleStage::Deleted => {
-            "a deleted experiment has this name; restore it, delete it for good with `mlflow gc`, or use another name"
+        LifecycleStage::Deleted => format!(
+            "a deleted experiment has this name; restore it with `restore_experiment({:?})`, delete it for good with \
+             `mlflow gc`, or use another name",
+            holder.experiment_id
+        ),
+        LifecycleStage::Active => {
+            "an experiment of this name exists already; use it with `set_experiment`, or use another name"
+                .to_owned()
         }
-        LifecycleStage::Active => "an experiment of this name exists already; use it, or another name",
     };
     Error::new(ErrorKind::AlreadyExists, message).with("name", &holder.name)
 }
 
 /// A write to an experiment that is deleted.
-fn experiment_deleted(experiment: &Experiment) -> Error {
-    Error::invalid("the experiment is deleted; restore it or use another one")
-        .with("experiment", &experiment.name)
+pub(crate) fn experiment_deleted(experiment: &Experiment) -> Error {
+    let id = &experiment.experiment_id;
+    Error::invalid(format!(
+        "the experiment is deleted; restore it with `restore_experiment({id:?})`, or use another one"
+    ))
+    .with("experiment", &experiment.name)
 }
 
 /// Deleting what is deleted, or restoring what is active.

@@ -36,23 +36,28 @@ impl Value {
 
 /// Which of two points of one metric is later: by step, then time, then number. NaN counts as 0, as in MLflow.
 pub(super) fn compare(left: &Metric, right: &Metric) -> Ordering {
-    (left.step, left.timestamp)
-        .cmp(&(right.step, right.timestamp))
-        .then_with(|| Value::new(left.value).number.total_cmp(&Value::new(right.value).number))
+    Point::of(left).recency(&Point::of(right))
 }
 
 /// A point without its key, in the order of a metric's history: by time, step and number. Equal points are the same
 /// point.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
-    timestamp: i64,
-    step: i64,
-    value: Value,
+    pub(super) timestamp: i64,
+    pub(super) step: i64,
+    pub(super) value: Value,
 }
 
 impl Point {
     pub(super) fn of(metric: &Metric) -> Self {
         Self { timestamp: metric.timestamp, step: metric.step, value: Value::new(metric.value) }
+    }
+
+    /// As [`compare`].
+    pub(super) fn recency(&self, other: &Self) -> Ordering {
+        (self.step, self.timestamp)
+            .cmp(&(other.step, other.timestamp))
+            .then_with(|| self.value.number.total_cmp(&other.value.number))
     }
 
     pub(super) fn metric(self, key: &str) -> Metric {

@@ -27,6 +27,8 @@ pub struct Driver {
 /// What a [`Driver`] is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
+    /// The scheme; empty for a path.
+    pub scheme: &'a str,
     /// What follows the scheme and its colon.
     pub rest: &'a str,
     /// Where experiments without a location of their own put their artifacts; `None` means where MLflow would.
@@ -38,16 +40,12 @@ pub struct Place<'a> {
 /// Every store of this build.
 const DRIVERS: &[Driver] = &[
     Driver { name: "sqlite", schemes: &["sqlite", "sqlite+pysqlite"], open: open_sqlite },
+    Driver { name: "file", schemes: &["", "file"], open: open_file },
     Driver { name: "memory", schemes: &["memory"], open: open_memory },
 ];
 
 /// What MLflow has and this build has not, and what to do instead.
 const ELSEWHERE: &[(&[&str], &str)] = &[
-    (
-        &["", "file"],
-        "MLflow's file store is not supported; write to a database such as sqlite:///mlflow.db (`mlflow \
-         migrate-filestore` moves old runs into one)",
-    ),
     (&["http", "https"], "tracking servers are not supported by this build; log to sqlite:///mlflow.db"),
     (
         &["postgresql", "mysql", "mssql"],
@@ -75,20 +73,16 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
 /// ```
 pub fn open(uri: &str, artifact_root: Option<&Path>, working_dir: &Path) -> Result<Arc<dyn Store>> {
     let (scheme, rest) = split(uri);
-    let place = Place { rest, artifact_root, working_dir };
+    let place = Place { scheme, rest, artifact_root, working_dir };
     if let Some(driver) = DRIVERS.iter().find(|driver| driver.schemes.contains(&scheme)) {
         return (driver.open)(&place);
     }
     // `postgresql+psycopg2` is a dialect and its driver.
     let dialect = scheme.split('+').next().unwrap_or_default();
-    if scheme.is_empty() && working_dir.join(uri).is_file() {
-        let uri = sqlite_uri(&working_dir.join(uri));
-        return Err(Error::invalid(format!("a database is named by a URI, not by its path; write {uri}")));
-    }
     if let Some((_, advice)) = ELSEWHERE.iter().find(|(schemes, _)| schemes.contains(&dialect)) {
         return Err(Error::new(ErrorKind::Unsupported, *advice).with("scheme", format!("{scheme:?}")));
     }
-    let known = || DRIVERS.iter().flat_map(|driver| driver.schemes);
+    let known = || DRIVERS.iter().flat_map(|driver| driver.schemes).filter(|scheme| !scheme.is_empty());
     let lower = scheme.to_ascii_lowercase();
     let message = if known().chain(ELSEWHERE.iter().flat_map(|(schemes, _)| *schemes)).any(|it| *it == lower)
     {
@@ -100,26 +94,17 @@ pub fn open(uri: &str, artifact_root: Option<&Path>, working_dir: &Path) -> Resu
     Err(Error::invalid(message).with("scheme", scheme))
 }
 
-/// The tracking URI that MLflow uses when none is set: the database `mlflow.db` in the working directory.
-///
-/// # Errors
-/// Where an old `mlruns` directory would make MLflow use its file store instead, so that the two would not see the same
-/// runs.
-pub fn default_uri(working_dir: &Path) -> Result<String> {
+/// The tracking URI that MLflow uses when none is set: the file store in `mlruns` if there is one in the working
+/// directory, and otherwise the database `mlflow.db` there.
+pub fn default_uri(working_dir: &Path) -> String {
     let mlruns = working_dir.join("mlruns");
-    let is_run_store = |name: &std::ffi::OsStr| {
+    let is_experiment = |name: &std::ffi::OsStr| {
         name.as_encoded_bytes().iter().all(u8::is_ascii_digit) && mlruns.join(name).join("meta.yaml").exists()
     };
-    if let Ok(entries) = mlruns.read_dir()
-        && entries.flatten().any(|entry| is_run_store(&entry.file_name()))
-    {
-        return Err(Error::invalid(
-            "the directory holds an old file store, which MLflow would use by default; set MLFLOW_TRACKING_URI, to \
-             sqlite:///mlflow.db for a database next to it",
-        )
-        .with("path", mlruns.display()));
-    }
-    Ok(sqlite_uri(&working_dir.join("mlflow.db")))
+    let has_experiments = mlruns
+        .read_dir()
+        .is_ok_and(|entries| entries.flatten().any(|entry| is_experiment(&entry.file_name())));
+    if has_experiments { file_uri(&mlruns) } else { sqlite_uri(&working_dir.join("mlflow.db")) }
 }
 
 /// The one name of the store that `uri` names, whichever way it was written: paths are absolute and without symbolic
@@ -135,12 +120,19 @@ pub fn canonical(uri: &str, working_dir: &Path) -> String {
             Err(_) => without_secrets(scheme, rest),
         },
         "memory" => "memory:".to_owned(),
-        "" | "file" => {
-            let path = if rest.is_empty() { "mlruns" } else { rest.strip_prefix("//").unwrap_or(rest) };
-            let path = if scheme.is_empty() { PathBuf::from(path) } else { decoded(path) };
-            format!("file://{}", encoded(&real(&working_dir.join(path))))
-        }
+        "" | "file" => match file_path(scheme, rest) {
+            Ok(path) => file_uri(&real(&working_dir.join(path))),
+            Err(_) => without_secrets(scheme, rest),
+        },
         _ => without_secrets(scheme, rest),
+    }
+}
+
+/// The URI of the same store for a process in any working directory; what it holds of secrets is still in it.
+pub(crate) fn from_anywhere(uri: &str, working_dir: &Path) -> String {
+    match split(uri).0 {
+        "sqlite" | "sqlite+pysqlite" | "" | "file" => canonical(uri, working_dir),
+        _ => uri.to_owned(),
     }
 }
 
@@ -153,6 +145,11 @@ pub fn is_in_memory(uri: &str) -> bool {
     }
 }
 
+/// Whether `uri` names a file store, which MLflow 3.13 and newer open only if they are told to.
+pub fn is_files(uri: &str) -> bool {
+    matches!(split(uri).0, "" | "file")
+}
+
 /// Whether the store that `uri` names is there, so that opening it creates nothing.
 ///
 /// # Errors
@@ -161,12 +158,20 @@ pub fn exists(uri: &str, working_dir: &Path) -> Result<bool> {
     let (scheme, rest) = split(uri);
     Ok(match scheme {
         "sqlite" | "sqlite+pysqlite" => sqlite_path(rest)?.is_none_or(|path| working_dir.join(path).exists()),
+        "" | "file" => {
+            // An empty directory would become a store.
+            let is_visible =
+                |entry: std::fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+            let root = working_dir.join(file_path(scheme, rest)?);
+            check_is_no_database(scheme, &root)?;
+            root.read_dir().is_ok_and(|entries| entries.flatten().any(is_visible))
+        }
         _ => true,
     })
 }
 
 /// The scheme and what follows its colon. Without a scheme, or with one letter as Windows names drives, it is a path.
-fn split(uri: &str) -> (&str, &str) {
+pub(super) fn split(uri: &str) -> (&str, &str) {
     match uri.split_once(':') {
         Some((scheme, rest))
             if scheme.len() > 1
@@ -200,6 +205,71 @@ fn sqlite_path(rest: &str) -> Result<Option<PathBuf>> {
     Ok(if matches!(path, "" | ":memory:") { None } else { Some(decoded(path)) })
 }
 
+/// The path of a file store, still relative if it is.
+fn file_path(scheme: &str, rest: &str) -> Result<PathBuf> {
+    if scheme.is_empty() {
+        return Ok(PathBuf::from(if rest.is_empty() { "mlruns" } else { rest }));
+    }
+    let path = match rest.strip_prefix("//") {
+        None => rest,
+        Some(rest) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            if !matches!(host, "" | "." | "localhost" | "127.0.0.1") {
+                return Err(Error::invalid(
+                    "a file URI has three slashes before an absolute path, or none before a relative one; write \
+                     file:///data/mlruns or file:mlruns",
+                ));
+            }
+            path
+        }
+    };
+    if path.contains(['?', '#']) {
+        return Err(Error::invalid("a file URI takes no options; write %3F for ? and %23 for # in a path"));
+    }
+    Ok(if path.is_empty() { PathBuf::from("mlruns") } else { decoded(path) })
+}
+
+/// That a path without a scheme does not mean a database.
+fn check_is_no_database(scheme: &str, path: &Path) -> Result<()> {
+    let looks_like_one =
+        path.extension().is_some_and(|end| ["db", "sqlite", "sqlite3"].iter().any(|it| end == *it));
+    if scheme.is_empty() && (path.is_file() || looks_like_one && !path.is_dir()) {
+        let uri = sqlite_uri(path);
+        return Err(Error::invalid(format!("a database is named by a URI, not by its path; write {uri}")));
+    }
+    Ok(())
+}
+
+#[cfg(feature = "file")]
+fn open_file(place: &Place<'_>) -> Result<Arc<dyn Store>> {
+    let root = place.working_dir.join(file_path(place.scheme, place.rest)?);
+    check_is_no_database(place.scheme, &root)?;
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|cause| Error::io("find the artifact root", path, cause))
+    };
+    let as_text = |path: PathBuf| {
+        path.into_os_string().into_string().map_err(|path| {
+            Error::invalid(
+                "the artifact root must be UTF-8; name it with a `file:` URI, or use another directory",
+            )
+            .with("path", path.display())
+        })
+    };
+    // Artifact locations have the form that the store's own has.
+    let artifact_root = match place.artifact_root {
+        Some(artifact_root) => as_text(absolute(&place.working_dir.join(artifact_root))?)?,
+        None if place.scheme.is_empty() && !place.rest.is_empty() => as_text(absolute(&root)?)?,
+        None => file_uri(&absolute(&root)?),
+    };
+    Ok(Arc::new(super::FileStore::open(&root, artifact_root)?))
+}
+
+#[cfg(not(feature = "file"))]
+fn open_file(place: &Place<'_>) -> Result<Arc<dyn Store>> {
+    check_is_no_database(place.scheme, &place.working_dir.join(file_path(place.scheme, place.rest)?))?;
+    Err(Error::new(ErrorKind::Unsupported, "this build has no file store; add the feature `file` of runlog"))
+}
+
 #[cfg(feature = "sqlite")]
 fn open_sqlite(place: &Place<'_>) -> Result<Arc<dyn Store>> {
     let default_root = place.working_dir.join("mlruns");
@@ -227,25 +297,29 @@ fn sqlite_uri(path: &Path) -> String {
     format!("sqlite:///{}", encoded(path))
 }
 
+fn file_uri(path: &Path) -> String {
+    format!("file://{}", encoded(path))
+}
+
 #[cfg(unix)]
-fn encoded(path: &Path) -> String {
+pub(super) fn encoded(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     percent_encoding::percent_encode(path.as_os_str().as_bytes(), ESCAPED).to_string()
 }
 
 #[cfg(not(unix))]
-fn encoded(path: &Path) -> String {
+pub(super) fn encoded(path: &Path) -> String {
     percent_encoding::utf8_percent_encode(&path.to_string_lossy().replace('\\', "/"), ESCAPED).to_string()
 }
 
 #[cfg(unix)]
-fn decoded(text: &str) -> PathBuf {
+pub(super) fn decoded(text: &str) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
     std::ffi::OsString::from_vec(percent_decode_str(text).collect()).into()
 }
 
 #[cfg(not(unix))]
-fn decoded(text: &str) -> PathBuf {
+pub(super) fn decoded(text: &str) -> PathBuf {
     percent_decode_str(text).decode_utf8_lossy().into_owned().into()
 }
 

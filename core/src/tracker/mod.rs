@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use crate::artifact::Uploads;
 use crate::config::Config;
 use crate::context;
 use crate::engine::Engine;
@@ -74,12 +75,14 @@ struct Inner {
     forked: Mutex<Option<Arc<Engine>>>,
     experiment: Mutex<Option<String>>,
     resume: Mutex<Option<String>>,
+    models: models::Models,
+    uploads: Uploads,
 }
 
 impl Tracker {
     /// Connects to the store at `uri`, such as `sqlite:///mlflow.db`, with this process's environment.
     ///
-    /// A database that does not exist is created. What dead processes left for this store is delivered in the background.
+    /// A store that does not exist is created. What dead processes left for this store is delivered in the background.
     ///
     /// # Errors
     /// A URI or a variable that is wrong, or a store that cannot be opened or created.
@@ -87,13 +90,22 @@ impl Tracker {
         Self::with_config(Some(uri.as_ref()), Config::from_env()?)
     }
 
-    /// Connects to the store at `uri`, or else the one that `config` says, or else MLflow's default
-    /// (`sqlite:///mlflow.db` in the working directory).
+    /// Connects to the store at `uri`, or else the one that `config` says, or else MLflow's default: in the working
+    /// directory, `sqlite:///mlflow.db`, or a file store `mlruns` that is there.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn with_config(uri: Option<&str>, config: Config) -> Result<Self> {
-        let uri = Self::uri_of(uri, &config)?;
+        let uri = Self::uri_of(uri, &config);
+        if store::is_files(&uri) && !config.allow_file_store && !config.disabled {
+            notice::warn(
+                "file-store",
+                format_args!(
+                    "the runs go to a file store, which MLflow 3.13 and newer read only with \
+                     MLFLOW_ALLOW_FILE_STORE=true; set it here too to end this warning, or log to sqlite:///mlflow.db"
+                ),
+            );
+        }
         // `git` answers while the store opens.
         context::prefetch(&config);
         let tracker = Self::new(uri, config, true)?;
@@ -110,6 +122,8 @@ impl Tracker {
             forked: Mutex::new(None),
             experiment: Mutex::new(None),
             resume: Mutex::new(config.run_id.clone()),
+            models: models::Models::new(config.active_model_id.clone()),
+            uploads: Uploads::new(),
             config,
         })))
     }
@@ -118,12 +132,12 @@ impl Tracker {
     /// [`recover`](Self::recover) is called. What is logged through it is not safe from a kill.
     ///
     /// # Errors
-    /// As [`open`](Self::open); `NotFound` if there is no such database.
+    /// As [`open`](Self::open); `NotFound` if there is no such store.
     pub fn open_existing(uri: Option<&str>, config: Config) -> Result<Self> {
-        let uri = Self::uri_of(uri, &config)?;
+        let uri = Self::uri_of(uri, &config);
         if !store::exists(&uri, &config.working_dir)? {
             return Err(Error::not_found(
-                "there is no such database; start a run to make one, or name another with --tracking-uri or \
+                "there is no such store; start a run to make one, or name another with --tracking-uri or \
                  MLFLOW_TRACKING_URI",
             )
             .with("uri", uri));
@@ -131,17 +145,18 @@ impl Tracker {
         Self::new(uri, config, false)
     }
 
-    fn uri_of(uri: Option<&str>, config: &Config) -> Result<String> {
+    /// The store that `uri` names, or else the one that a program with this configuration uses.
+    pub(crate) fn uri_of(uri: Option<&str>, config: &Config) -> String {
         match uri.or(config.tracking_uri.as_deref()) {
-            Some(uri) => Ok(uri.to_owned()),
-            None if config.disabled => Ok("memory:".to_owned()),
+            Some(uri) => uri.to_owned(),
+            None if config.disabled => "memory:".to_owned(),
             None => store::default_uri(&config.working_dir),
         }
     }
 
     /// The store that a program with this configuration uses if it names none.
-    pub(crate) fn default_uri(config: &Config) -> Option<String> {
-        Self::uri_of(None, config).ok()
+    pub(crate) fn default_uri(config: &Config) -> String {
+        Self::uri_of(None, config)
     }
 
     fn connect(uri: &str, config: &Config, journals: bool) -> Result<Arc<Engine>> {
@@ -217,7 +232,9 @@ impl Tracker {
         validate::run_id(run_id)?;
         let engine = self.engine()?;
         let run = engine.store.get_run(run_id)?;
-        RunHandle::new(self, engine, run.info, None, false)
+        let handle = RunHandle::new(self, engine, run.info, None, false)?;
+        handle.remember_models(&run.inputs, &run.outputs);
+        Ok(handle)
     }
 
     /// The run that the environment says to resume; the first run that starts is that one.
@@ -225,9 +242,14 @@ impl Tracker {
         lock(&self.0.resume).clone()
     }
 
-    /// A run has started: no later one resumes what the environment says.
-    pub(crate) fn forget_run_to_resume(&self) {
-        *lock(&self.0.resume) = None;
+    /// Takes it for a run that starts now, so that no other one resumes it.
+    pub(crate) fn take_run_to_resume(&self) -> Option<String> {
+        lock(&self.0.resume).take()
+    }
+
+    /// Gives it back: the run did not start.
+    pub(crate) fn resume_next(&self, run_id: Option<String>) {
+        *lock(&self.0.resume) = run_id;
     }
 
     /// Waits until everything that this process logged so far is stored.
@@ -299,6 +321,7 @@ impl Tracker {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.uploads.wait_for(None, None);
         self.home.close(CLOSE_WAIT);
         if let Some(engine) = lock(&self.forked).take() {
             engine.close(CLOSE_WAIT);

@@ -6,9 +6,6 @@ use crate::error::{Error, Result};
 use crate::notice;
 use crate::store::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
 
-/// MLflow's default experiment, "Default".
-const DEFAULT_EXPERIMENT: &str = "0";
-
 impl Tracker {
     /// The runs that `query` selects, newest start first unless it says otherwise.
     ///
@@ -45,7 +42,7 @@ impl Tracker {
     pub fn search_logged_models(&self, query: impl Into<ModelQuery>) -> Result<Vec<LoggedModel>> {
         let mut query = query.into();
         if query.experiment_ids.is_empty() {
-            query.experiment_ids.push(self.experiment_to_search());
+            query.experiment_ids.push(self.experiment_of_new_runs()?);
         }
         let store = &self.caught_up()?.store;
         every_page(query.max_results, |page| store.search_logged_models(&query, page))
@@ -64,7 +61,7 @@ impl Tracker {
                 let all = self.search_experiments(())?;
                 Ok(all.into_iter().map(|experiment| experiment.experiment_id).collect())
             }
-            (true, true) => Ok(vec![self.experiment_to_search()]),
+            (true, true) => Ok(vec![self.experiment_of_new_runs()?]),
         }
     }
 
@@ -80,11 +77,6 @@ impl Tracker {
             }
         }
         Ok(ids)
-    }
-
-    /// The experiment that a search without a choice means: the one new runs go to, as far as that is said.
-    fn experiment_to_search(&self) -> String {
-        self.active_experiment().unwrap_or_else(|| DEFAULT_EXPERIMENT.to_owned())
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Nothing is copied; what is of an unknown type is still counted.
 
+use std::collections::BTreeSet;
+
 use linfa::dataset::{AsTargets, CountedTargets, DatasetBase, Records};
 use ndarray::{ArcArray1, ArcArray2, Array1, Array2, ArrayView1, ArrayView2, Axis};
-use runlog_core::digest::{Digest, Element};
-use runlog_core::model::{Column, InputExample, Schema};
-use runlog_core::tensor::{DType, Tensor};
+use runlog_core::data::{Arrays, DType, Digest, Element, Source, Table, Tensor};
+use runlog_core::model::{Column, DataType, InputExample, Schema};
 use runlog_core::{Dataset, Result};
 use serde_json::Value;
 
@@ -58,6 +59,25 @@ pub(crate) enum Targets<'x> {
     Unknown,
 }
 
+/// Calls `$body` with the values of whichever type they are, or gives `$unknown`.
+macro_rules! each_type {
+    ($targets:expr, $values:ident => $body:expr, $unknown:expr) => {
+        match $targets {
+            Targets::F64($values) => $body,
+            Targets::F32($values) => $body,
+            Targets::Usize($values) => $body,
+            Targets::Bool($values) => $body,
+            Targets::Str($values) => $body,
+            Targets::String($values) => $body,
+            Targets::I32($values) => $body,
+            Targets::I64($values) => $body,
+            Targets::U8($values) => $body,
+            Targets::U32($values) => $body,
+            Targets::Unknown => $unknown,
+        }
+    };
+}
+
 impl<'x> Data<'x> {
     pub(crate) fn of<R: Records, T>(dataset: &'x DatasetBase<R, T>) -> Self {
         let records = if let Some(view) = matrix::<f64, R>(&dataset.records) {
@@ -77,28 +97,28 @@ impl<'x> Data<'x> {
         }
     }
 
-    /// The records as an array without its data; `None` if their type is not known.
-    fn features_tensor(&self) -> Option<Tensor> {
-        let dtype = match self.records {
-            Matrix::F64(_) => DType::Float64,
-            Matrix::F32(_) => DType::Float32,
-            Matrix::Unknown => return None,
-        };
-        Some(Tensor::new(dtype, &[self.samples, self.features]))
+    /// The type of the records; `None` if it is not known.
+    fn dtype(&self) -> Option<DType> {
+        match self.records {
+            Matrix::F64(_) => Some(DType::Float64),
+            Matrix::F32(_) => Some(DType::Float32),
+            Matrix::Unknown => None,
+        }
     }
 
-    fn feature_columns(&self) -> Option<Vec<Column>> {
-        let dtype = self.features_tensor()?.dtype;
-        let named = self.feature_names.len() == self.features && (1..=COLUMNS_MAX).contains(&self.features);
-        named.then(|| self.feature_names.iter().map(|name| Column::new(name, dtype.into())).collect())
+    /// Whether the features are described as columns.
+    fn has_columns(&self) -> bool {
+        (1..=COLUMNS_MAX).contains(&self.features) && name_each(self.feature_names, self.features)
     }
 
     /// What goes into the model: named columns where the features have names.
     pub(crate) fn input_schema(&self) -> Option<Schema> {
-        match self.feature_columns() {
-            Some(columns) => Some(Schema::Columns(columns)),
-            None => Some(self.features_tensor()?.batch_schema()),
+        let dtype = self.dtype()?;
+        if !self.has_columns() {
+            return Some(Tensor::new(dtype, &[self.samples, self.features]).batch_schema());
         }
+        let column = |name: &String| Some(Column::new(name, DataType::of(dtype)?));
+        self.feature_names.iter().map(column).collect::<Option<_>>().map(Schema::Columns)
     }
 
     /// The first rows.
@@ -112,52 +132,68 @@ impl<'x> Data<'x> {
             Matrix::F32(records) => rows(records),
             Matrix::Unknown => return None,
         };
-        Some(match self.feature_columns() {
-            Some(_) => InputExample::DataFrame { columns: self.feature_names.to_vec(), rows },
-            None => InputExample::Ndarray(rows.into()),
+        Some(if self.has_columns() {
+            InputExample::table(self.feature_names, rows)
+        } else {
+            InputExample::array(rows.into())
         })
     }
 
-    /// The dataset in MLflow's terms: arrays, or columns where the features have names.
+    /// The dataset in MLflow's terms: a table where the features have names, arrays otherwise.
     ///
-    /// The digest is MLflow's for arrays in both cases. A dataset of unknown records has sizes in its digest only.
-    pub(crate) fn describe(&self, name: &str) -> Result<Dataset> {
-        let digest = self.digest();
-        let Some(features) = self.features_tensor() else {
-            return Ok(Dataset::new(name, digest));
-        };
-        let targets = self.targets.tensor();
-        match self.feature_columns() {
-            Some(mut columns) => {
-                columns.extend(self.target_columns(targets.as_ref()));
-                Dataset::from_columns(name, digest, columns, self.samples)
-            }
-            None => Dataset::from_tensors(name, digest, &features, targets.as_ref()),
-        }
-    }
-
-    fn target_columns(&self, targets: Option<&Tensor>) -> Vec<Column> {
-        let Some(targets) = targets else { return Vec::new() };
-        let count = targets.shape.get(1).copied().unwrap_or(1);
-        // Some datasets keep the names of the classes there; then their number is another.
-        let name = |place: usize| match self.target_names.get(place) {
-            Some(name) if self.target_names.len() == count => name.clone(),
-            _ if count == 1 => "target".to_owned(),
-            _ => format!("target_{place}"),
-        };
-        (0..count).map(|place| Column::new(name(place), targets.dtype.into())).collect()
-    }
-
-    fn digest(&self) -> String {
-        let mut digest = Digest::new();
-        let shape = [self.samples, self.features];
+    /// Of unknown records only the sizes are known: they and the targets are the digest.
+    pub(crate) fn describe(&self, name: &str, source: Source) -> Result<Dataset> {
         match &self.records {
-            Matrix::F64(records) => digest.array(records.iter(), &shape),
-            Matrix::F32(records) => digest.array(records.iter(), &shape),
-            Matrix::Unknown => digest.array::<bool>([], &shape),
+            Matrix::F64(records) => self.describe_known(records, name, source),
+            Matrix::F32(records) => self.describe_known(records, name, source),
+            Matrix::Unknown => {
+                let mut digest = Digest::new();
+                digest.array::<bool>([], &[self.samples, self.features]);
+                each_type!(&self.targets, values => digest.array(values.columns.iter(), &values.shape()), ());
+                let mut dataset = Dataset::meta(name, source, None)?;
+                dataset.digest = digest.finish();
+                Ok(dataset)
+            }
         }
-        self.targets.digest_into(&mut digest);
-        digest.finish()
+    }
+
+    fn describe_known<F: Element>(
+        &self,
+        records: &ArrayView2<'_, F>,
+        name: &str,
+        source: Source,
+    ) -> Result<Dataset> {
+        if !self.has_columns() {
+            let arrays =
+                Arrays::new(name).source(source).features(records.iter(), &[self.samples, self.features]);
+            return each_type!(
+                &self.targets,
+                values => arrays.targets(values.columns.iter(), &values.shape()).dataset(),
+                arrays.dataset()
+            );
+        }
+        let table = Table::new(name).source(source);
+        let columns = self.feature_names.iter().zip(records.columns());
+        let table = columns.fold(table, |table, (name, column)| table.column(name, column));
+        let targets = |count: usize, place: usize| {
+            let name = match self.target_names.get(place) {
+                // Some datasets keep the names of the classes there; then their number is another.
+                Some(name) if name_each(self.target_names, count) => name.clone(),
+                _ if count == 1 => "target".to_owned(),
+                _ => format!("target_{place}"),
+            };
+            if self.feature_names.contains(&name) { format!("{name} (target)") } else { name }
+        };
+        each_type!(
+            &self.targets,
+            values => {
+                let count = values.columns.ncols();
+                let columns = values.columns.columns().into_iter().enumerate();
+                columns.fold(table, |table, (place, column)| table.column(targets(count, place), column))
+            },
+            table
+        )
+        .dataset()
     }
 }
 
@@ -171,25 +207,6 @@ impl<'x, E> Values<'x, E> {
         let (rows, columns) = self.columns.dim();
         if self.single { vec![rows] } else { vec![rows, columns] }
     }
-}
-
-/// Calls `$body` with the values of whichever type they are, or gives `$unknown`.
-macro_rules! each_type {
-    ($targets:expr, $values:ident => $body:expr, $unknown:expr) => {
-        match $targets {
-            Targets::F64($values) => $body,
-            Targets::F32($values) => $body,
-            Targets::Usize($values) => $body,
-            Targets::Bool($values) => $body,
-            Targets::Str($values) => $body,
-            Targets::String($values) => $body,
-            Targets::I32($values) => $body,
-            Targets::I64($values) => $body,
-            Targets::U8($values) => $body,
-            Targets::U32($values) => $body,
-            Targets::Unknown => $unknown,
-        }
-    };
 }
 
 impl<'x> Targets<'x> {
@@ -220,17 +237,11 @@ impl<'x> Targets<'x> {
         counted!(Usize(usize), Bool(bool), String(String), Str(&'static str));
         Self::Unknown
     }
+}
 
-    fn tensor(&self) -> Option<Tensor> {
-        fn of<E: Element>(values: &Values<'_, E>) -> Tensor {
-            Tensor::new(E::DTYPE, &values.shape())
-        }
-        each_type!(self, values => Some(of(values)), None)
-    }
-
-    fn digest_into(&self, digest: &mut Digest) {
-        each_type!(self, values => digest.array(values.columns.iter(), &values.shape()), ());
-    }
+/// Whether there is a name of its own for each of `count` columns.
+fn name_each(names: &[String], count: usize) -> bool {
+    names.len() == count && names.iter().collect::<BTreeSet<_>>().len() == count
 }
 
 /// The names of the targets, which linfa tells only of types that it can read as targets.

@@ -7,10 +7,10 @@ use std::error::Error as StdError;
 use std::panic::Location;
 
 use linfa::dataset::{DatasetBase, Records};
+use runlog_core::Result;
 use runlog_core::autolog::{AutologOptions, Recorder};
+use runlog_core::data::Source;
 use runlog_core::model::{ModelSpec, Signature};
-use runlog_core::{DatasetInput, Result};
-use serde_json::json;
 
 use crate::data::Data;
 use crate::models::{Model, recognise};
@@ -59,9 +59,8 @@ fn record_result<M, R: Records, T>(
     let (options, own) = (recorder.options().clone(), Settings::current());
     if options.logs_datasets() {
         recorder.record("the dataset", |run| {
-            let mut described = Data::of(dataset).describe("dataset")?;
-            described.source = json!({"tags": {"mlflow.source.name": caller.file()}}).to_string();
-            run.log_input(DatasetInput::new(described, "train"));
+            let source = Source::code([("mlflow.source.name", caller.file())]);
+            run.log_input((Data::of(dataset).describe("dataset", source)?, "train"));
             Ok(())
         });
     }

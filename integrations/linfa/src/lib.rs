@@ -36,7 +36,7 @@
 //! |---|---|
 //! | settings | params, without the state of random number generators |
 //! | estimator | tags `estimator_name`, `estimator_class`, and `runlog.source`: file and line of the call |
-//! | data | an input with MLflow's digest, the shape or the columns, and the context `train` |
+//! | data | an input with MLflow's digest of the table (features with names) or the arrays, its columns or shapes, and the context `train` |
 //! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
 //! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
 //! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
@@ -75,7 +75,7 @@ use std::sync::atomic::AtomicBool;
 
 use linfa::dataset::{DatasetBase, Records};
 use runlog_core::autolog::{self, Integration};
-use runlog_core::{Error, ErrorKind, Result};
+use runlog_core::{Error, ErrorKind, Result, model};
 use serde::de::DeserializeOwned;
 
 pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
@@ -152,7 +152,8 @@ pub fn autolog_with(options: LinfaOptions) {
     autolog::configure(&INTEGRATION, common);
 }
 
-/// Reads a model that autologging saved: `path` is the file, or the folder of the logged model.
+/// Reads a model that autologging saved: `path` is the file, or the folder of the logged model, or its URI:
+/// `models:/m-<id>`, or `runs:/<run id>/model`.
 ///
 /// Name the type without borrowed labels: a tree over `&str` is read as one over `String`.
 ///
@@ -167,11 +168,17 @@ pub fn autolog_with(options: LinfaOptions) {
 /// ```
 pub fn load<M: DeserializeOwned>(path: impl AsRef<Path>) -> Result<M> {
     let path = path.as_ref();
-    let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-    let reader = File::open(&file).map_err(|cause| Error::io("read the model", &file, cause))?;
-    rmp_serde::from_read(BufReader::new(reader)).map_err(|cause| {
+    let uri = path.to_str().filter(|text| text.starts_with("models:") || text.starts_with("runs:"));
+    let read = if let Some(uri) = uri {
+        rmp_serde::from_slice(&model::load(uri)?.read(MODEL_FILE)?)
+    } else {
+        let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
+        let reader = File::open(&file).map_err(|cause| Error::io("read the model", &file, cause))?;
+        rmp_serde::from_read(BufReader::new(reader))
+    };
+    read.map_err(|cause| {
         Error::new(ErrorKind::Corrupt, "not this type of model; `model_class` in `MLmodel` names its type")
-            .with("path", file.display())
+            .with("path", path.display())
             .because(cause)
     })
 }

@@ -1,8 +1,10 @@
-"""What the interoperability tests ask of real MLflow: `client.py read|write URI [RUN]`. Answers are JSON on stdout."""
+"""What the interoperability tests ask of real MLflow: `client.py COMMAND URI [RUN]`. Answers are JSON on stdout."""
 
+import itertools
 import json
 import math
 import sys
+import threading
 
 import mlflow
 import numpy
@@ -77,6 +79,58 @@ def read(client):
     return [read_run(client, run.info.run_id) for run in runs]
 
 
+def watch(client):
+    """Reads again and again until stdin is closed, and prints after each round how many points there were at least."""
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    points = {}
+    for turn in itertools.count():
+        if stop.is_set():
+            return
+        experiments = [experiment.experiment_id for experiment in client.search_experiments(view_type=ViewType.ALL)]
+        runs = client.search_runs(experiments, "metrics.loss >= 0", order_by=["metrics.loss DESC", "run_id"])
+        for run in runs:
+            assert client.get_run(run.info.run_id).data.metrics["loss"] == 0.5
+        if runs:
+            run_id = runs[turn % len(runs)].info.run_id
+            steps = sorted(point.step for point in client.get_metric_history(run_id, "loss"))
+            assert steps == list(range(len(steps))), "each point once, and none left out"
+            points[run_id] = len(steps)
+        print(sum(points.values()), flush=True)
+
+
+def lifecycle(client):
+    """What is deleted, renamed and tagged, and what belongs to models."""
+    experiments = client.search_experiments(view_type=ViewType.ALL)
+    runs = client.search_runs([experiment.experiment_id for experiment in experiments], run_view_type=ViewType.ALL)
+    models = client.search_logged_models([experiment.experiment_id for experiment in experiments])
+    return {
+        "experiments": {
+            experiment.name: [experiment.lifecycle_stage, experiment.last_update_time, experiment.tags]
+            for experiment in experiments
+        },
+        "runs": {
+            # A search does not say which models a run used.
+            run.info.run_name: [
+                run.info.lifecycle_stage,
+                [used.model_id for used in client.get_run(run.info.run_id).inputs.model_inputs],
+            ]
+            for run in runs
+        },
+        "models": {
+            model.name: {
+                "params": model.params,
+                "tags": model.tags,
+                "metrics": [
+                    [point.key, point.value, point.run_id, point.dataset_name, point.dataset_digest]
+                    for point in model.metrics
+                ],
+            }
+            for model in models
+        },
+    }
+
+
 def write(client):
     experiment_id = client.create_experiment("written by MLflow", tags={"team": "vision"})
     with mlflow.start_run(experiment_id=experiment_id, run_name="from-python", tags={"k": "v"}) as run:
@@ -102,7 +156,36 @@ def resume(client, run_id):
     return {}
 
 
+def experiments(client):
+    found = client.search_experiments(view_type=ViewType.ALL)
+    return {
+        experiment.name: {
+            "experiment_id": experiment.experiment_id,
+            "artifact_location": experiment.artifact_location,
+            "lifecycle_stage": experiment.lifecycle_stage,
+            "tags": experiment.tags,
+            "runs": len(client.search_runs([experiment.experiment_id])),
+        }
+        for experiment in found
+    }
+
+
+def rule(client):
+    """Does to experiments what their owners do in notebooks."""
+    kept, gone = client.create_experiment("kept"), client.create_experiment("gone")
+    client.rename_experiment(kept, "renamed")
+    client.set_experiment_tag(kept, "team", True)
+    client.delete_experiment(gone)
+    return {"kept": kept, "gone": gone}
+
+
+def table(client):
+    frame = mlflow.search_runs(search_all_experiments=True)
+    return {"columns": list(frame.columns), "csv": frame.to_csv(index=False)}
+
+
 command, uri, *arguments = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
-answer = {"read": read, "write": write, "resume": resume}[command](mlflow.MlflowClient(), *arguments)
+commands = [read, write, resume, experiments, rule, table, watch, lifecycle]
+answer = {named.__name__: named for named in commands}[command](mlflow.MlflowClient(), *arguments)
 json.dump(answer, sys.stdout)

@@ -117,7 +117,8 @@ impl State {
         match run.info.lifecycle_stage {
             LifecycleStage::Active => Ok(run),
             LifecycleStage::Deleted => {
-                Err(Error::invalid("the run is deleted; restore it before writing to it").with("run", run_id))
+                Err(Error::invalid("the run is deleted; restore it with `restore_run` before writing to it")
+                    .with("run", run_id))
             }
         }
     }

@@ -55,9 +55,11 @@ pub(super) fn active(db: &Connection, run_id: &str) -> Outcome<i64> {
     let Some((stage, experiment_id)) = found else { return Err(absent(run_id).into()) };
     match LifecycleStage::from_text(&stage.unwrap_or_default()) {
         LifecycleStage::Active => Ok(experiment_id),
-        LifecycleStage::Deleted => Err(Error::invalid("the run is deleted; restore it before writing to it")
-            .with("run", run_id)
-            .into()),
+        LifecycleStage::Deleted => {
+            Err(Error::invalid("the run is deleted; restore it with `restore_run` before writing to it")
+                .with("run", run_id)
+                .into())
+        }
     }
 }
 

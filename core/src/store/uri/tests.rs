@@ -11,11 +11,6 @@ fn refused(uri: &str) -> Error {
 #[test]
 fn what_is_not_supported_says_what_to_use() {
     for uri in [
-        "./mlruns",
-        "/abs/mlruns",
-        "",
-        "C:\\mlruns",
-        "file:///abs",
         "http://host",
         "https://user:hunter2@host/x",
         "postgresql+psycopg2://user:hunter2@host/db",
@@ -88,22 +83,85 @@ fn relative_paths_are_relative_to_the_working_directory() {
 
 #[test]
 fn the_default_is_a_database_in_the_working_directory() {
-    let uri = default_uri(Path::new("/work space/ü")).unwrap();
+    let uri = default_uri(Path::new("/work space/ü"));
     assert_eq!(uri, "sqlite:////work%20space/%C3%BC/mlflow.db");
     assert_eq!(sqlite_path(&uri["sqlite:".len()..]).unwrap(), Some("/work space/ü/mlflow.db".into()));
 }
 
 #[test]
-fn an_old_file_store_makes_the_default_ambiguous() {
+fn a_file_store_in_the_working_directory_is_the_default() {
     let directory = tempfile::tempdir().unwrap();
-    let old = directory.path().join("mlruns/12");
-    fs::create_dir_all(&old).unwrap();
+    let experiment = directory.path().join("mlruns/12");
+    fs::create_dir_all(&experiment).unwrap();
     fs::create_dir_all(directory.path().join("mlruns/name")).unwrap();
     fs::write(directory.path().join("mlruns/name/meta.yaml"), "").unwrap();
-    assert!(default_uri(directory.path()).is_ok(), "artifacts of a database are no file store");
-    fs::write(old.join("meta.yaml"), "").unwrap();
-    let error = default_uri(directory.path()).unwrap_err();
-    assert!(error.to_string().contains("MLFLOW_TRACKING_URI"), "{error}");
+    assert!(
+        default_uri(directory.path()).starts_with("sqlite:"),
+        "artifacts of a database are no file store"
+    );
+    fs::write(experiment.join("meta.yaml"), "").unwrap();
+    assert_eq!(default_uri(directory.path()), format!("file://{}/mlruns", encoded(directory.path())));
+}
+
+#[test]
+fn file_uris_are_read_as_mlflow_reads_them() {
+    for (scheme, rest, path) in [
+        ("", "", "mlruns"),
+        ("", "./a b%20c", "./a b%20c"),
+        ("", "/abs", "/abs"),
+        ("file", "", "mlruns"),
+        ("file", "//", "mlruns"),
+        ("file", "rel/a", "rel/a"),
+        ("file", "/abs", "/abs"),
+        ("file", "///abs/a%20b%3F", "/abs/a b?"),
+        ("file", "//localhost/abs", "/abs"),
+    ] {
+        assert_eq!(file_path(scheme, rest).unwrap(), PathBuf::from(path), "{scheme}:{rest}");
+    }
+    for rest in ["//user:hunter2@host/abs", "//rel/a", "///abs?x=y"] {
+        let error = file_path("file", rest).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{rest}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_path_that_looks_like_a_database_says_how_to_name_one() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("runs"), "").unwrap();
+    for path in ["mlflow.db", "./deep/runs.sqlite", "runs"] {
+        for error in
+            [open(path, None, directory.path()).unwrap_err(), exists(path, directory.path()).unwrap_err()]
+        {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+            assert!(error.to_string().contains("sqlite:////"), "{error}");
+        }
+    }
+    assert_eq!(directory.path().read_dir().unwrap().count(), 1, "nothing was made");
+}
+
+#[cfg(feature = "file")]
+#[test]
+fn artifact_locations_have_the_form_of_the_stores_uri() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path().join("a b");
+    fs::create_dir(&here).unwrap();
+    let (plain, encoded) = (here.display().to_string(), encoded(&here));
+    for (uri, expect) in [
+        ("./plain", format!("{plain}/plain/0")),
+        (&format!("{plain}/absolute"), format!("{plain}/absolute/0")),
+        ("file:relative", format!("file://{encoded}/relative/0")),
+        (&format!("file://{encoded}/uri"), format!("file://{encoded}/uri/0")),
+        ("", format!("file://{encoded}/mlruns/0")),
+    ] {
+        assert!(!exists(uri, &here).unwrap(), "{uri}");
+        let store = open(uri, None, &here).unwrap();
+        assert_eq!(store.get_experiment("0").unwrap().artifact_location, expect, "{uri}");
+        assert!(exists(uri, &here).unwrap() && is_files(uri) && !is_in_memory(uri), "{uri}");
+    }
+    let elsewhere = directory.path().join("elsewhere");
+    let store = open("./other", Some(&elsewhere), &here).unwrap();
+    assert_eq!(Path::new(&store.get_experiment("0").unwrap().artifact_location), elsewhere.join("0"));
 }
 
 #[test]
@@ -133,6 +191,8 @@ fn one_store_has_one_canonical_name() {
         ("postgresql://u:p@host/db?password=secret", "postgresql://host/db"),
         ("file:///nowhere/a%20b", "file:///nowhere/a%20b"),
         ("/nowhere/a b", "file:///nowhere/a%20b"),
+        ("file://localhost/nowhere/a%20b", "file:///nowhere/a%20b"),
+        ("file://user:secret@host/a", "file://host/a"),
     ] {
         assert_eq!(canonical(uri, &here), expect);
     }

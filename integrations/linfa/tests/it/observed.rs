@@ -7,6 +7,7 @@ use linfa_clustering::KMeans;
 use linfa_svm::Svm;
 use linfa_trees::DecisionTree;
 use ndarray::Array1;
+use runlog_core::fluent::with_tracker;
 use runlog_core::{ModelStatus, RunStatus};
 use runlog_linfa::Fit;
 
@@ -75,6 +76,10 @@ fn a_model_is_saved_as_it_is_and_described() {
 
     let loaded: DecisionTree<f64, usize> = runlog_linfa::load(&model.artifact_location).unwrap();
     assert_eq!(loaded, fitted);
+    for uri in [format!("models:/{}", model.model_id), format!("runs:/{}/model", runs[0].info.run_id)] {
+        let loaded: DecisionTree<f64, usize> = with_tracker(&tracker, || runlog_linfa::load(&uri)).unwrap();
+        assert_eq!(loaded, fitted, "{uri}");
+    }
     let wrong = runlog_linfa::load::<KMeans<f64, linfa_nn::distance::L2Dist>>(&model.artifact_location);
     assert!(wrong.unwrap_err().to_string().contains("model_class"));
 
@@ -111,6 +116,25 @@ fn a_dataset_has_mlflows_digest_and_description() {
         dataset.profile.as_deref().unwrap(),
         r#"{"features_shape": [4, 3], "features_size": 12, "features_nbytes": 96, "targets_shape": [4], "targets_size": 4, "targets_nbytes": 32}"#
     );
+}
+
+/// The digest is the one that MLflow 3.17.2 gives for the same data frame.
+#[test]
+fn a_dataset_with_names_is_a_data_frame() {
+    let records = Array1::range(0.0, 3.0, 0.25).into_shape_with_order((4, 3)).unwrap();
+    let data = DatasetBase::new(records, Array1::from(vec![0_usize, 1, 2, 1]));
+    let data = data.with_feature_names(vec!["a", "b", "c"]);
+    let (_, run) = one_run(|| DecisionTree::params().fit(&data).unwrap());
+    let dataset = &run.inputs.datasets[0].dataset;
+    assert_eq!(dataset.digest, "d3f79748");
+    assert_eq!(
+        dataset.schema.as_deref().unwrap(),
+        r#"{"mlflow_colspec": [{"type": "double", "name": "a", "required": true}, {"type": "double", "name": "b", "required": true}, {"type": "double", "name": "c", "required": true}, {"type": "long", "name": "target", "required": true}]}"#
+    );
+    // A feature may be called as the target would be.
+    let data = data.with_feature_names(vec!["a", "target", "c"]);
+    let (_, run) = one_run(|| DecisionTree::params().fit(&data).unwrap());
+    assert!(run.inputs.datasets[0].dataset.schema.as_ref().unwrap().contains("target (target)"));
 }
 
 #[test]

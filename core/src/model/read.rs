@@ -1,0 +1,260 @@
+//! Reading a model folder, whoever wrote it: what a loader of a flavor needs to know.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::{MLMODEL_FILE, Signature, mlmodel};
+use crate::artifact::{self, Artifacts, FileInfo};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What an `MLmodel` file says, as far as a loader needs it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct MlModel {
+    /// Who can load the model, and what they must know for it: flavor by name.
+    #[serde(deserialize_with = "or_default")]
+    pub flavors: Map<String, Value>,
+    /// `m-` and 32 hex digits; `None` before MLflow 3.
+    pub model_id: Option<String>,
+    /// The run that made it.
+    pub run_id: Option<String>,
+    /// Where its files were written; before MLflow 3 a path in its run's artifacts.
+    pub artifact_path: Option<String>,
+    /// The release of MLflow whose format it is.
+    pub mlflow_version: Option<String>,
+    /// Bytes of its files.
+    pub model_size_bytes: Option<u64>,
+    /// `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC.
+    pub utc_time_created: Option<String>,
+    /// Facts that were logged with it.
+    #[serde(deserialize_with = "or_default")]
+    pub metadata: Map<String, Value>,
+    saved_input_example_info: Option<ExampleInfo>,
+    signature: Option<SignatureTexts>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct ExampleInfo {
+    artifact_path: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct SignatureTexts {
+    inputs: Option<String>,
+    outputs: Option<String>,
+    params: Option<String>,
+}
+
+fn or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+impl MlModel {
+    /// Reads the content of an `MLmodel` file.
+    ///
+    /// # Errors
+    /// `Corrupt` for what is none.
+    pub fn parse(content: &[u8]) -> Result<Self> {
+        mlmodel::parse(content)
+    }
+
+    /// What a flavor's loader must know; `None` if the model has no such flavor.
+    pub fn flavor(&self, name: &str) -> Option<&Map<String, Value>> {
+        self.flavors.get(name)?.as_object()
+    }
+
+    /// What goes into the model and comes out; `None` if it does not say.
+    ///
+    /// # Errors
+    /// `Corrupt` for types that no release of MLflow 3 has written.
+    pub fn signature(&self) -> Result<Option<Signature>> {
+        let Some(SignatureTexts { inputs, outputs, params }) = &self.signature else { return Ok(None) };
+        Signature::parse(inputs.as_deref(), outputs.as_deref(), params.as_deref()).map(Some)
+    }
+}
+
+/// The folder of a model, opened to read.
+///
+/// ```no_run
+/// let model = runlog_core::model::load("models:/m-0123456789abcdef0123456789abcdef")?;
+/// if let Some(flavor) = model.mlmodel().flavor("my_net") {
+///     let file = flavor.get("data").and_then(|data| data.as_str()).unwrap_or("net.json");
+///     let weights = model.read(file)?;
+///     # let _ = weights;
+/// }
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ModelFiles {
+    artifacts: Box<dyn Artifacts>,
+    /// Of the folder, in the artifacts; `""` for the root.
+    root: String,
+    described: MlModel,
+}
+
+impl ModelFiles {
+    pub(crate) fn open(artifacts: Box<dyn Artifacts>, root: String) -> Result<Self> {
+        let described = artifacts.read(&below(&root, MLMODEL_FILE)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::not_found("there is no model: the file `MLmodel` is missing"),
+            _ => error,
+        })?;
+        Ok(Self { described: MlModel::parse(&described)?, artifacts, root })
+    }
+
+    /// What the file `MLmodel` says.
+    pub fn mlmodel(&self) -> &MlModel {
+        &self.described
+    }
+
+    /// The content of a file of the folder.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        self.artifacts.read(&below(&self.root, &artifact::clean_path(name)?))
+    }
+
+    /// What lies directly in the directory `dir` of the folder (`""` is the folder), sorted by path.
+    ///
+    /// # Errors
+    /// A path that leaves the folder, or files that cannot be listed.
+    pub fn list(&self, dir: &str) -> Result<Vec<FileInfo>> {
+        let dir = artifact::clean_dir(dir)?;
+        let mut infos = self.artifacts.list(below(&self.root, &dir).trim_end_matches('/'))?;
+        for info in &mut infos {
+            if let Some(path) = info.path.strip_prefix(&self.root) {
+                info.path = path.trim_start_matches('/').to_owned();
+            }
+        }
+        Ok(infos)
+    }
+
+    /// Copies the folder into the local directory `dst`, and returns where it is then.
+    ///
+    /// # Errors
+    /// The files cannot be read, or `dst` cannot be written.
+    pub fn download(&self, dst: impl AsRef<Path>) -> Result<PathBuf> {
+        artifact::download(&*self.artifacts, &self.root, dst.as_ref())
+    }
+
+    /// The few inputs that were logged with it, as MLflow keeps them; `None` if there are none.
+    ///
+    /// # Errors
+    /// They cannot be read, or are no JSON.
+    pub fn input_example(&self) -> Result<Option<Value>> {
+        let Some(info) = &self.described.saved_input_example_info else { return Ok(None) };
+        let text = self.read(&info.artifact_path)?;
+        serde_json::from_slice(&text).map(Some).map_err(|cause| {
+            Error::new(ErrorKind::Corrupt, "the model's input example is no JSON").because(cause)
+        })
+    }
+}
+
+fn below(root: &str, path: &str) -> String {
+    if root.is_empty() { path.to_owned() } else { format!("{root}/{path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::artifact::MemoryArtifacts;
+    use crate::model::{DataType, Schema};
+    use crate::tensor::DType;
+
+    /// An `MLmodel` that `mlflow.sklearn.log_model` of MLflow 3.17.2 wrote, with a run id that looks like a number.
+    const FROM_PYTHON: &str = r#"artifact_path: /mlruns/1/models/m-8e74a3f1d2d44fd5a1b5d4b0e9a1c5ee/artifacts
+env_vars: null
+flavors:
+  python_function:
+    env:
+      conda: conda.yaml
+      virtualenv: python_env.yaml
+    loader_module: mlflow.sklearn
+    model_path: model.pkl
+    predict_fn: predict
+    python_version: 3.11.2
+  sklearn:
+    code: null
+    pickled_model: model.pkl
+    serialization_format: cloudpickle
+    sklearn_version: 1.8.0
+is_signature_from_type_hint: false
+mlflow_version: 3.17.2
+model_id: m-8e74a3f1d2d44fd5a1b5d4b0e9a1c5ee
+model_size_bytes: 703
+model_uuid: m-8e74a3f1d2d44fd5a1b5d4b0e9a1c5ee
+prompts: null
+run_id: 12345678901234567890123456e78901
+saved_input_example_info:
+  artifact_path: input_example.json
+  pandas_orient: split
+  serving_input_path: serving_input_example.json
+  type: dataframe
+signature:
+  inputs: '[{"type": "double", "name": "a", "required": true}, {"type": "array", "items":
+    {"type": "object", "properties": {"k": {"type": "string", "required": false}}},
+    "name": "n", "required": true}]'
+  outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-1]}}]'
+  params: '[{"name": "t", "default": 0.5, "shape": null, "type": "double"}]'
+type_hint_from_example: false
+utc_time_created: '2026-11-23 08:00:00.123456'
+"#;
+
+    #[test]
+    fn what_python_wrote_is_read() {
+        let model = MlModel::parse(FROM_PYTHON.as_bytes()).unwrap();
+        assert_eq!(model.run_id.as_deref(), Some("12345678901234567890123456e78901"));
+        assert_eq!(model.mlflow_version.as_deref(), Some("3.17.2"));
+        assert_eq!(model.utc_time_created.as_deref(), Some("2026-11-23 08:00:00.123456"));
+        assert_eq!(model.model_size_bytes, Some(703));
+        assert_eq!(model.flavor("sklearn").unwrap()["pickled_model"], "model.pkl");
+        assert_eq!(model.flavor("sklearn").unwrap()["code"], Value::Null);
+        assert_eq!(model.flavor("python_function").unwrap()["env"]["conda"], "conda.yaml");
+        assert_eq!(model.flavor("keras"), None);
+        let signature = model.signature().unwrap().unwrap();
+        let Some(Schema::Columns(columns)) = signature.inputs else { panic!("columns") };
+        assert!(
+            matches!(&columns[1].data_type, DataType::Array(items) if matches!(**items, DataType::Object(_)))
+        );
+        let Some(Schema::Tensors(tensors)) = signature.outputs else { panic!("tensors") };
+        assert_eq!((tensors[0].dtype, &*tensors[0].shape), (DType::Int64, &[-1][..]));
+        assert_eq!(signature.params[0].default, json!(0.5));
+    }
+
+    #[test]
+    fn a_file_that_says_little_or_nothing_of_a_model_is_taken_for_what_it_is() {
+        let model = MlModel::parse(b"flavors: {}\nmetadata: null\nsignature: null\n").unwrap();
+        assert_eq!(model, MlModel::default());
+        assert_eq!(MlModel::parse(b"- a list").unwrap_err().kind(), ErrorKind::Corrupt);
+        let odd = MlModel::parse(b"signature: {inputs: '[{\"type\": \"quark\"}]'}").unwrap();
+        assert_eq!(odd.signature().unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn a_folder_is_read_by_names_in_it_and_by_no_others() {
+        let artifacts = MemoryArtifacts::at("memory:/reading");
+        for (path, text) in [
+            ("model/MLmodel", "saved_input_example_info: {artifact_path: example.json, type: ndarray}"),
+            ("model/example.json", "[[1.0]]"),
+            ("model/deep/w.bin", "w"),
+            ("secret", "s"),
+        ] {
+            artifacts.write(path, &mut text.as_bytes()).unwrap();
+        }
+        let model = ModelFiles::open(Box::new(artifacts.clone()), "model".to_owned()).unwrap();
+        assert_eq!(model.read("deep/w.bin").unwrap(), b"w");
+        assert_eq!(model.read("../secret").unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(model.input_example().unwrap(), Some(json!([[1.0]])));
+        let names: Vec<_> = model.list("").unwrap().into_iter().map(|info| info.path).collect();
+        assert_eq!(names, ["MLmodel", "deep", "example.json"]);
+        assert_eq!(model.list("deep").unwrap()[0].path, "deep/w.bin");
+        let missing = ModelFiles::open(Box::new(artifacts), String::new()).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,166 @@
+//! `log_batch`: params, points and tags of one run, all of them or none.
+//!
+//! Everything that can be refused is looked at before anything is written. What fails after that, such as a full disk,
+//! is taken back.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::guard::Guard;
+use super::line::{Line, Parse};
+use super::runs;
+use super::series::{Append, Tails};
+use super::{Tree, models, texts};
+use crate::entity::Metric;
+use crate::error::Result;
+use crate::store::{Batch, RUN_NAME_TAG, param_conflict};
+
+pub(super) fn log(tree: &Tree, run_id: &str, batch: &Batch) -> Result<()> {
+    let mut tails = tree.writing();
+    let mut run = runs::open(tree, run_id)?;
+    let texts = plan_texts(&run.dir, run_id, batch)?;
+    let models = models_of(tree, batch)?;
+    let lines = batch.metrics.iter().map(|metric| (metric, Line::of_run(metric)));
+    let mut points = vec![Points::plan(&mut tails, &run.dir, lines, Line::parse_run)?];
+    let mut guards = Vec::new();
+    // In the order of their ids, so that two processes never wait for each other.
+    for (model_id, dir) in &models {
+        guards.push(Guard::take(dir)?);
+        let of_model = |metric: &&Metric| metric.model_id.as_deref() == Some(*model_id);
+        let lines =
+            batch.metrics.iter().filter(of_model).map(|metric| (metric, Line::of_model(metric, run_id)));
+        points.push(Points::plan(&mut tails, dir, lines, Line::parse_model)?);
+    }
+
+    let guards = || [&run.guard].into_iter().chain(&guards);
+    let outcome = guards()
+        .zip(&points)
+        .try_for_each(|(guard, points)| guard.appending(&points.names))
+        .and_then(|()| texts.iter().try_for_each(|text| text.write(tree, &run.dir)))
+        .and_then(|()| points.iter_mut().try_for_each(|points| points.write(tree)));
+    for guard in guards() {
+        guard.appended();
+    }
+    let name = batch.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG);
+    let outcome = outcome.and_then(|()| match name {
+        Some(tag) => run.rename(tree, &tag.value),
+        None => Ok(()),
+    });
+    if outcome.is_ok() {
+        for points in points {
+            points.remember(&mut tails);
+        }
+    } else {
+        points.iter().for_each(Points::undo);
+        for text in &texts {
+            text.undo(tree, &run.dir);
+        }
+    }
+    outcome
+}
+
+/// The directories of the models that points are of.
+fn models_of<'a>(tree: &Tree, batch: &'a Batch) -> Result<BTreeMap<&'a str, PathBuf>> {
+    let mut models = BTreeMap::new();
+    for model_id in batch.metrics.iter().filter_map(|metric| metric.model_id.as_deref()) {
+        if !models.contains_key(model_id) {
+            models.insert(model_id, models::dir(tree, model_id)?);
+        }
+    }
+    Ok(models)
+}
+
+/// A param or tag that has another value now, or none.
+struct Text<'a> {
+    key: &'a str,
+    folder: PathBuf,
+    path: PathBuf,
+    before: Option<String>,
+    after: &'a str,
+}
+
+fn plan_texts<'a>(run: &Path, run_id: &str, batch: &'a Batch) -> Result<Vec<Text<'a>>> {
+    let mut texts = Vec::new();
+    let params: BTreeMap<&str, &str> =
+        batch.params.iter().map(|param| (param.key.as_str(), param.value.as_str())).collect();
+    let tags: BTreeMap<&str, &str> =
+        batch.tags.iter().map(|tag| (tag.key.as_str(), tag.value.as_str())).collect();
+    for (folder, values) in [("params", params), ("tags", tags)] {
+        let folder = run.join(folder);
+        for (key, path) in texts::places(&folder, values.keys().copied())? {
+            let (before, after) = (texts::read(&path)?, values[key]);
+            match &before {
+                Some(before) if before == after => {}
+                Some(before) if folder.ends_with("params") => {
+                    return Err(param_conflict(key, before, after).with("run", run_id));
+                }
+                _ => texts.push(Text { key, folder: folder.clone(), path, before, after }),
+            }
+        }
+    }
+    Ok(texts)
+}
+
+impl Text<'_> {
+    fn write(&self, tree: &Tree, run: &Path) -> Result<()> {
+        tree.disk.put(run, &self.path, self.after.as_bytes())
+    }
+
+    /// As well as the file system does it.
+    fn undo(&self, tree: &Tree, run: &Path) {
+        match &self.before {
+            Some(before) => tree.disk.put(run, &self.path, before.as_bytes()).ok(),
+            None => texts::remove(&tree.disk, &self.folder, self.key).ok().map(drop),
+        };
+    }
+}
+
+/// The points that go below one directory, a run's or a model's.
+struct Points {
+    /// The files, a line each, from that directory.
+    names: String,
+    appends: Vec<Append>,
+    /// The lengths of the files that are written.
+    lens: Vec<u64>,
+}
+
+impl Points {
+    fn plan<'a>(
+        tails: &mut Tails,
+        dir: &Path,
+        points: impl Iterator<Item = (&'a Metric, Line)>,
+        parse: Parse,
+    ) -> Result<Self> {
+        let mut by_key: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
+        for (metric, line) in points {
+            by_key.entry(&metric.key).or_default().push(line);
+        }
+        let mut planned = Self { names: String::new(), appends: Vec::new(), lens: Vec::new() };
+        for (key, path) in texts::places(&dir.join("metrics"), by_key.keys().copied())? {
+            let lines = by_key.remove(key).unwrap_or_default();
+            let append = tails.plan(&path, parse, lines)?;
+            if !append.is_empty() {
+                planned.names.extend(["metrics/", key, "\n"]);
+            }
+            planned.appends.push(append);
+        }
+        Ok(planned)
+    }
+
+    fn write(&mut self, tree: &Tree) -> Result<()> {
+        for append in &self.appends {
+            self.lens.push(append.write(&tree.disk)?);
+        }
+        Ok(())
+    }
+
+    fn remember(self, tails: &mut Tails) {
+        for (append, len) in self.appends.into_iter().zip(self.lens) {
+            tails.written(append, len);
+        }
+    }
+
+    fn undo(&self) {
+        self.appends.iter().for_each(Append::undo);
+    }
+}

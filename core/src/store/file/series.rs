@@ -1,0 +1,275 @@
+//! The files that points are appended to, each point once.
+//!
+//! MLflow's file store keeps a point that comes twice twice. Here a point that is there is passed over, and that must
+//! cost nothing while a run goes on: of each file this store remembers how long it was, and the greatest points in it.
+//! A point greater than those is new. Only one that is older than what is remembered needs a look at the file; so
+//! does a file that this store has not written yet, which is what a recovery meets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::disk::{self, Disk};
+use super::guard;
+use super::line::{Line, Parse};
+use crate::error::{Error, Result};
+use crate::notice;
+
+/// Points of a file that are remembered: threads that log one metric are out of order by a few.
+const REMEMBERED: usize = 64;
+/// Files that are remembered; a run has tens or hundreds.
+const FILES_MAX: usize = 16_384;
+
+/// What is known of the files that this store appended to.
+#[derive(Debug, Default)]
+pub(super) struct Tails(BTreeMap<PathBuf, Tail>);
+
+#[derive(Clone, Debug, Default)]
+struct Tail {
+    /// The length of the file up to which this holds; a line ends there.
+    len: u64,
+    /// Every point of the file from the smallest of these on.
+    greatest: BTreeSet<Line>,
+    /// Whether the file has others.
+    has_more: bool,
+}
+
+impl Tail {
+    /// Whether the file has this point; `None` if only the file knows.
+    fn has(&self, line: &Line) -> Option<bool> {
+        if self.greatest.contains(line) {
+            return Some(true);
+        }
+        let is_remembered = !self.has_more || self.greatest.first().is_some_and(|oldest| line > oldest);
+        is_remembered.then_some(false)
+    }
+
+    fn add(&mut self, line: Line) {
+        if self.has(&line) == Some(false) {
+            self.greatest.insert(line);
+        }
+        if self.greatest.len() > REMEMBERED {
+            self.greatest.pop_first();
+            self.has_more = true;
+        }
+    }
+}
+
+/// What will be appended to a file.
+#[derive(Debug)]
+pub(super) struct Append {
+    path: PathBuf,
+    /// Where it goes; what the file has behind that is torn.
+    at: u64,
+    exists: bool,
+    /// Whether the file ends in something that is no line.
+    is_torn: bool,
+    /// Whether the file ends in a line without its break.
+    is_open: bool,
+    text: String,
+    tail: Tail,
+}
+
+impl Tails {
+    /// Prepares to append `lines` to the file at `path`, without those that it has.
+    pub(super) fn plan(&mut self, path: &Path, parse: Parse, lines: Vec<Line>) -> Result<Append> {
+        let failed = |cause| Error::io("read the metric", path, cause);
+        let found = match fs::metadata(path) {
+            Ok(found) => Some(found.len()),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => None,
+            Err(cause) => return Err(failed(cause)),
+        };
+        let len = found.unwrap_or(0);
+        // Taken out: if the append fails, nothing is known of the file.
+        let mut tail = self.0.remove(path).filter(|tail| tail.len <= len).unwrap_or_default();
+        let mut append = Append {
+            at: len,
+            exists: found.is_some(),
+            is_torn: false,
+            is_open: false,
+            text: String::new(),
+            tail: Tail::default(),
+            path: path.to_owned(),
+        };
+        if tail.len < len {
+            let news = read_from(&append.path, tail.len).map_err(failed)?;
+            let (whole, rest) = split_rest(&news);
+            append.is_open = is_whole(whole, rest, parse);
+            append.is_torn = !append.is_open && !rest.is_empty();
+            if append.is_torn {
+                append.at = tail.len + whole.len() as u64;
+            }
+            let sound = if append.is_torn { whole } else { &news };
+            each(sound, &append.path, parse, |line| tail.add(line));
+        }
+        let mut everything = None;
+        for line in lines {
+            let is_there = match (tail.has(&line), &mut everything) {
+                (Some(is_there), _) => is_there,
+                (None, Some(everything)) => BTreeSet::contains(everything, &line),
+                (None, slot) => slot.insert(append.all(parse).map_err(failed)?).contains(&line),
+            };
+            if is_there {
+                continue;
+            }
+            if append.is_open && append.text.is_empty() {
+                append.text.push('\n');
+            }
+            line.write(&mut append.text);
+            if let Some(everything) = &mut everything {
+                everything.insert(line.clone());
+            }
+            tail.add(line);
+        }
+        tail.len = append.at + append.text.len() as u64;
+        append.tail = tail;
+        Ok(append)
+    }
+
+    /// Remembers what was written, and that the file has this length now.
+    pub(super) fn written(&mut self, append: Append, len: u64) {
+        if self.0.len() >= FILES_MAX {
+            self.0.clear();
+        }
+        // Where MLflow wrote in between, nobody knows what the file holds.
+        let ends_well = !append.is_empty() || !(append.is_open || append.is_torn);
+        if append.tail.len == len && ends_well {
+            self.0.insert(append.path, append.tail);
+        }
+    }
+}
+
+impl Append {
+    /// Every point that the file will have.
+    fn all(&self, parse: Parse) -> io::Result<BTreeSet<Line>> {
+        let mut all = BTreeSet::new();
+        let mut there = read_from(&self.path, 0)?;
+        there.truncate(usize::try_from(self.at).unwrap_or(usize::MAX));
+        for bytes in [&there, self.text.as_bytes()] {
+            each(bytes, &self.path, parse, |line| {
+                all.insert(line);
+            });
+        }
+        Ok(all)
+    }
+
+    /// Whether every point is there already.
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Writes it and returns the length of the file.
+    pub(super) fn write(&self, disk: &Disk) -> Result<u64> {
+        if self.is_empty() {
+            return Ok(self.at);
+        }
+        let write = || {
+            if !self.exists
+                && let Some(parent) = self.path.parent()
+            {
+                fs::create_dir_all(parent)?;
+            }
+            let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+            if self.is_torn {
+                file.set_len(self.at)?;
+            }
+            file.write_all(self.text.as_bytes())?;
+            Ok(file.metadata()?.len())
+        };
+        let len = write().map_err(|cause| disk::failed("append to the metric", &self.path, cause))?;
+        disk.wrote(&self.path);
+        Ok(len)
+    }
+
+    /// Takes back what was written, or a part of it.
+    pub(super) fn undo(&self) {
+        if self.is_empty() {
+            return;
+        }
+        // It is done as well as the file system does it; a point that stays is passed over when it comes again.
+        if self.exists {
+            OpenOptions::new().write(true).open(&self.path).and_then(|file| file.set_len(self.at)).ok();
+        } else if self.path.exists() {
+            fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+/// Gives every point of the file `name` in `dir` to `visit`, in the order of the file, those that are there twice too.
+pub(super) fn read(dir: &Path, name: &str, parse: Parse, visit: impl FnMut(Line)) -> Result<()> {
+    let path = dir.join(name);
+    let content = || match read_from(&path, 0) {
+        Err(cause)
+            if matches!(
+                cause.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+            ) =>
+        {
+            Ok(Vec::new())
+        }
+        outcome => outcome.map_err(|cause| Error::io("read the metric", &path, cause)),
+    };
+    let mut bytes = content()?;
+    // A last line without its line break is whole, unless somebody is writing it or died writing it. The file is
+    // read again after the look, in case it was finished between the two.
+    loop {
+        let (whole, rest) = split_rest(&bytes);
+        if rest.is_empty() {
+            break;
+        }
+        if guard::is_appending(dir, name) || !is_whole(whole, rest, parse) {
+            let whole = whole.len();
+            bytes.truncate(whole);
+            break;
+        }
+        let again = content()?;
+        if again.len() == bytes.len() {
+            break;
+        }
+        bytes = again;
+    }
+    each(&bytes, &path, parse, visit);
+    Ok(())
+}
+
+/// Gives every line that can be read to `visit`.
+fn each(bytes: &[u8], path: &Path, parse: Parse, mut visit: impl FnMut(Line)) {
+    for text in bytes.split(|byte| *byte == b'\n') {
+        match std::str::from_utf8(text).ok().and_then(parse) {
+            Some(line) => visit(line),
+            None if text.trim_ascii().is_empty() => {}
+            None => notice::warn(
+                &format!("malformed {}", path.display()),
+                format_args!(
+                    "a line of the metric in {} is not one of MLflow's and is passed over",
+                    path.display()
+                ),
+            ),
+        }
+    }
+}
+
+/// The whole lines and what follows the last line break.
+fn split_rest(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    bytes.split_at(whole)
+}
+
+/// Whether `rest`, a last line without its break, is all of it: no less than the line before it has.
+fn is_whole(whole: &[u8], rest: &[u8], parse: Parse) -> bool {
+    let fields = |line: &[u8]| line.split(|byte| *byte == b' ').count();
+    let before = whole.strip_suffix(b"\n").and_then(|whole| whole.rsplit(|byte| *byte == b'\n').next());
+    std::str::from_utf8(rest).ok().and_then(parse).is_some()
+        && before.is_none_or(|before| fields(before) <= fields(rest))
+}
+
+fn read_from(path: &Path, start: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    if start > 0 {
+        file.seek(SeekFrom::Start(start))?;
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
