@@ -114,5 +114,8 @@ pub mod mlflow {}
 
 /// For who writes an integration or a monitor: what registers, and the recorder that adapters report to.
 pub use runlog_core::autolog as integration;
-/// For who writes a store: the trait and its contract.
-pub use runlog_core::store;
+/// For who writes a store: the trait, its contract, and what a store is told.
+pub mod store {
+    pub use runlog_core::store::*;
+    pub use runlog_core::{NewExperiment, NewLoggedModel, NewRun, RunChange};
+}
