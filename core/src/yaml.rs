@@ -3,7 +3,6 @@
 //! Python reads YAML 1.1, where `on`, `1_000`, `12:30` and all-digit ids are not texts, so every text that is not
 //! plainly one is quoted.
 
-use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_saphyr::{DoubleQuoted, SingleQuoted};
@@ -25,7 +24,7 @@ pub(crate) fn text(value: &Value) -> Result<String> {
 ///
 /// # Errors
 /// `Corrupt` for what is no YAML or no `T`.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
     serde_saphyr::from_str(text).map_err(|cause| {
         let cause = cause.without_snippet().to_string();
         Error::new(ErrorKind::Corrupt, format!("this is not the YAML that it should be: {cause}"))

@@ -161,6 +161,12 @@ fn main() -> Result<()> {
             Ok(())
         }
         ("append", arguments) => store::append(arguments),
+        ("parent-process", []) => logging::parent_process(),
+        ("child-process", []) => logging::child_process(),
+        ("log-many", []) => logging::log_many(),
+        ("set-experiments", []) => logging::set_experiments(),
+        ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
+        ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
         ("log-stream", []) => {
             let run = runlog::start_run("log-stream")?;
             run.log_text("what was there before", "big.bin")?;
@@ -174,12 +180,6 @@ fn main() -> Result<()> {
             println!("{}", run.run_id());
             std::process::exit(0);
         }
-        ("parent-process", []) => logging::parent_process(),
-        ("child-process", []) => logging::child_process(),
-        ("log-many", []) => logging::log_many(),
-        ("set-experiments", []) => logging::set_experiments(),
-        ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
-        ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
         (scenario, arguments) => panic!("no scenario {scenario:?} with {arguments:?}"),
     }
 }
