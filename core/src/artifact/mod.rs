@@ -41,7 +41,7 @@ pub use path::clean_path;
 pub(crate) use path::{clean_dir, dir_to_write, file_to_write};
 pub(crate) use table::log_table;
 pub use table::{LoadTable, Table};
-pub(crate) use upload::{bytes_at, upload_telling};
+pub(crate) use upload::{LocalFile, files_to_upload};
 pub use upload::{upload, upload_contents};
 pub(crate) use uri::{ArtifactUri, split_address};
 
