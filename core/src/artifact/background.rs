@@ -158,7 +158,8 @@ impl Job {
         let result =
             catch_unwind(AssertUnwindSafe(|| work(&upload))).unwrap_or_else(|panic| Err(panicked(&*panic)));
         if let Err(error) = &result {
-            failed(error);
+            // It tells a subscriber of the program's; a panic there must not leave the run's end waiting for ever.
+            catch_unwind(AssertUnwindSafe(|| failed(error))).ok();
         }
         upload.finish(&result);
     }
@@ -353,6 +354,10 @@ mod tests {
         );
         assert!(upload.wait().unwrap_err().to_string().contains("shapes differ"));
         assert_eq!(lock(&failures).len(), 1);
+        let told = |_: &Error| panic!("so does who is told");
+        let upload = uploads.start(Lane::Files, "a", |_| Err(Error::invalid("no such thing")), told);
+        assert_eq!(upload.wait().unwrap_err().to_string(), "no such thing");
+        assert!(uploads.wait_for(None, None));
         uploads.start(Lane::Files, "a", |_| Ok(()), |_| ()).wait().unwrap();
     }
 }
