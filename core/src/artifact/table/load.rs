@@ -105,7 +105,7 @@ impl Tracker {
         runs.retain(|run| log::is_noted(log::tag_of(run), &path));
         if !run_ids.is_empty() {
             runs.retain(|run| run_ids.contains(&run.info.run_id));
-            if runs.len() < run_ids.len() {
+            if run_ids.iter().any(|id| runs.iter().all(|run| run.info.run_id != *id)) {
                 notice::warn(
                     &format!("table of some: {path}"),
                     format_args!(
