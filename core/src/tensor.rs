@@ -25,9 +25,22 @@ pub enum DType {
     Float64,
     Complex64,
     Complex128,
-    #[serde(rename = "datetime64[ns]")]
+    // Other units are read as well: MLflow writes those of the array.
+    #[serde(
+        rename = "datetime64[ns]",
+        alias = "datetime64[us]",
+        alias = "datetime64[ms]",
+        alias = "datetime64[s]",
+        alias = "datetime64[D]"
+    )]
     Datetime64,
-    #[serde(rename = "timedelta64[ns]")]
+    #[serde(
+        rename = "timedelta64[ns]",
+        alias = "timedelta64[us]",
+        alias = "timedelta64[ms]",
+        alias = "timedelta64[s]",
+        alias = "timedelta64[D]"
+    )]
     Timedelta64,
     Str,
     Bytes,

@@ -71,7 +71,7 @@ impl MlModel {
     /// What goes into the model and comes out; `None` if it does not say.
     ///
     /// # Errors
-    /// `Corrupt` for types that no release of MLflow 3 has written.
+    /// `Corrupt` for what is no signature, or has a type that is not known here, such as `float128`.
     pub fn signature(&self) -> Result<Option<Signature>> {
         let Some(SignatureTexts { inputs, outputs, params }) = &self.signature else { return Ok(None) };
         Signature::parse(inputs.as_deref(), outputs.as_deref(), params.as_deref()).map(Some)
