@@ -32,11 +32,12 @@ pub fn download(artifacts: &dyn Artifacts, path: &str, dst: &Path) -> Result<Pat
     let name = path.rsplit_once('/').map_or(&*path, |(_, name)| name);
     // All is found before any is written: `dst` may lie among the artifacts, and would be listed as it grows.
     let mut wanted = Vec::new();
-    if found.is_dir {
-        find_below(artifacts, &path, name, &mut wanted)?;
-    }
+    let is_dir = found.is_dir;
     if !name.is_empty() {
-        wanted.insert(0, (found, name.to_owned()));
+        wanted.push((found, name.to_owned()));
+    }
+    if is_dir {
+        find_below(artifacts, &path, name, &mut wanted)?;
     }
     let make = |dir: &Path| {
         fs::create_dir_all(dir).map_err(|cause| Error::io("make the directory to download to", dir, cause))
