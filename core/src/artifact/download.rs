@@ -107,6 +107,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_directory_arrives_too() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("from/empty")).unwrap();
+        let artifacts = LocalArtifacts::new(dir.path().join("from"));
+        assert!(download(&artifacts, "empty", &dir.path().join("to")).unwrap().is_dir());
+    }
+
+    #[test]
     fn a_download_into_the_artifacts_themselves_ends() {
         let dir = tempfile::tempdir().unwrap();
         let artifacts = LocalArtifacts::new(dir.path());

@@ -197,6 +197,7 @@ mod tests {
         assert_eq!(artifacts.read("none").unwrap_err().kind(), ErrorKind::NotFound);
         assert!(artifacts.read("deep").is_err(), "a directory is not a file");
         assert!(write("deep", "x").is_err(), "a directory is not replaced by a file");
+        assert!(write("b.txt/x", "x").is_err(), "and no file by a directory");
 
         for outside in ["../x", "/x", "a/../../x", ".", ""] {
             assert_eq!(write(outside, "x").unwrap_err().kind(), ErrorKind::InvalidInput, "{outside:?}");
