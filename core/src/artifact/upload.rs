@@ -92,9 +92,8 @@ impl LocalFile {
 
 /// A file's name as text: another one would have to be changed, and might then be that of another file.
 fn text_of<'n>(name: &'n OsStr, path: &Path) -> Result<&'n str> {
-    name.to_str().ok_or_else(|| {
-        Error::invalid("the name of a file to log must be UTF-8").with("path", format!("{path:?}"))
-    })
+    name.to_str()
+        .ok_or_else(|| Error::invalid("the name of a file to log must be UTF-8").with("path", path.display()))
 }
 
 pub(super) fn below(dir: &str, name: &str) -> String {

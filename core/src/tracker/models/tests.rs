@@ -199,8 +199,14 @@ fn points_of_a_models_step_measure_it_before_and_after_it_is_logged() {
     run.log_metric("late", 6.0, 2);
     run.log_metric("system/memory", 1.0, 1);
     run.log_points([Metric::new("given", 7.0, 1, 1)]);
-    let expected =
-        [point("early", 1.0, 1), point("given", 7.0, 1), point("late", 5.0, 1), point("only", 3.0, 1)];
+    let expected = [
+        point("early", 1.0, 1),
+        point("given", 7.0, 1),
+        point("late", 5.0, 1),
+        // As in MLflow: what a run tells of its points is not whose they are.
+        point("of another", 4.0, 1),
+        point("only", 3.0, 1),
+    ];
     assert_eq!(points(&tracker, &model_id), expected);
 
     // So it is for a run that somebody resumes.
