@@ -380,11 +380,13 @@ mod tests {
         let (go, gate) = sync_channel(1);
         let first = move |_: &Upload| gate.recv().map_err(|_gone| Error::invalid("gone"));
         uploads.start(Lane::Images, "a", first, |_| ());
+        let all = &uploads;
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            // With the sender, so that a failure here ends the wait below.
+            scope.spawn(move || {
                 for _ in 0..2 * IMAGES_WAITING_MAX {
-                    uploads.start(Lane::Images, "a", |_| Ok(()), |_| ());
-                    assert!(lock(&uploads.0.images.state).waiting.len() <= IMAGES_WAITING_MAX);
+                    all.start(Lane::Images, "a", |_| Ok(()), |_| ());
+                    assert!(lock(&all.0.images.state).waiting.len() <= IMAGES_WAITING_MAX);
                     tell.send(()).unwrap();
                 }
             });

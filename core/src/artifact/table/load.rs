@@ -224,6 +224,7 @@ mod tests {
         // To the store's filter `_` is any character.
         let none = tracker.load_table("t_x.json").unwrap_err();
         assert_eq!(none.kind(), ErrorKind::NotFound);
+        assert!(none.to_string().contains("no run of the experiment"), "{none}");
         let unknown =
             tracker.load_table(LoadTable::new("t/x.json").extra_columns(["params.none"])).unwrap_err();
         assert_eq!(unknown.kind(), ErrorKind::InvalidInput);
