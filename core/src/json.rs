@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::ser::{Formatter, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +28,46 @@ pub fn python_style<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     value.serialize(&mut Serializer::with_formatter(&mut text, PythonStyle)).map_err(refused)?;
     String::from_utf8(text)
         .map_err(|cause| Error::new(ErrorKind::Unexpected, "the JSON is not text").because(cause))
+}
+
+/// What `json.dumps` wrote, where it wrote `NaN`, `Infinity` or `-Infinity` read as `null`: JSON has no such number.
+pub(crate) fn from_python<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    serde_json::from_str(text).or_else(|error| {
+        let nulled = with_null_for_no_number(text);
+        if nulled == text { Err(error) } else { serde_json::from_str(&nulled) }
+    })
+}
+
+fn with_null_for_no_number(text: &str) -> String {
+    let (mut nulled, mut rest) = (String::with_capacity(text.len()), text);
+    // Up to where a string or one of the words begins.
+    while let Some(start) = rest.find(['"', 'N', 'I', '-']) {
+        nulled.push_str(&rest[..start]);
+        rest = &rest[start..];
+        if let Some(after) = ["NaN", "Infinity", "-Infinity"].iter().find_map(|word| rest.strip_prefix(word))
+        {
+            nulled.push_str("null");
+            rest = after;
+        } else {
+            let end = if rest.starts_with('"') { string_bytes(rest) } else { 1 };
+            nulled.push_str(&rest[..end]);
+            rest = &rest[end..];
+        }
+    }
+    nulled + rest
+}
+
+/// How long the string is that `text` begins with, its quotes included.
+fn string_bytes(text: &str) -> usize {
+    let mut bytes = text.bytes().enumerate().skip(1);
+    while let Some((place, byte)) = bytes.next() {
+        match byte {
+            b'"' => return place + 1,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 struct PythonStyle;

@@ -25,9 +25,22 @@ pub enum DType {
     Float64,
     Complex64,
     Complex128,
-    #[serde(rename = "datetime64[ns]")]
+    // Other units are read as well: MLflow writes those of the array.
+    #[serde(
+        rename = "datetime64[ns]",
+        alias = "datetime64[us]",
+        alias = "datetime64[ms]",
+        alias = "datetime64[s]",
+        alias = "datetime64[D]"
+    )]
     Datetime64,
-    #[serde(rename = "timedelta64[ns]")]
+    #[serde(
+        rename = "timedelta64[ns]",
+        alias = "timedelta64[us]",
+        alias = "timedelta64[ms]",
+        alias = "timedelta64[s]",
+        alias = "timedelta64[D]"
+    )]
     Timedelta64,
     Str,
     Bytes,
@@ -68,7 +81,9 @@ pub struct Tensor {
 impl Tensor {
     /// An array in `shape`, whose elements are all of one length.
     pub fn new(dtype: DType, shape: &[usize]) -> Self {
-        Self { dtype, shape: shape.to_vec(), nbytes: shape.iter().product::<usize>() * dtype.bytes() }
+        let mut tensor = Self { dtype, shape: shape.to_vec(), nbytes: 0 };
+        tensor.nbytes = tensor.size().saturating_mul(dtype.bytes());
+        tensor
     }
 
     /// The array of these elements in `shape`. Only texts are looked at: numpy makes all as long as the longest.
@@ -76,14 +91,15 @@ impl Tensor {
         let mut tensor = Self::new(E::DTYPE, shape);
         if E::DTYPE.bytes() == 0 {
             let longest = elements.into_iter().map(|element| element.item_bytes()).max();
-            tensor.nbytes = tensor.size() * longest.unwrap_or_default();
+            tensor.nbytes = tensor.size().saturating_mul(longest.unwrap_or_default());
         }
         tensor
     }
 
-    /// Elements in the array.
+    /// Elements in the array; `usize::MAX` if the shape is of more than that.
     pub fn size(&self) -> usize {
-        self.shape.iter().product()
+        // A shape is what somebody says: it may be wrong, and of no array that fits into memory.
+        self.shape.iter().fold(1, |size: usize, length| size.saturating_mul(*length))
     }
 
     /// As a schema of batches of any length: the first dimension is −1, as MLflow infers it.

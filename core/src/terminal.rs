@@ -1,17 +1,19 @@
 //! Numbers, columns and foreign texts on a terminal.
 
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
+
 /// A table whose columns are as wide as they must be, each line after `indent` spaces.
 ///
 /// The columns named in `right` are flush right; the last column is never padded.
 pub fn table(rows: &[Vec<String>], indent: usize, right: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| chars(cell)).max();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cells(cell)).max();
     let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = " ".repeat(indent);
         for (column, cell) in row.iter().enumerate() {
-            let padding = " ".repeat(widths[column].saturating_sub(chars(cell)));
+            let padding = " ".repeat(widths[column].saturating_sub(cells(cell)));
             let (before, after) =
                 if right.contains(&column) { (padding.as_str(), "") } else { ("", padding.as_str()) };
             line.extend([before, cell, after, "  "]);
@@ -22,25 +24,34 @@ pub fn table(rows: &[Vec<String>], indent: usize, right: &[usize]) -> String {
     text
 }
 
-fn chars(cell: &str) -> usize {
-    cell.chars().count()
+/// How many cells of the terminal a text takes: two for each ideograph and emoji, none for an accent by itself.
+pub fn cells(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
 }
 
-/// A text from the store on one line: a control character in it must not command the terminal.
+/// A text from the store on one line: a character in it that controls the terminal, or the direction of what it writes,
+/// must not do so.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns { plain.extend(c.escape_default()) } else { plain.push(c) }
     }
     plain
 }
 
-/// At most `chars_max` characters of a text, with `…` for the rest.
-pub fn shortened(text: &str, chars_max: usize) -> String {
-    if chars(text) <= chars_max {
+/// A text in at most `cells_max` cells of the terminal, with `…` for the rest.
+pub fn shortened(text: &str, cells_max: usize) -> String {
+    if cells(text) <= cells_max {
         return text.to_owned();
     }
-    text.chars().take(chars_max.saturating_sub(1)).chain(['…']).collect()
+    let mut left = cells_max.saturating_sub(1);
+    let fits = |c: &char| {
+        let rest = left.checked_sub(c.width().unwrap_or(0));
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 /// A metric's value with five significant digits; what stands before the point is never cut.
@@ -88,12 +99,18 @@ mod tests {
         let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
         let rows = [row(["é", "1", "x"]), row(["long", "22", ""])];
         assert_eq!(table(&rows, 1, &[1]), " é      1  x\n long  22\n");
+        let rows = [row(["学習", "e\u{301}", "x"]), row(["🦀", "ab", "y"])];
+        assert_eq!(table(&rows, 0, &[1]), "学習   e\u{301}  x\n🦀    ab  y\n");
     }
 
     #[test]
     fn foreign_text_cannot_command_the_terminal() {
         assert_eq!(plain("a\n\u{1b}[2Jé"), "a\\n\\u{1b}[2Jé");
+        assert_eq!(plain("a\u{202e}cba\u{2069}"), "a\\u{202e}cba\\u{2069}");
         assert_eq!(shortened("abcdef", 4), "abc…");
+        assert_eq!(shortened("学習率", 5), "学習…");
+        assert_eq!(shortened("学習率", 4), "学…");
+        assert_eq!(shortened("学習", 4), "学習");
         assert_eq!(shortened("abcd", 4), "abcd");
     }
 }

@@ -132,17 +132,88 @@ fn we_read_every_kind_of_file_that_mlflow_writes() {
     assert_eq!(tag.tag("mlflow.loggedArtifacts"), Some(r#"[{"path": "answers.json", "type": "table"}]"#));
 }
 
+/// A text of pieces that mean something to YAML, or are written in an odd way.
+fn odd_text(numbers: &mut fastrand::Rng) -> String {
+    const PIECES: [&str; 46] = [
+        "a",
+        "word",
+        "longer-word",
+        "yes",
+        "no",
+        "null",
+        "~",
+        "0",
+        "1",
+        "0x1",
+        "0b",
+        "-",
+        "---",
+        "...",
+        "_",
+        ".",
+        "e",
+        "E",
+        "+",
+        ":",
+        " ",
+        " ",
+        " ",
+        "\n",
+        "\r",
+        "\t",
+        "'",
+        "\"",
+        "\\",
+        "#",
+        "?",
+        "!",
+        "&*",
+        "[]",
+        "{}",
+        ",",
+        "|>",
+        "%",
+        "@`",
+        "12:30",
+        "2020-01-01",
+        "é",
+        "😀",
+        "\u{85}\u{a0}",
+        "\u{2028}",
+        "\0\u{7f}",
+    ];
+    let length = [0, 1, 3, 10, 60][numbers.usize(..5)];
+    (0..length).map(|_| PIECES[numbers.usize(..PIECES.len())]).collect()
+}
+
+fn odd_value(numbers: &mut fastrand::Rng, depth: usize) -> Value {
+    match numbers.usize(..if depth > 3 { 6 } else { 9 }) {
+        0..=2 => odd_text(numbers).into(),
+        3 => numbers.i64(..).into(),
+        // Python's NaN in JSON is none.
+        4 => Some(f64::from_bits(numbers.u64(..))).filter(|float| float.is_finite()).into(),
+        5 => numbers.bool().into(),
+        6 => (0..numbers.usize(..4)).map(|_| odd_value(numbers, depth + 1)).collect::<Vec<_>>().into(),
+        _ => {
+            let fields = 0..numbers.usize(..4);
+            Value::Object(fields.map(|_| (odd_text(numbers), odd_value(numbers, depth + 1))).collect())
+        }
+    }
+}
+
 #[test]
 fn dictionaries_are_written_as_mlflow_writes_them_to_the_byte() {
     let place = Place::new();
     let long = "the quick: brown fox jumps over the lazy dog, and then it's off for a run over all the hills there are";
-    let values = json!([
+    let mut values = json!([
         {"lr": 1e-5, "layers": [64, [32, 16]], "net": {"bias": true, "dropout": null, "act": "relu"}, "n": {}, "l": []},
         {"on": "yes", "null": "null", "v": "1.0", "date": "2020-01-01", "time": "12:30:45", "oct": "010", "x": "0x1F", "": ""},
         {"é": "é😀\u{7f}", "q": "it's", "c": "a: b", "h": "a #b", "t": "tab\there", "nl": "two\nlines\n", "s": " edge "},
         {"long": long, "folded": long.replace(':', ""), "double": format!("é {long}"), "key".repeat(50): 1},
         [{"a": 1, "b": [{"c": 2.5}]}, [], 1e16, -0.0, 1e22], "text", 1.5, null,
     ]);
+    let mut numbers = fastrand::Rng::with_seed(7);
+    values.as_array_mut().unwrap().extend((0..300).map(|_| odd_value(&mut numbers, 0)));
     for extension in ["yaml", "json"] {
         let theirs = place.logged_by_mlflow("dicts", &values, &[extension]);
         let tracker = place.tracker();
@@ -151,7 +222,7 @@ fn dictionaries_are_written_as_mlflow_writes_them_to_the_byte() {
             let file = format!("{number}.{extension}");
             ours.log_dict(value, &file).unwrap();
             let expect = tracker.load_text(&format!("runs:/{}/{file}", theirs.info.run_id)).unwrap();
-            assert_eq!(text_of(&ours, &file), expect);
+            assert_eq!(text_of(&ours, &file), expect, "{value}");
         }
         ours.finish().unwrap();
     }

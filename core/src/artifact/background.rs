@@ -158,7 +158,8 @@ impl Job {
         let result =
             catch_unwind(AssertUnwindSafe(|| work(&upload))).unwrap_or_else(|panic| Err(panicked(&*panic)));
         if let Err(error) = &result {
-            failed(error);
+            // It tells a subscriber of the program's; a panic there must not leave the run's end waiting for ever.
+            catch_unwind(AssertUnwindSafe(|| failed(error))).ok();
         }
         upload.finish(&result);
     }
@@ -329,7 +330,8 @@ mod tests {
         );
         assert_eq!(told.recv().unwrap(), 1);
         assert_eq!(first.progress(), Progress { done_bytes: 4, total_bytes: 10, is_finished: false });
-        assert!(!uploads.wait_for(Some("b"), Some(Duration::ZERO)));
+        assert!(!uploads.wait_for(Some("a"), Some(Duration::ZERO)), "it is being uploaded");
+        assert!(!uploads.wait_for(Some("b"), Some(Duration::ZERO)), "it is waiting");
         assert!(uploads.wait_for(Some("c"), None), "nothing of that run");
         go.send(()).unwrap();
         assert!(uploads.wait_for(None, None));
@@ -353,6 +355,46 @@ mod tests {
         );
         assert!(upload.wait().unwrap_err().to_string().contains("shapes differ"));
         assert_eq!(lock(&failures).len(), 1);
+        let told = |_: &Error| panic!("so does who is told");
+        let upload = uploads.start(Lane::Files, "a", |_| Err(Error::invalid("no such thing")), told);
+        assert_eq!(upload.wait().unwrap_err().to_string(), "no such thing");
+        assert!(uploads.wait_for(None, None));
         uploads.start(Lane::Files, "a", |_| Ok(()), |_| ()).wait().unwrap();
+    }
+
+    #[test]
+    fn a_forked_child_uploads_by_itself_and_waits_for_nothing_of_its_parents() {
+        let lanes = Lanes { process: u32::MAX, files: LaneQueue::default(), images: LaneQueue::default() };
+        let uploads = Uploads(Arc::new(lanes));
+        lock(&uploads.0.files.state).running = Some(Upload::new("a"));
+        assert!(uploads.wait_for(Some("a"), None));
+        let upload = uploads.start(Lane::Files, "a", |_| Ok(()), |_| ());
+        assert!(upload.progress().is_finished);
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn an_image_more_than_may_wait_waits_for_its_place() {
+        let uploads = Uploads::new();
+        let (tell, told) = sync_channel(2 * IMAGES_WAITING_MAX);
+        let (go, gate) = sync_channel(1);
+        let first = move |_: &Upload| gate.recv().map_err(|_gone| Error::invalid("gone"));
+        uploads.start(Lane::Images, "a", first, |_| ());
+        let all = &uploads;
+        std::thread::scope(|scope| {
+            // With the sender, so that a failure here ends the wait below.
+            scope.spawn(move || {
+                for _ in 0..2 * IMAGES_WAITING_MAX {
+                    all.start(Lane::Images, "a", |_| Ok(()), |_| ());
+                    assert!(lock(&all.0.images.state).waiting.len() <= IMAGES_WAITING_MAX);
+                    tell.send(()).unwrap();
+                }
+            });
+            for _ in 0..IMAGES_WAITING_MAX {
+                told.recv().unwrap();
+            }
+            go.send(()).unwrap();
+        });
+        assert!(uploads.wait_for(None, None));
     }
 }

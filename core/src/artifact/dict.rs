@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use super::yaml;
@@ -34,6 +35,8 @@ pub fn dict_text<T: Serialize + ?Sized>(value: &T, artifact_file: &str) -> Resul
 
 /// What is written in the text of a file of this name: YAML if it ends in `.yml` or `.yaml`, JSON otherwise.
 ///
+/// Where Python wrote `NaN` or `Infinity` into JSON, `null` is read: Rust's `Option<f64>` takes it, and `f64` does not.
+///
 /// # Errors
 /// `Corrupt` if the text is not that, or not a `T`.
 ///
@@ -52,7 +55,7 @@ pub fn parse_dict<T: DeserializeOwned>(text: &str, artifact_file: &str) -> Resul
     if is_yaml(artifact_file) {
         serde_saphyr::from_str(text).map_err(|cause| wrong("YAML", cause.to_string()))
     } else {
-        serde_json::from_str(text).map_err(|cause| wrong("JSON", cause.to_string()).because(cause))
+        json::from_python(text).map_err(|cause| wrong("JSON", cause.to_string()).because(cause))
     }
 }
 
@@ -65,7 +68,9 @@ fn refused(cause: serde_json::Error) -> Error {
 }
 
 fn yaml_text<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    let mut value = serde_json::to_value(value).map_err(refused)?;
+    // A value refuses integers of more than 64 bits; a text tells which float is an `f32`, and needs no more digits.
+    serde_json::to_value(value).map_err(refused)?;
+    let mut value: Value = serde_json::from_str(&json_text(value)?).map_err(refused)?;
     value.sort_all_objects();
     Ok(yaml::document(&value))
 }
@@ -153,9 +158,35 @@ mod tests {
     }
 
     #[test]
+    fn a_float_has_the_digits_of_its_type_in_both_formats() {
+        let value = ([0.1_f32, 1e-5], 0.1, u64::MAX);
+        let yaml = dict_text(&value, "x.yaml").unwrap();
+        assert_eq!(yaml, "- - 0.1\n  - 1.0e-05\n- 0.1\n- 18446744073709551615\n");
+        let json = "[\n  [\n    0.1,\n    1e-05\n  ],\n  0.1,\n  18446744073709551615\n]";
+        assert_eq!(dict_text(&value, "x.json").unwrap(), json);
+    }
+
+    #[test]
+    fn what_only_pythons_json_has_is_read_as_null() {
+        let text = r#"{"NaN": NaN, "a": [Infinity, -Infinity, -1, "NaN \" -Infinity", NaN]}"#;
+        assert_eq!(
+            parse_dict::<Value>(text, "x.json").unwrap(),
+            json!({"NaN": null, "a": [null, null, -1, "NaN \" -Infinity", null]})
+        );
+        for wrong in ["NaNa", "[Inf]", "--Infinity", "\"NaN", "{NaN: 1}", ""] {
+            assert_eq!(
+                parse_dict::<Value>(wrong, "x.json").unwrap_err().kind(),
+                ErrorKind::Corrupt,
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
     fn a_value_that_is_no_json_is_refused() {
         let value = std::collections::BTreeMap::from([(vec![1], 1)]);
         assert_eq!(dict_text(&value, "x.json").unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(dict_text(&u128::MAX, "x.yaml").unwrap_err().kind(), ErrorKind::InvalidInput);
         assert_eq!(dict_text(&f64::NAN, "x.json").unwrap(), "null");
     }
 }

@@ -29,24 +29,39 @@ pub fn download(artifacts: &dyn Artifacts, path: &str, dst: &Path) -> Result<Pat
     let path = clean_dir(path)?;
     let found = find(artifacts, &path)?
         .ok_or_else(|| Error::not_found("there is no such artifact").with("path", &path))?;
-    fs::create_dir_all(dst).map_err(|cause| Error::io("make the directory to download to", dst, cause))?;
     let name = path.rsplit_once('/').map_or(&*path, |(_, name)| name);
+    // All is found before any is written: `dst` may lie among the artifacts, and would be listed as it grows.
+    let mut wanted = Vec::new();
+    let is_dir = found.is_dir;
+    if !name.is_empty() {
+        wanted.push((found, name.to_owned()));
+    }
+    if is_dir {
+        find_below(artifacts, &path, name, &mut wanted)?;
+    }
+    let make = |dir: &Path| {
+        fs::create_dir_all(dir).map_err(|cause| Error::io("make the directory to download to", dir, cause))
+    };
+    make(dst)?;
     let local = LocalArtifacts::new(dst);
-    if found.is_dir {
-        download_directory(artifacts, &path, &local, name)?;
-    } else {
-        local.write(name, &mut artifacts.open(&path)?)?;
+    for (from, to) in wanted {
+        if from.is_dir {
+            make(&local.place(&to)?)?;
+        } else {
+            local.write(&to, &mut artifacts.open(&from.path)?)?;
+        }
     }
     Ok(if name.is_empty() { dst.to_owned() } else { dst.join(name) })
 }
 
-fn download_directory(artifacts: &dyn Artifacts, dir: &str, local: &LocalArtifacts, to: &str) -> Result<()> {
-    if !to.is_empty() {
-        let place = local.place(to)?;
-        fs::create_dir_all(&place)
-            .map_err(|cause| Error::io("make the directory to download to", &place, cause))?;
-    }
-    for info in artifacts.list(dir)? {
+/// Adds what lies below the directory `dir`, each with where it goes below `to`.
+fn find_below(
+    artifacts: &dyn Artifacts,
+    dir: &str,
+    to: &str,
+    into: &mut Vec<(FileInfo, String)>,
+) -> Result<()> {
+    for mut info in artifacts.list(dir)? {
         // Whoever answers a listing must not choose where on this machine something is written.
         let name = info.path.rsplit('/').next().unwrap_or_default();
         if matches!(name, "" | "." | "..") {
@@ -54,10 +69,11 @@ fn download_directory(artifacts: &dyn Artifacts, dir: &str, local: &LocalArtifac
                 .with("path", format!("{:?}", info.path)));
         }
         let (from, to) = (below(dir, name), below(to, name));
-        if info.is_dir {
-            download_directory(artifacts, &from, local, &to)?;
-        } else {
-            local.write(&to, &mut artifacts.open(&from)?)?;
+        info.path.clone_from(&from);
+        let is_dir = info.is_dir;
+        into.push((info, to.clone()));
+        if is_dir {
+            find_below(artifacts, &from, &to, into)?;
         }
     }
     Ok(())
@@ -88,6 +104,27 @@ mod tests {
 
         assert_eq!(download(&artifacts, "none", &to).unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(download(&artifacts, "../x", &to).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn an_empty_directory_arrives_too() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("from/empty")).unwrap();
+        let artifacts = LocalArtifacts::new(dir.path().join("from"));
+        assert!(download(&artifacts, "empty", &dir.path().join("to")).unwrap().is_dir());
+    }
+
+    #[test]
+    fn a_download_into_the_artifacts_themselves_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let artifacts = LocalArtifacts::new(dir.path());
+        artifacts.write("a/b.txt", &mut "b".as_bytes()).unwrap();
+        let to = dir.path().join("a/copy");
+        for _ in 0..2 {
+            download(&artifacts, "", &to).unwrap();
+        }
+        assert_eq!(fs::read(to.join("a/copy/a/b.txt")).unwrap(), b"b", "the second has the first in it");
+        assert!(!to.join("a/copy/a/copy").exists());
     }
 
     #[test]

@@ -89,12 +89,15 @@ impl Artifacts for LocalArtifacts {
     fn list(&self, dir: &str) -> Result<Vec<FileInfo>> {
         let dir = clean_dir(dir)?;
         let place = self.root.join(&dir);
-        if !place.is_dir() {
-            return Ok(Vec::new());
-        }
         let failed = |cause| Error::io("list the artifacts", &place, cause);
+        let entries = match fs::read_dir(&place) {
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
+            entries => entries.map_err(failed)?,
+        };
         let mut infos = Vec::new();
-        for entry in fs::read_dir(&place).map_err(failed)? {
+        for entry in entries {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             // A file that is gone by now, or a link to nowhere, is not listed.
@@ -144,6 +147,16 @@ mod tests {
         assert_eq!(artifacts.list("").unwrap(), []);
         let refused = artifacts.write(&format!("a/{UNFINISHED}y"), &mut io::empty()).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_cannot_be_read_is_not_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("itself", dir.path().join("itself")).unwrap();
+        let artifacts = LocalArtifacts::new(dir.path());
+        assert!(artifacts.list("itself").unwrap_err().to_string().contains("cannot list the artifacts"));
+        assert_eq!(artifacts.list("").unwrap(), [], "a link to nowhere is not listed");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use path::clean_path;
 pub(crate) use path::{clean_dir, dir_to_write, file_to_write};
 pub(crate) use table::log_table;
 pub use table::{LoadTable, Table};
-pub(crate) use upload::{bytes_at, upload_telling};
+pub(crate) use upload::{LocalFile, files_to_upload};
 pub use upload::{upload, upload_contents};
 pub(crate) use uri::{ArtifactUri, split_address};
 
@@ -197,6 +197,7 @@ mod tests {
         assert_eq!(artifacts.read("none").unwrap_err().kind(), ErrorKind::NotFound);
         assert!(artifacts.read("deep").is_err(), "a directory is not a file");
         assert!(write("deep", "x").is_err(), "a directory is not replaced by a file");
+        assert!(write("b.txt/x", "x").is_err(), "and no file by a directory");
 
         for outside in ["../x", "/x", "a/../../x", ".", ""] {
             assert_eq!(write(outside, "x").unwrap_err().kind(), ErrorKind::InvalidInput, "{outside:?}");

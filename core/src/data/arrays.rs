@@ -270,12 +270,17 @@ mod tests {
         assert_eq!(nbytes(Arrays::new("bytes").features([&b"0"[..], b"1", b"22"], &[3])), 6);
         let scalar = Arrays::new("scalar").features([3.0], &[]).dataset().unwrap();
         assert_eq!((&*scalar.digest, scalar.schema), ("5778f1d3", None));
+        let none = Arrays::new("no texts").features([""; 0], &[0]);
+        assert_eq!((nbytes(none.clone()), none.dataset().unwrap().digest), (0, "7dea362b".to_owned()));
+        let many = Arrays::new("many").features((0..10_001_u32).map(f64::from), &[10_001]);
+        assert_eq!((nbytes(many.clone()), many.dataset().unwrap().digest), (80_008, "a097ecd2".to_owned()));
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         for wrong in [
             Arrays::new("shape").features([1.0, 2.0], &[3]),
+            Arrays::new("huge").features([1.0, 2.0], &[usize::MAX, 2, 2]),
             Arrays::new("none"),
             Arrays::new("two").features([1.0], &[1]).features([1.0], &[1]),
             Arrays::new("mixed").features([1.0], &[1]).feature("b", [1.0], &[1]),

@@ -251,6 +251,23 @@ mod tests {
         check(&t().column("c", [[1.0, 2.0], [2.0, 0.0]]), "f106418e", None);
         check(&t().column("td", [1, 2].map(Timedelta64)).column("z", [1_i64, 2]), "6ac76f9e", None);
         check(&t(), "7dea362b", None);
+        check(
+            &t().column("a", [0.0; 0]),
+            "c90e33b7",
+            Some(r#"{"type": "double", "name": "a", "required": true}"#),
+        );
+        check(
+            &t().column("é 🦀", [1.0, 2.0]).column("日本", ["学", "🦀\n"]),
+            "692f943d",
+            Some(
+                r#"{"type": "double", "name": "\u00e9 \ud83e\udd80", "required": true}, {"type": "string", "name": "\u65e5\u672c", "required": true}"#,
+            ),
+        );
+        check(
+            &t().column("a", (0..10_001_u32).map(|n| f64::from(n) * 0.5)),
+            "d1ca34f6",
+            Some(r#"{"type": "double", "name": "a", "required": true}"#),
+        );
     }
 
     /// As above, of a list with `None` for each gap.

@@ -6,12 +6,25 @@
 /// assert_eq!(runlog_core::flatten::python_float(1e-5), "1e-05");
 /// ```
 pub fn float(value: f64) -> String {
-    layout(value.is_nan(), value.is_infinite(), &format!("{value:e}"))
+    let shortest = format!("{value:e}");
+    let even = format!("{value:.*e}", decimals(&shortest));
+    let is_as_good = even.parse::<f64>().is_ok_and(|parsed| parsed.to_bits() == value.to_bits());
+    layout(value.is_nan(), value.is_infinite(), if is_as_good { &even } else { &shortest })
 }
 
 /// As [`float`], with the digits that an `f32` needs: `0.1`, not `0.10000000149011612`.
 pub fn float32(value: f32) -> String {
-    layout(value.is_nan(), value.is_infinite(), &format!("{value:e}"))
+    let shortest = format!("{value:e}");
+    let even = format!("{value:.*e}", decimals(&shortest));
+    let is_as_good = even.parse::<f32>().is_ok_and(|parsed| parsed.to_bits() == value.to_bits());
+    layout(value.is_nan(), value.is_infinite(), if is_as_good { &even } else { &shortest })
+}
+
+/// Digits behind the point. Where two texts with as many are equally near, Rust's shortest one is the greater, and
+/// Python's, as well as Rust's with so many digits, the one that ends evenly.
+fn decimals(scientific: &str) -> usize {
+    let mantissa = scientific.split_once('e').map_or(scientific, |(mantissa, _)| mantissa);
+    mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len())
 }
 
 /// Turns Rust's `1.25e-5` into Python's layout: exponents below -4 and from 16 on, with two digits at least.
@@ -108,6 +121,11 @@ mod tests {
         ] {
             assert_eq!(float(value), expect);
         }
+        // Halfway between two texts.
+        assert_eq!(float(1_606_407_158_395_850.0 + 0.25), "1606407158395850.2");
+        assert_eq!(float(23_356_677_250_032.0 + 0.5625), "23356677250032.562");
+        assert_eq!(float(-23_356_677_250_032.0 - 0.6875), "-23356677250032.688");
+        assert_eq!(float32(2_097_152.0 + 0.25), "2097152.2");
         assert_eq!(float32(0.1), "0.1");
         assert_eq!(float32(16_777_216.0), "16777216.0");
     }

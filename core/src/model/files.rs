@@ -1,10 +1,9 @@
 //! Files of a model on their way to its folder: bytes, or local files that are copied piece by piece.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::artifact::Artifacts;
-use crate::error::{Error, Result};
+use crate::artifact::{Artifacts, LocalFile};
+use crate::error::Result;
 
 /// What a file of a model holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,30 +15,20 @@ pub enum ModelFile {
 }
 
 impl ModelFile {
-    /// Adds this file as `name`, or each one of a directory below it, sorted.
-    pub(super) fn expand(&self, name: &str, into: &mut Vec<(String, Self)>) -> Result<()> {
-        let dir = match self {
-            Self::Path(path) if path.is_dir() => path,
-            _ => {
-                into.push((name.to_owned(), self.clone()));
-                return Ok(());
-            }
-        };
-        let failed = |cause| Error::io("read the directory of the model", dir, cause);
-        let mut entries =
-            fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(failed)?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let below = format!("{name}/{}", entry.file_name().to_string_lossy());
-            Self::Path(entry.path()).expand(&below, into)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn size_bytes(&self) -> Result<u64> {
+    /// Adds this file as `name`, or each one of a directory below it, sorted; how many bytes that are.
+    pub(super) fn expand(self, name: String, into: &mut Vec<(String, Self)>) -> Result<u64> {
         match self {
-            Self::Bytes(content) => Ok(u64::try_from(content.len()).unwrap_or(u64::MAX)),
-            Self::Path(path) => Ok(metadata(path)?.len()),
+            Self::Bytes(content) => {
+                let bytes = u64::try_from(content.len()).unwrap_or(u64::MAX);
+                into.push((name, Self::Bytes(content)));
+                Ok(bytes)
+            }
+            Self::Path(path) => {
+                let files = LocalFile::all_at(&path, name)?;
+                let bytes = files.iter().map(|file| file.bytes).sum();
+                into.extend(files.into_iter().map(|file| (file.to, Self::Path(file.from))));
+                Ok(bytes)
+            }
         }
     }
 
@@ -49,8 +38,4 @@ impl ModelFile {
             Self::Path(path) => artifacts.copy(name, path, &|_| ()),
         }
     }
-}
-
-fn metadata(path: &Path) -> Result<fs::Metadata> {
-    fs::metadata(path).map_err(|cause| Error::io("read the file of the model", path, cause))
 }

@@ -95,5 +95,6 @@ utc_time_created: '2024-12-31 23:59:59.123000'
             created_ms: 1_735_689_599_123,
         };
         assert_eq!(yaml(&spec, &place, 29).unwrap(), WRITTEN);
+        assert_eq!(yaml(&spec, &place, 0).unwrap(), WRITTEN.replace("bytes: 29", "bytes: null"));
     }
 }

@@ -9,6 +9,7 @@ mod options;
 mod read;
 mod signature;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -22,6 +23,7 @@ pub(crate) use options::{params_of, tags_of};
 pub use read::{MlModel, ModelFiles};
 pub use signature::{Column, DataType, ParamField, Property, Schema, Signature, TensorField};
 
+use crate::artifact;
 use crate::error::{Error, Result};
 
 /// The release of MLflow whose model format is written.
@@ -156,29 +158,43 @@ impl ModelSpec {
     /// # Errors
     /// A file that would leave the folder or take another's place, a local file that cannot be read, and a signature or
     /// example that cannot be written as JSON.
-    pub fn files(self, place: &ModelPlace<'_>) -> Result<Vec<(String, ModelFile)>> {
+    pub fn files(mut self, place: &ModelPlace<'_>) -> Result<Vec<(String, ModelFile)>> {
         let example_files = self.input_example.as_ref().map(InputExample::files).transpose()?;
+        let given = std::mem::take(&mut self.files).into_iter().chain(example_files.into_iter().flatten());
         let mut data_files = Vec::new();
-        for (name, file) in &self.files {
-            file.expand(name, &mut data_files)?;
-        }
-        data_files.extend(example_files.into_iter().flatten());
         let mut size_bytes = 0;
-        for (place, (name, file)) in data_files.iter().enumerate() {
-            let leaves = name.contains('\\') || name.split('/').any(|part| matches!(part, "" | "." | ".."));
-            let taken = name == MLMODEL_FILE || data_files[..place].iter().any(|(other, _)| other == name);
-            if leaves || taken {
-                let why = if leaves { "a clean relative path" } else { "used once, and not as `MLmodel`" };
-                return Err(Error::invalid(format!("the name of a model's file must be {why}"))
-                    .with("file", format!("{name:?}")));
-            }
-            size_bytes += file.size_bytes()?;
+        for (name, file) in given {
+            size_bytes += file.expand(name, &mut data_files)?;
         }
+        check_names(data_files.iter().map(|(name, _)| name.as_str()))?;
         let described = mlmodel::yaml(&self, place, size_bytes)?.into_bytes();
         let mut files = vec![(MLMODEL_FILE.to_owned(), ModelFile::Bytes(described))];
         files.extend(data_files);
         Ok(files)
     }
+}
+
+/// Refuses names that are not clean paths, or that cannot all be in one folder with `MLmodel`.
+fn check_names<'n>(names: impl Iterator<Item = &'n str> + Clone) -> Result<()> {
+    let refuse = |name: &str, why: &str| {
+        Err(Error::invalid(format!("the name of a model's file must be {why}"))
+            .with("file", format!("{name:?}")))
+    };
+    let mut taken = BTreeSet::from([MLMODEL_FILE]);
+    for name in names.clone() {
+        if name.contains('\\') || artifact::clean_path(name).ok().as_deref() != Some(name) {
+            return refuse(name, "a clean relative path");
+        }
+        if !taken.insert(name) {
+            return refuse(name, "used once, and not as `MLmodel`");
+        }
+    }
+    for name in names {
+        if name.match_indices('/').any(|(end, _)| taken.contains(&name[..end])) {
+            return refuse(name, "below no other file's name");
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -194,11 +210,16 @@ mod tests {
 
     #[test]
     fn names_that_would_leave_the_folder_or_collide_are_refused() {
-        for name in ["../x", "/x", "a//b", "", "a\\b", "MLmodel"] {
+        for name in ["../x", "/x", "a//b", "", "a\\b", "a\0b", "MLmodel", "MLmodel/x"] {
             assert!(ModelSpec::new("model").file(name, []).files(&PLACE).is_err(), "{name:?}");
         }
-        let twice = ModelSpec::new("model").file("a", []).file("a", []);
-        assert!(twice.files(&PLACE).is_err());
+        for (one, other) in [("a", "a"), ("a", "a/b"), ("a/b/c", "a"), ("input_example.json/x", "y")] {
+            let spec = ModelSpec::new("model").file(one, []).file("a-b", []).file(other, []);
+            assert!(
+                spec.input_example(InputExample::json(Value::Null)).files(&PLACE).is_err(),
+                "{one} {other}"
+            );
+        }
         assert!(ModelSpec::new("model").file("a/b.bin", []).files(&PLACE).is_ok());
     }
 

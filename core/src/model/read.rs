@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{MLMODEL_FILE, Signature, mlmodel};
 use crate::artifact::{self, Artifacts, FileInfo};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json;
 
 /// What an `MLmodel` file says, as far as a loader needs it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -70,7 +71,7 @@ impl MlModel {
     /// What goes into the model and comes out; `None` if it does not say.
     ///
     /// # Errors
-    /// `Corrupt` for types that no release of MLflow 3 has written.
+    /// `Corrupt` for what is no signature, or has a type that is not known here, such as `float128`.
     pub fn signature(&self) -> Result<Option<Signature>> {
         let Some(SignatureTexts { inputs, outputs, params }) = &self.signature else { return Ok(None) };
         Signature::parse(inputs.as_deref(), outputs.as_deref(), params.as_deref()).map(Some)
@@ -141,16 +142,17 @@ impl ModelFiles {
         artifact::download(&*self.artifacts, &self.root, dst.as_ref())
     }
 
-    /// The few inputs that were logged with it, as MLflow keeps them; `None` if there are none.
+    /// The few inputs that were logged with it, as MLflow keeps them; `None` if there are none. What Python wrote as
+    /// `NaN` is null.
     ///
     /// # Errors
     /// They cannot be read, or are no JSON.
     pub fn input_example(&self) -> Result<Option<Value>> {
         let Some(info) = &self.described.saved_input_example_info else { return Ok(None) };
-        let text = self.read(&info.artifact_path)?;
-        serde_json::from_slice(&text).map(Some).map_err(|cause| {
-            Error::new(ErrorKind::Corrupt, "the model's input example is no JSON").because(cause)
-        })
+        let content = self.read(&info.artifact_path)?;
+        let no_json = || Error::new(ErrorKind::Corrupt, "the model's input example is no JSON");
+        let text = std::str::from_utf8(&content).map_err(|cause| no_json().because(cause))?;
+        json::from_python(text).map(Some).map_err(|cause| no_json().because(cause))
     }
 }
 
@@ -241,7 +243,7 @@ utc_time_created: '2026-11-23 08:00:00.123456'
         let artifacts = MemoryArtifacts::at("memory:/reading");
         for (path, text) in [
             ("model/MLmodel", "saved_input_example_info: {artifact_path: example.json, type: ndarray}"),
-            ("model/example.json", "[[1.0]]"),
+            ("model/example.json", "[[1.0, NaN]]"),
             ("model/deep/w.bin", "w"),
             ("secret", "s"),
         ] {
@@ -250,7 +252,7 @@ utc_time_created: '2026-11-23 08:00:00.123456'
         let model = ModelFiles::open(Box::new(artifacts.clone()), "model".to_owned()).unwrap();
         assert_eq!(model.read("deep/w.bin").unwrap(), b"w");
         assert_eq!(model.read("../secret").unwrap_err().kind(), ErrorKind::InvalidInput);
-        assert_eq!(model.input_example().unwrap(), Some(json!([[1.0]])));
+        assert_eq!(model.input_example().unwrap(), Some(json!([[1.0, null]])));
         let names: Vec<_> = model.list("").unwrap().into_iter().map(|info| info.path).collect();
         assert_eq!(names, ["MLmodel", "deep", "example.json"]);
         assert_eq!(model.list("deep").unwrap()[0].path, "deep/w.bin");

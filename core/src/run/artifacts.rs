@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Binding, RunHandle};
-use crate::artifact::{self, Artifacts, Figure, FileInfo, Lane, Table, Upload};
+use crate::artifact::{self, Artifacts, Figure, FileInfo, Lane, LocalFile, Table, Upload};
 use crate::error::{Error, Result};
 use crate::notice;
 use crate::store::below;
@@ -66,8 +66,11 @@ impl RunHandle {
         let artifacts = self.artifacts()?;
         let name = path.display().to_string();
         self.in_background(Lane::Files, &name, move |upload| {
-            upload.expect_bytes(artifact::bytes_at(&path));
-            artifact::upload_telling(&*artifacts, &path, &dir, &|bytes| upload.add_bytes(bytes))
+            let files = artifact::files_to_upload(&path, &dir)?;
+            upload.expect_bytes(files.iter().map(|file| file.bytes).sum());
+            files.iter().try_for_each(|LocalFile { from, to, .. }| {
+                artifacts.copy(to, from, &|bytes| upload.add_bytes(bytes))
+            })
         })
     }
 

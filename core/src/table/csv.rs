@@ -98,6 +98,17 @@ mod tests {
     }
 
     #[test]
+    fn what_would_end_a_line_is_quoted() {
+        for (field, expect) in
+            [("a\rb", "\"a\rb\"\n"), ("a\nb", "\"a\nb\"\n"), ("a\tb", "a\tb\n"), ("a;'b", "a;'b\n")]
+        {
+            let mut text = String::new();
+            line(&mut text, [Cow::Borrowed(field)].into_iter());
+            assert_eq!(text, expect);
+        }
+    }
+
+    #[test]
     fn a_row_of_one_empty_field_is_still_a_row() {
         let table = RunTable::from(two_runs()).select(["tags.empty"]).unwrap();
         assert_eq!(table.to_csv(), "tags.empty\n\"\"\n\"\"\n");

@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::{Cells, Column, RunTable};
 use crate::clock;
-use crate::terminal::{number, plain, shortened, table};
+use crate::terminal::{self, number, plain, shortened, table};
 
-/// Characters of a line, if the format does not say.
+/// Cells of a line, if the format does not say.
 const LINE_CHARS: usize = 120;
-/// Characters of a cell.
+/// Cells of the terminal that one of the table takes.
 const CELL_CHARS: usize = 40;
 /// Rows that are shown.
 const ROWS_SHOWN: usize = 60;
@@ -27,7 +27,7 @@ impl fmt::Display for RunTable {
         let (mut shown, mut left_out, mut used) = (Vec::new(), Vec::new(), 0);
         for column in columns {
             let cells = column.shown(self.rows.min(ROWS_SHOWN));
-            let width = cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
+            let width = cells.iter().map(|cell| terminal::cells(cell)).max().unwrap_or(0);
             if self.chosen || shown.is_empty() || used + GAP + width <= line_chars {
                 used += GAP + width;
                 shown.push((column, cells));

@@ -96,10 +96,10 @@ macro_rules! floats {
                 reason = "NumPy cuts off as well, and a cast of NaN is 0"
             )]
             fn levels(pixels: &[Self]) -> Result<Vec<u8>> {
-                // The comparisons of `min` and `max` pass over NaN.
+                // The comparisons of `min` and `max` pass over NaN; of nothing else, infinity fits into the range.
                 let min = pixels.iter().copied().fold(Self::INFINITY, Self::min);
                 let max = pixels.iter().copied().fold(Self::NEG_INFINITY, Self::max);
-                if min >= 0.0 && max <= 1.0 || min > max {
+                if min >= 0.0 && max <= 1.0 {
                     return Ok(pixels.iter().map(|pixel| (pixel * 255.0) as u8).collect());
                 }
                 notice::warn(

@@ -204,10 +204,11 @@ mod tests {
             .column("f", [-0.0, 1e-5])
             .column("g", [f64::INFINITY, f64::NAN])
             .column("big", [1_u64 << 63, 1])
+            .column("id", [Some((1_u64 << 53) + 1), None])
             .column("mixed", [json!(1), json!("a")]);
         assert_eq!(
             text(&table),
-            r#"{"columns":["a","b","d","e","f","g","big","mixed"],"data":[[1.0,true,1e+20,1000000000000000.0,0.0,null,9223372036854775808,1],[null,null,10000000000000000.0,123456789.123456791,0.00001,null,1,"a"]]}"#
+            r#"{"columns":["a","b","d","e","f","g","big","id","mixed"],"data":[[1.0,true,1e+20,1000000000000000.0,0.0,null,9223372036854775808,9007199254740993,1],[null,null,10000000000000000.0,123456789.123456791,0.00001,null,1,null,"a"]]}"#
         );
         let table = Table::new()
             .column("u", ["é😀\u{7f}\u{1}\n\t\"\\/\u{2028}", "<>&'"])

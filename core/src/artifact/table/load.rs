@@ -105,7 +105,7 @@ impl Tracker {
         runs.retain(|run| log::is_noted(log::tag_of(run), &path));
         if !run_ids.is_empty() {
             runs.retain(|run| run_ids.contains(&run.info.run_id));
-            if runs.len() < run_ids.len() {
+            if run_ids.iter().any(|id| runs.iter().all(|run| run.info.run_id != *id)) {
                 notice::warn(
                     &format!("table of some: {path}"),
                     format_args!(
@@ -221,11 +221,35 @@ mod tests {
         );
         let one = tracker.load_table(LoadTable::new("t/x.json").run_ids([&first_id])).unwrap();
         assert_eq!(one, table(&[1, 2]));
-        let none = tracker.load_table("none.json").unwrap_err();
+        // To the store's filter `_` is any character.
+        let none = tracker.load_table("t_x.json").unwrap_err();
         assert_eq!(none.kind(), ErrorKind::NotFound);
+        assert!(none.to_string().contains("no run of the experiment"), "{none}");
         let unknown =
             tracker.load_table(LoadTable::new("t/x.json").extra_columns(["params.none"])).unwrap_err();
         assert_eq!(unknown.kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_fact_of_the_run_takes_the_place_of_a_column_that_has_its_longer_name() {
+        let tracker = Tracker::open("memory:").unwrap();
+        let run = tracker.start_run(()).unwrap();
+        let own = Table::new().column("status", [1]).column("status_", [2]);
+        run.log_table(&own, "a.json").unwrap();
+        let loaded = tracker.load_table(LoadTable::new("a.json").extra_columns(["status"])).unwrap();
+        assert_eq!(loaded.to_rows::<Value>().unwrap(), [json!({"status": 1, "status_": "RUNNING"})]);
+        run.finish().unwrap();
+    }
+
+    #[test]
+    fn more_tables_than_the_tag_can_tell_of_are_refused() {
+        let tracker = Tracker::open("memory:").unwrap();
+        let run = tracker.start_run(()).unwrap();
+        let log = |number: usize| run.log_table(&table(&[1]), &format!("{number:0>2000}.json"));
+        (0..3).for_each(|number| log(number).unwrap());
+        assert_eq!(log(3).unwrap_err().kind(), ErrorKind::InvalidInput);
+        log(2).unwrap();
+        run.finish().unwrap();
     }
 
     #[test]

@@ -131,6 +131,16 @@ mod tests {
             let read = Signature::parse(Some(text), None, None).unwrap();
             assert_eq!(read.inputs.unwrap().to_json().unwrap(), text);
         }
+        for (unit, dtype) in [("D", DType::Datetime64), ("us", DType::Datetime64)] {
+            let text = format!(
+                r#"[{{"type": "tensor", "tensor-spec": {{"dtype": "datetime64[{unit}]", "shape": [-1]}}}}]"#
+            );
+            let Some(Schema::Tensors(tensors)) = Signature::parse(Some(&text), None, None).unwrap().inputs
+            else {
+                panic!("{text}")
+            };
+            assert_eq!(tensors[0].dtype, dtype);
+        }
         let params = r#"[{"name": "stop", "default": ["a"], "shape": [-1], "type": "string"}, {"name": "o", "default": {}, "shape": null, "type": "object", "properties": {}}]"#;
         let read = Signature::parse(None, None, Some(params)).unwrap();
         assert_eq!(read.texts().unwrap()[2].as_deref(), Some(params));

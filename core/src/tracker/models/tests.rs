@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::*;
+use crate::RunOptions;
 use crate::config::Config;
 use crate::data::Table;
 use crate::entity::{DatasetInput, Metric, ModelOutput};
@@ -57,6 +58,42 @@ fn a_model_is_pending_until_its_files_are_there_or_it_is_said_to_be_ready() {
     let missing = ModelSpec::new("m").file_from("w.bin", "/nowhere/w.bin");
     assert_eq!(run.log_model(missing).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(tracker.last_logged_model().unwrap().unwrap().status, ModelStatus::Failed);
+    run.finish().unwrap();
+}
+
+#[test]
+fn a_param_of_the_run_wins_over_the_models_own() {
+    let tracker = tracker(&[]);
+    let run = start(&tracker);
+    run.log_param("depth", 3);
+    let model = run.log_model(ModelSpec::new("m").param("depth", 4).param("own", 5)).unwrap();
+    let params: Vec<_> = model.params.iter().map(|param| (&*param.key, &*param.value)).collect();
+    assert_eq!(params, [("depth", "3"), ("own", "5")]);
+    run.finish().unwrap();
+}
+
+#[test]
+fn a_runs_model_is_found_by_its_name_and_not_that_of_another_run() {
+    let tracker = tracker(&[]);
+    let (run, other) = (start(&tracker), tracker.start_run(RunOptions::new().nested(true)).unwrap());
+    run.log_model(ModelSpec::new("m").file("w.bin", [1])).unwrap();
+    other.log_model(ModelSpec::new("m").file("w.bin", [2])).unwrap();
+    let load = |run: &ActiveRun| tracker.load_model(&format!("runs:/{}/m", run.run_id())).unwrap();
+    assert_eq!((load(&run).read("w.bin").unwrap(), load(&other).read("w.bin").unwrap()), (vec![1], vec![2]));
+    let listed = tracker.list_artifacts(&format!("runs:/{}/m", run.run_id()), "").unwrap();
+    assert!(listed.iter().any(|file| file.path == "m/w.bin"), "{listed:?}");
+    run.log_text("x", "dir/x.txt").unwrap();
+    let listed = tracker.list_artifacts(run.run_id(), "dir").unwrap();
+    assert_eq!(listed[0].path, "dir/x.txt");
+    #[cfg(unix)]
+    {
+        let place = tracker.download_artifacts(&format!("runs:/{}/dir", run.run_id()), None).unwrap();
+        let dir = place.parent().unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(dir).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o700, "what is downloaded is nobody else's");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+    other.finish().unwrap();
     run.finish().unwrap();
 }
 
@@ -154,12 +191,22 @@ fn points_of_a_models_step_measure_it_before_and_after_it_is_logged() {
         early.log(f64::from(step), step);
     }
     run.log_metric("system/cpu", 1.0, 1);
+    run.log_metric("only", 3.0, 1);
+    let another = tracker.create_external_model("another").unwrap().model_id;
+    run.log_points([Metric::new("of another", 4.0, 1, 1).for_model(&another)]);
     let model_id = run.log_model(ModelSpec::new("m").step(1)).unwrap().model_id;
     run.log_metric("late", 5.0, 1);
     run.log_metric("late", 6.0, 2);
     run.log_metric("system/memory", 1.0, 1);
     run.log_points([Metric::new("given", 7.0, 1, 1)]);
-    let expected = [point("early", 1.0, 1), point("given", 7.0, 1), point("late", 5.0, 1)];
+    let expected = [
+        point("early", 1.0, 1),
+        point("given", 7.0, 1),
+        point("late", 5.0, 1),
+        // As in MLflow: what a run tells of its points is not whose they are.
+        point("of another", 4.0, 1),
+        point("only", 3.0, 1),
+    ];
     assert_eq!(points(&tracker, &model_id), expected);
 
     // So it is for a run that somebody resumes.
