@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use runlog::data::{Arrays, Source, Table};
+use runlog::data::{Arrays, Columns, Source};
 use runlog::model::{
     Column, DataType, InputExample, ModelOptions, ModelSpec, ParamField, Property, Schema, Signature,
 };
@@ -47,7 +47,7 @@ fn mlflow_reads_our_datasets_and_models_as_its_own() {
 
     let run = tracker.start_run("models").unwrap();
     run.log_param("epochs", 5);
-    let table = Table::new("wine").column("alcohol", [12.5, 13.0]).nullable("colour", [Some("red"), None]);
+    let table = Columns::new("wine").column("alcohol", [12.5, 13.0]).nullable("colour", [Some("red"), None]);
     let wine = table.source("https://example.com/wine.csv").dataset().unwrap();
     run.log_input(DatasetInput::new(wine.clone(), "test").tag("split", "1/5"));
     run.log_input((Arrays::new("pixels").features([0.5_f32; 12], &[3, 4]).dataset().unwrap(), "train"));
@@ -138,7 +138,7 @@ fn we_read_the_datasets_and_models_that_mlflow_wrote() {
     let run = tracker.get_run(text("run_id")).unwrap();
     let input = &run.inputs.datasets[0];
     assert_eq!((&*input.dataset.digest, input.context()), (text("digest"), Some("train")));
-    let frame = Table::new("frame").column("a", [1.0, 2.0]).column("s", ["x", "y"]);
+    let frame = Columns::new("frame").column("a", [1.0, 2.0]).column("s", ["x", "y"]);
     let ours = frame.source("s3://bucket/frame.csv").dataset().unwrap();
     assert_eq!(input.dataset, ours, "the same data has the same description");
     let made = [(text("model_id"), 3), (text("external_id"), 4)].map(|(id, step)| ModelOutput::new(id, step));
@@ -215,7 +215,7 @@ fn samples() -> Vec<(Value, Dataset)> {
             ]});
             // Texts of a data frame have a type of their own.
             if $dtype != "str" {
-                let table = Table::new("data").column("s", vec!["text"; LENGTH]).column("é", &values);
+                let table = Columns::new("data").column("s", vec!["text"; LENGTH]).column("é", &values);
                 samples.push((given, table.source("x").dataset().unwrap()));
             }
         })*};
@@ -242,7 +242,7 @@ fn samples() -> Vec<(Value, Dataset)> {
         ["i", {"dtype": null, "values": gaps}],
         ["a", {"dtype": null, "values": texts.iter().rev().collect::<Vec<_>>()}],
     ]});
-    let table = Table::new("data").column("z", &texts).nullable("i", gaps).column("a", texts.iter().rev());
+    let table = Columns::new("data").column("z", &texts).nullable("i", gaps).column("a", texts.iter().rev());
     samples.push((given, table.source(Source::from("x")).dataset().unwrap()));
     samples
 }

@@ -141,12 +141,12 @@ impl RunHandle {
     /// [`log_metric`](Self::log_metric) logs it.
     ///
     /// ```
-    /// use runlog_core::{Metric, Tracker, data::Table};
+    /// use runlog_core::{Metric, Tracker, data::Columns};
     ///
     /// # let tracker = Tracker::open("memory:")?;
     /// # let run = tracker.start_run(())?;
     /// let model = run.create_external_model("served")?;
-    /// let wine = Table::new("wine").column("alcohol", [12.8, 13.2]).dataset()?;
+    /// let wine = Columns::new("wine").column("alcohol", [12.8, 13.2]).dataset()?;
     /// run.log_input((wine.clone(), "test"));
     /// run.log_points([Metric::now("accuracy", 0.97, None).for_model(&model.model_id).on(&wine)]);
     /// # run.finish()?;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use linfa::dataset::{AsTargets, CountedTargets, DatasetBase, Records};
 use ndarray::{ArcArray1, ArcArray2, Array1, Array2, ArrayView1, ArrayView2, Axis};
-use runlog_core::data::{Arrays, DType, Digest, Element, Source, Table, Tensor};
+use runlog_core::data::{Arrays, Columns, DType, Digest, Element, Source, Tensor};
 use runlog_core::model::{Column, DataType, InputExample, Schema};
 use runlog_core::{Dataset, Result};
 use serde_json::Value;
@@ -172,7 +172,7 @@ impl<'x> Data<'x> {
                 arrays.dataset()
             );
         }
-        let table = Table::new(name).source(source);
+        let table = Columns::new(name).source(source);
         let columns = self.feature_names.iter().zip(records.columns());
         let table = columns.fold(table, |table, (name, column)| table.column(name, column));
         let targets = |count: usize, place: usize| {

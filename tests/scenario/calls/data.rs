@@ -1,6 +1,6 @@
 //! The scenarios' calls on datasets.
 
-use runlog::data::{Arrays, Element, Table};
+use runlog::data::{Arrays, Columns, Element};
 use runlog::{Dataset, DatasetInput, Logged, Result};
 use serde_json::{Value, json};
 
@@ -82,9 +82,9 @@ fn with_array(arrays: Arrays, given: &Value, is_features: bool) -> Arrays {
     }
 }
 
-fn table(args: &Args) -> Table {
+fn table(args: &Args) -> Columns {
     let columns = args.value("columns").as_object().unwrap();
-    let table = columns.iter().fold(Table::new(args.text("name")), |table, (name, values)| {
+    let table = columns.iter().fold(Columns::new(args.text("name")), |table, (name, values)| {
         let values = values.as_array().unwrap();
         let each = || values.iter();
         match &values[0] {

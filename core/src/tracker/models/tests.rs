@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::RunOptions;
 use crate::config::Config;
-use crate::data::Table;
+use crate::data::Columns;
 use crate::entity::{DatasetInput, Metric, ModelOutput};
 use crate::error::ErrorKind;
 use crate::fluent;
@@ -154,7 +154,7 @@ fn points_name_the_model_and_the_dataset_that_they_measure() {
     let run = start(&tracker);
     let used = tracker.create_external_model("used").unwrap().model_id;
     let made = run.log_model(ModelSpec::new("made").step(3)).unwrap().model_id;
-    let wine = Table::new("wine").column("alcohol", [12.5]).dataset().unwrap();
+    let wine = Columns::new("wine").column("alcohol", [12.5]).dataset().unwrap();
     let test = DatasetInput::new(wine.clone(), "test").tag("split", "1/5");
     run.log_inputs([test], &[]);
     run.log_points([

@@ -17,9 +17,9 @@ use crate::tensor::DType;
 ///
 /// ```
 /// use runlog_core::Tracker;
-/// use runlog_core::data::Table;
+/// use runlog_core::data::Columns;
 ///
-/// let wine = Table::new("wine")
+/// let wine = Columns::new("wine")
 ///     .column("alcohol", [12.8, 13.2, 12.4])
 ///     .column("colour", ["red", "red", "white"])
 ///     .nullable("rating", [Some(90), None, Some(88)])
@@ -33,10 +33,10 @@ use crate::tensor::DType;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "it describes the data when `dataset()` is called"]
-pub struct Table {
+pub struct Columns {
     name: String,
     source: Option<Source>,
-    columns: Vec<Series>,
+    series: Vec<Series>,
 }
 
 /// A column, read.
@@ -50,10 +50,10 @@ struct Series {
     hashes: Option<Vec<u64>>,
 }
 
-impl Table {
+impl Columns {
     /// Data called `name`, without columns.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), source: None, columns: Vec::new() }
+        Self { name: name.into(), source: None, series: Vec::new() }
     }
 
     /// Adds a column with a value in every row.
@@ -90,7 +90,7 @@ impl Table {
             (Kind::Float, _) | (Kind::Integer | Kind::Text, false) => Some(hashes),
             (Kind::Text, true) | (Kind::Other, _) => None,
         };
-        self.columns.push(series);
+        self.series.push(series);
         self
     }
 
@@ -107,7 +107,7 @@ impl Table {
             let data_type = DataType::of(series.dtype)?;
             Some(Column { name: Some(series.name.clone()), data_type, required: !series.has_gaps })
         };
-        let columns: Vec<Column> = self.columns.iter().map(column).collect::<Option<_>>()?;
+        let columns: Vec<Column> = self.series.iter().map(column).collect::<Option<_>>()?;
         (!columns.is_empty()).then_some(Schema::Columns(columns))
     }
 
@@ -116,17 +116,16 @@ impl Table {
     /// # Errors
     /// Columns of different lengths, or with one name.
     pub fn dataset(&self) -> Result<Dataset> {
-        let rows = self.columns.first().map_or(0, |column| column.rows);
-        for (place, column) in self.columns.iter().enumerate() {
+        let rows = self.series.first().map_or(0, |column| column.rows);
+        for (place, column) in self.series.iter().enumerate() {
             if column.rows != rows {
-                return Err(Error::invalid("the columns of a table must be of one length")
+                return Err(Error::invalid("the columns must be of one length")
                     .with("column", &column.name)
                     .with("rows", column.rows)
                     .with("rows_of_the_first", rows));
             }
-            if self.columns[..place].iter().any(|other| other.name == column.name) {
-                return Err(Error::invalid("the columns of a table need different names")
-                    .with("column", &column.name));
+            if self.series[..place].iter().any(|other| other.name == column.name) {
+                return Err(Error::invalid("the columns need different names").with("column", &column.name));
             }
         }
         let mut dataset = Dataset::new(&self.name, self.digest(rows));
@@ -136,14 +135,13 @@ impl Table {
         if let Some(schema) = self.schema() {
             dataset.schema = Some(python_style(&json!({"mlflow_colspec": schema.to_value()}))?);
         }
-        let elements = rows * self.columns.len();
+        let elements = rows * self.series.len();
         dataset.profile = Some(python_style(&json!({"num_rows": rows, "num_elements": elements}))?);
         Ok(dataset)
     }
 
     fn digest(&self, rows: usize) -> String {
-        let mut columns: Vec<&Series> =
-            self.columns.iter().filter(|column| column.hashes.is_some()).collect();
+        let mut columns: Vec<&Series> = self.series.iter().filter(|column| column.hashes.is_some()).collect();
         let has_texts = columns.iter().any(|column| column.dtype == DType::Str);
         if has_texts && columns.iter().any(|column| column.dtype != DType::Str) {
             // pandas joins the two kinds into one sorted index; either alone keeps its order.
@@ -153,7 +151,7 @@ impl Table {
         let mut digest = Digest::new();
         digest.hashes(hash_rows(&hashes, rows.min(ELEMENTS_MAX)));
         digest.length(rows);
-        for column in &self.columns {
+        for column in &self.series {
             digest.name(&column.name);
         }
         digest.finish()
@@ -198,7 +196,7 @@ mod tests {
     use crate::data::{Datetime64, F16, Timedelta64};
     use crate::error::ErrorKind;
 
-    fn check(table: &Table, digest: &str, schema: Option<&str>) {
+    fn check(table: &Columns, digest: &str, schema: Option<&str>) {
         let dataset = table.dataset().unwrap();
         let schema = schema.map(|columns| format!(r#"{{"mlflow_colspec": [{columns}]}}"#));
         assert_eq!((&*dataset.digest, dataset.schema), (digest, schema), "{table:?}");
@@ -207,7 +205,7 @@ mod tests {
     /// Digests and schemas that MLflow 3.17.2 gave data frames, with pandas 3.1.
     #[test]
     fn tables_are_described_as_mlflow_describes_data_frames() {
-        let t = || Table::new("dataset");
+        let t = || Columns::new("dataset");
         let mixed = t().column("x", [1.5, 2.5]).column("s", ["a", "b"]).column("b", [true, false]);
         check(
             &mixed.column("n", [1_i64, 2]),
@@ -273,7 +271,7 @@ mod tests {
     /// As above, of a list with `None` for each gap.
     #[test]
     fn gaps_are_pandas() {
-        let table = Table::new("dataset")
+        let table = Columns::new("dataset")
             .nullable("s", [Some("a"), None])
             .nullable("z", [Some(1.0), None])
             .nullable("b", [Some(true), None])
@@ -285,7 +283,7 @@ mod tests {
                 r#"{"type": "string", "name": "s", "required": false}, {"type": "double", "name": "z", "required": false}, {"type": "boolean", "name": "b", "required": false}, {"type": "double", "name": "i", "required": false}"#,
             ),
         );
-        let t = || Table::new("dataset");
+        let t = || Columns::new("dataset");
         check(
             &t().nullable("c", [Some(1.0_f32), None]),
             "9eb75a41",
@@ -293,13 +291,13 @@ mod tests {
         );
         check(&t().nullable("c", [Some([1.0, 2.0]), None]), "2d82402f", None);
         check(&t().nullable("td", [Some(Timedelta64(1)), None]).column("z", [1_i64, 2]), "eeee78a9", None);
-        let nan = Table::new("dataset").column("z", [1.0, f64::NAN]).dataset().unwrap();
-        assert_eq!(nan, Table::new("dataset").nullable("z", [Some(1.0), None]).dataset().unwrap());
+        let nan = Columns::new("dataset").column("z", [1.0, f64::NAN]).dataset().unwrap();
+        assert_eq!(nan, Columns::new("dataset").nullable("z", [Some(1.0), None]).dataset().unwrap());
     }
 
     #[test]
     fn every_width_is_described_as_mlflow_does() {
-        let table = Table::new("dataset")
+        let table = Columns::new("dataset")
             .column("i8", [1_i8, -2])
             .column("u8", [1_u8, 2])
             .column("u32", [1_u32, 2])
@@ -315,7 +313,7 @@ mod tests {
         );
         // MLflow has no column of 64 unsigned bits, and then describes none of the columns; the digest is the same.
         check(
-            &Table::new("dataset").column("u64", [1_u64, 2]),
+            &Columns::new("dataset").column("u64", [1_u64, 2]),
             "a229fd0a",
             Some(r#"{"type": "long", "name": "u64", "required": true}"#),
         );
@@ -325,7 +323,7 @@ mod tests {
     fn only_the_first_rows_enter_the_digest_and_all_are_counted() {
         let numbers = (0..10_003_u32).map(|i| f64::from(i) * 0.5);
         let table =
-            Table::new("dataset").column("x", numbers).column("s", (0..10_003).map(|i| i.to_string()));
+            Columns::new("dataset").column("x", numbers).column("s", (0..10_003).map(|i| i.to_string()));
         let dataset = table.dataset().unwrap();
         assert_eq!(dataset.digest, "8f3d53e3");
         assert_eq!(dataset.profile.unwrap(), r#"{"num_rows": 10003, "num_elements": 20006}"#);
@@ -334,8 +332,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         for wrong in [
-            Table::new("lengths").column("a", [1, 2]).column("b", [1]),
-            Table::new("twice").column("a", [1]).column("a", [1]),
+            Columns::new("lengths").column("a", [1, 2]).column("b", [1]),
+            Columns::new("twice").column("a", [1]).column("a", [1]),
         ] {
             assert_eq!(wrong.dataset().unwrap_err().kind(), ErrorKind::InvalidInput, "{wrong:?}");
         }
