@@ -144,7 +144,7 @@ impl Table {
         if self.columns().any(|other| other == name) {
             notice::warn(
                 &format!("table column: {name}"),
-                format_args!("the table has a column {name:?} of its own; what the run says is in {name:?}_"),
+                format_args!("the table has a column `{name}` of its own; what the run says is in `{name}_`"),
             );
             name.push('_');
             // A column of the longer name gives way, as one that is assigned to does.
