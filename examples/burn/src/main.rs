@@ -1,0 +1,3 @@
+//! Training with burn that records itself.
+
+fn main() {}

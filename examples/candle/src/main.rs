@@ -1,0 +1,3 @@
+//! Training with candle that records itself.
+
+fn main() {}

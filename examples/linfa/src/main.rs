@@ -1,0 +1,3 @@
+//! Training with linfa that records itself.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What training with burn leaves behind.

@@ -1,0 +1,1 @@
+//! Autologging for candle.
