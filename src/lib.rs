@@ -57,12 +57,14 @@
 //! | `file` | yes | MLflow's file store |
 //! | `monitor` | yes | system metrics |
 //! | `image` | no | `log_image`, and images in tables |
+//! | `burn` | no | autologging of burn |
+//! | `candle` | no | autologging of candle |
 //! | `linfa` | no | autologging of linfa |
 //! | `polars` | no | runs as a data frame of polars |
 //! | `cli` | no | the command `runlog` |
 //! | `testing` | no | the suite that a store must pass |
 
-pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with};
+pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with, register};
 pub use runlog_core::fluent::{
     active_run, child_env, clear_active_model, create_experiment, create_external_model, delete_experiment,
     delete_experiment_tag, delete_logged_model_tag, delete_run, delete_tag, disable_system_metrics_logging,
@@ -93,6 +95,12 @@ pub use runlog_core::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Tab
 #[cfg(feature = "image")]
 pub use runlog_core::{ImageArray, Pixel, ToImage};
 
+/// Autologging for burn: `use runlog::burn::Autolog;`.
+#[cfg(feature = "burn")]
+pub use runlog_burn as burn;
+/// Autologging for candle: `use runlog::candle::{AdamW, VarMap, loss};`.
+#[cfg(feature = "candle")]
+pub use runlog_candle as candle;
 /// Describing data: arrays, tables, sources.
 pub use runlog_core::data;
 /// Logged models: what goes into one, and reading it back.

@@ -4,7 +4,8 @@
 //! which one is meant, the innermost run of the process. So a worker thread logs into the run that its program is in,
 //! never into a new hidden one.
 //!
-//! A run that autologging started belongs to one training: trainings on other threads do not join it.
+//! A run that autologging started belongs to one training: a log call means it, but other trainings do not join it, and
+//! runs that the user starts are no children of it.
 //!
 //! Invariant: a scope holds no run alive, so a run may be ended on another thread than the one that started it, and
 //! leaves nothing behind on either.
@@ -34,7 +35,7 @@ pub(crate) struct Scope {
     /// The run that the task was put into; a thread has none.
     base: Option<RunHandle>,
     /// Outermost first; some may have ended.
-    stack: Vec<WeakRun>,
+    stack: Vec<(WeakRun, Origin)>,
 }
 
 thread_local! {
@@ -80,8 +81,8 @@ pub(crate) fn push(run: &RunHandle, origin: Origin) {
     active().push((run.clone(), origin));
     set_last(run);
     SCOPE.with_borrow_mut(|scope| {
-        scope.stack.retain(WeakRun::is_held);
-        scope.stack.push(run.downgrade());
+        scope.stack.retain(|(run, _)| run.is_held());
+        scope.stack.push((run.downgrade(), origin));
     });
 }
 
@@ -96,26 +97,37 @@ fn set_last(run: &RunHandle) {
     *lock(&LAST) = Some(last);
 }
 
-/// The innermost run that this scope started or was put into, and that is still active.
+/// The innermost run that the user started in this scope or put it into, and that is still active.
 pub(crate) fn of_this_scope() -> Option<RunHandle> {
-    innermost().or_else(|| base().filter(RunHandle::is_active))
+    let started = started_here().into_iter().rev().find(|(run, origin)| is_users(run, *origin));
+    started.map(|(run, _)| run).or_else(|| base().filter(RunHandle::is_active))
 }
 
-/// The active runs of this scope that belong to `tracker`, outermost first.
+fn is_users(run: &RunHandle, origin: Origin) -> bool {
+    origin == Origin::User && run.is_active()
+}
+
+/// The user's active runs of this scope that belong to `tracker`, outermost first.
 pub(crate) fn of_this_scope_with(tracker: &Tracker) -> Vec<RunHandle> {
-    let started: Vec<RunHandle> = SCOPE
-        .try_with(|scope| scope.borrow().stack.iter().filter_map(WeakRun::upgrade).collect())
-        .unwrap_or_default();
+    let started = started_here().into_iter().filter(|(run, origin)| is_users(run, *origin));
     let of_tracker = |run: &RunHandle| run.is_active() && run.tracker().is_same(tracker);
-    base().into_iter().chain(started).filter(of_tracker).collect()
+    base().into_iter().chain(started.map(|(run, _)| run)).filter(of_tracker).collect()
+}
+
+/// The runs that this scope started, outermost first; some may have ended.
+fn started_here() -> Vec<(RunHandle, Origin)> {
+    let held = |(run, origin): &(WeakRun, Origin)| Some((run.upgrade()?, *origin));
+    SCOPE.try_with(|scope| scope.borrow().stack.iter().filter_map(held).collect()).unwrap_or_default()
 }
 
 /// The innermost active run that this scope started.
 fn innermost() -> Option<RunHandle> {
     loop {
         // Judged and dropped outside of the borrow: the last handle of a tracker closes it, which may do anything.
-        let last =
-            SCOPE.try_with(|scope| scope.borrow().stack.last().map(WeakRun::upgrade)).ok().flatten()?;
+        let last = SCOPE
+            .try_with(|scope| scope.borrow().stack.last().map(|(run, _)| run.upgrade()))
+            .ok()
+            .flatten()?;
         if let Some(run) = last.filter(RunHandle::is_active) {
             return Some(run);
         }

@@ -1,15 +1,17 @@
 //! Autologging: what integrations register, what users configure, and the [`Recorder`] through which adapters report.
 //!
-//! Adapters only translate: a framework's own callback becomes a call of the [`Recorder`], and the policy (whose run,
-//! what to log, what an error means) lives here, so that all frameworks behave alike.
+//! Adapters only translate: a framework's own callback becomes a call of a [`Training`] or its [`Recorder`], and the
+//! policy (whose run, what to log, what an error means) lives here, so that all frameworks behave alike.
 
 mod monitor;
 mod options;
 mod recorder;
 mod registry;
+mod training;
 
 pub(crate) use monitor::monitor_driver;
 pub use monitor::{MetricSink, Monitor, MonitorDriver, StartMonitor, SystemMetrics};
 pub use options::AutologOptions;
 pub use recorder::Recorder;
-pub use registry::{Integration, autolog, autolog_with, configure, integrations};
+pub use registry::{Integration, autolog, autolog_with, configure, integrations, register};
+pub use training::Training;

@@ -21,6 +21,8 @@ pub struct AutologOptions {
     pub(super) disable_for_unsupported_versions: bool,
     pub(super) extra_tags: Vec<(String, String)>,
     pub(super) exclude: Vec<String>,
+    pub(super) every_n_steps: usize,
+    pub(super) every_n_epochs: usize,
 }
 
 impl Default for AutologOptions {
@@ -36,6 +38,8 @@ impl Default for AutologOptions {
             disable_for_unsupported_versions: false,
             extra_tags: Vec::new(),
             exclude: Vec::new(),
+            every_n_steps: 1,
+            every_n_epochs: 1,
         }
     }
 }
@@ -98,6 +102,18 @@ impl AutologOptions {
         self
     }
 
+    /// Logs what belongs to an optimizer step only for every `n`-th one (default: every one).
+    pub fn every_n_steps(mut self, n: usize) -> Self {
+        self.every_n_steps = n;
+        self
+    }
+
+    /// Logs what belongs to an epoch only for every `n`-th one (default: every one).
+    pub fn every_n_epochs(mut self, n: usize) -> Self {
+        self.every_n_epochs = n;
+        self
+    }
+
     /// A tag for every run that autologging starts itself.
     pub fn extra_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.extra_tags.push((key.into(), value.into()));
@@ -137,4 +153,39 @@ impl AutologOptions {
     pub fn is_silent(&self) -> bool {
         self.silent
     }
+}
+
+/// Gives the options of one framework the setters that all share: `$common` is its field of [`AutologOptions`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! shared_autolog_options {
+    ($options:ty, $common:ident: $($setter:ident($($arg:ident: $type:ty),*);)*) => {
+        impl $options {
+            $(
+                #[doc = concat!(
+                    "As [`AutologOptions::", stringify!($setter), "`](runlog_core::autolog::AutologOptions::",
+                    stringify!($setter), ")."
+                )]
+                pub fn $setter(mut self, $($arg: $type),*) -> Self {
+                    self.$common = self.$common.$setter($($arg),*);
+                    self
+                }
+            )*
+        }
+    };
+    ($options:ty, $common:ident) => {
+        $crate::shared_autolog_options! { $options, $common:
+            log_models(log: bool);
+            log_model_signatures(log: bool);
+            log_input_examples(log: bool);
+            log_datasets(log: bool);
+            exclusive(exclusive: bool);
+            disable(disable: bool);
+            silent(silent: bool);
+            disable_for_unsupported_versions(disable: bool);
+            every_n_steps(n: usize);
+            every_n_epochs(n: usize);
+            extra_tag(key: impl Into<String>, value: impl Into<String>);
+        }
+    };
 }

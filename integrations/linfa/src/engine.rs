@@ -8,7 +8,7 @@ use std::panic::Location;
 
 use linfa::dataset::{DatasetBase, Records};
 use runlog_core::Result;
-use runlog_core::autolog::{AutologOptions, Recorder};
+use runlog_core::autolog::{AutologOptions, Recorder, Training};
 use runlog_core::data::Source;
 use runlog_core::model::{ModelSpec, Signature};
 
@@ -30,9 +30,9 @@ where
         return params.fit(dataset);
     }
     let caller = Location::caller();
-    let Some(recorder) = Recorder::start(&INTEGRATION) else { return params.fit(dataset) };
+    let Some(training) = Training::start(&INTEGRATION) else { return params.fit(dataset) };
     let result = params.fit(dataset);
-    recorder.record("the estimator", |run| {
+    training.record("the estimator", |run| {
         let estimator = Estimator::of(params)?;
         run.set_tag("estimator_name", &estimator.name);
         run.set_tag("estimator_class", std::any::type_name::<P>());
@@ -42,10 +42,10 @@ where
     });
     match &result {
         Ok(model) => {
-            record_result(&recorder, model, dataset, caller);
-            recorder.finish();
+            record_result(&training, model, dataset, caller);
+            training.finish();
         }
-        Err(error) => recorder.fail(error),
+        Err(error) => training.fail(error),
     }
     result
 }
@@ -56,14 +56,11 @@ fn record_result<M, R: Records, T>(
     dataset: &DatasetBase<R, T>,
     caller: &'static Location<'static>,
 ) {
-    let (options, own) = (recorder.options().clone(), Settings::current());
-    if options.logs_datasets() {
-        recorder.record("the dataset", |run| {
-            let source = Source::code([("mlflow.source.name", caller.file())]);
-            run.log_input((Data::of(dataset).describe("dataset", source)?, "train"));
-            Ok(())
-        });
-    }
+    let own = recorder.own_options().copied().unwrap_or_else(Settings::default);
+    recorder.log_dataset("train", || {
+        let source = Source::code([("mlflow.source.name", caller.file())]);
+        Data::of(dataset).describe("dataset", source)
+    });
     let Some(known) = recognise(model) else {
         tracing::debug!(
             target: "runlog::linfa",
@@ -82,11 +79,7 @@ fn record_result<M, R: Records, T>(
             }
         });
     }
-    if options.logs_models() {
-        recorder.record("the model", |run| {
-            run.log_model(spec::<M>(known.as_ref(), &Data::of(dataset), &options)?).map(drop)
-        });
-    }
+    recorder.log_model(|options| spec::<M>(known.as_ref(), &Data::of(dataset), options));
 }
 
 fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions) -> Result<ModelSpec> {
@@ -97,7 +90,7 @@ fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions)
             [
                 ("data", MODEL_FILE),
                 ("format", "MessagePack with field names"),
-                ("linfa_version", INTEGRATION.framework_version),
+                ("linfa_version", INTEGRATION.framework_version()),
                 ("model_class", std::any::type_name::<M>()),
             ],
         )

@@ -71,7 +71,6 @@ use std::error::Error as StdError;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use linfa::dataset::{DatasetBase, Records};
 use runlog_core::autolog::{self, Integration};
@@ -84,11 +83,12 @@ pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
 pub const MODEL_FILE: &str = "model.msgpack";
 
 /// The name under which `MLmodel` says how a model is loaded.
-const FLAVOR: &str = "runlog_linfa";
+const FLAVOR: &str = "runlog.linfa";
 
-static SWITCH: AtomicBool = AtomicBool::new(false);
-
-static INTEGRATION: Integration = Integration { name: "linfa", framework_version: "0.8", switch: &SWITCH };
+static INTEGRATION: Integration = Integration::new("linfa", "0.8").tested("0.8.0", "0.8.1").unseen(
+    "`runlog::linfa::Fit` must be imported by its name beside linfa's prelude, and code that is generic over linfa's own \
+     `Fit` is not seen",
+);
 
 inventory::submit! { &INTEGRATION }
 
@@ -148,8 +148,12 @@ pub fn autolog() {
 /// They win over those of `runlog::autolog_with`, whenever that is called.
 pub fn autolog_with(options: LinfaOptions) {
     let LinfaOptions { common, own } = options;
-    own.set();
-    autolog::configure(&INTEGRATION, common);
+    autolog::configure(&INTEGRATION, common, own);
+}
+
+/// This integration, for [`runlog_core::autolog::register`].
+pub fn integration() -> &'static Integration {
+    &INTEGRATION
 }
 
 /// Reads a model that autologging saved: `path` is the file, or the folder of the logged model, or its URI:

@@ -1,7 +1,5 @@
 //! What autologging of linfa can be told beyond the options that all frameworks share.
 
-use std::sync::{PoisonError, RwLock};
-
 use runlog_core::autolog::AutologOptions;
 
 use crate::models::Limits;
@@ -19,13 +17,9 @@ pub const SILHOUETTE_ROWS_MAX: usize = 2_000;
 /// How linfa is autologged: the shared [`AutologOptions`], and what only fitted estimators have.
 ///
 /// ```
-/// use runlog_core::autolog::AutologOptions;
 /// use runlog_linfa::LinfaOptions;
 ///
-/// let options = LinfaOptions::new()
-///     .common(AutologOptions::default().log_models(false))
-///     .max_rows_for_metrics(10_000);
-/// # let _ = options;
+/// runlog_linfa::autolog_with(LinfaOptions::new().log_models(false).max_rows_for_metrics(10_000));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing until they are passed to `autolog_with`"]
@@ -43,13 +37,7 @@ impl Default for LinfaOptions {
 impl LinfaOptions {
     /// MLflow's defaults.
     pub fn new() -> Self {
-        Self { common: AutologOptions::default(), own: Settings::DEFAULT }
-    }
-
-    /// Sets the options that all frameworks share.
-    pub fn common(mut self, common: AutologOptions) -> Self {
-        self.common = common;
-        self
+        Self { common: AutologOptions::new(), own: Settings::default() }
     }
 
     /// Whether to measure each model on its own training data; it is, by default.
@@ -75,6 +63,8 @@ impl LinfaOptions {
     }
 }
 
+runlog_core::shared_autolog_options!(LinfaOptions, common);
+
 /// The options that are linfa's alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -82,19 +72,11 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
 }
 
-impl Settings {
-    const DEFAULT: Self = Self {
-        post_training_metrics: true,
-        limits: Limits { rows_max: ROWS_FOR_METRICS_MAX, silhouette_rows_max: SILHOUETTE_ROWS_MAX },
-    };
-
-    pub(crate) fn current() -> Self {
-        *CURRENT.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn set(self) {
-        *CURRENT.write().unwrap_or_else(PoisonError::into_inner) = self;
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            post_training_metrics: true,
+            limits: Limits { rows_max: ROWS_FOR_METRICS_MAX, silhouette_rows_max: SILHOUETTE_ROWS_MAX },
+        }
     }
 }
-
-static CURRENT: RwLock<Settings> = RwLock::new(Settings::DEFAULT);

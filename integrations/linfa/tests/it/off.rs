@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use linfa_trees::DecisionTree;
-use runlog_core::autolog::AutologOptions;
 use runlog_core::fluent::{start_run, with_tracker};
 use runlog_core::{RunQuery, Tracker};
 use runlog_linfa::{Fit, LinfaOptions};
@@ -26,14 +25,14 @@ fn in_a_child() {
     let Some(case) = std::env::var_os(CASE) else { return };
     match case.to_str().unwrap() {
         "never on" => {}
-        "disabled" => runlog_linfa::autolog_with(common(AutologOptions::new().disable(true))),
-        "exclusive" => runlog_linfa::autolog_with(common(AutologOptions::new().exclusive(true))),
+        "disabled" => runlog_linfa::autolog_with(LinfaOptions::new().disable(true)),
+        "exclusive" => runlog_linfa::autolog_with(LinfaOptions::new().exclusive(true)),
         "bare" => runlog_linfa::autolog_with(
-            common(AutologOptions::new().log_models(false).log_datasets(false)).post_training_metrics(false),
+            LinfaOptions::new().log_models(false).log_datasets(false).post_training_metrics(false),
         ),
         "sampled" => runlog_linfa::autolog_with(LinfaOptions::new().max_rows_for_metrics(40)),
         "global call later" => {
-            runlog_linfa::autolog_with(common(AutologOptions::new().log_models(false)));
+            runlog_linfa::autolog_with(LinfaOptions::new().log_models(false));
             runlog_core::autolog::autolog();
         }
         "globally" => runlog_core::autolog::autolog(),
@@ -53,10 +52,6 @@ fn in_a_child() {
         })
         .collect();
     println!("said: {}", shown.join("; "));
-}
-
-fn common(options: AutologOptions) -> LinfaOptions {
-    LinfaOptions::new().common(options)
 }
 
 #[test]
