@@ -42,7 +42,7 @@ fn mlflow_reads_the_quickstarts_runs_as_its_own() {
         assert_eq!(run["datasets"][0]["tags"]["mlflow.data.context"], "train");
         let [model] = &run["models"].as_array().unwrap()[..] else { panic!("one model: {run}") };
         assert_eq!((&model["status"], &model["source_run_id"]), (&json!("READY"), &run["run_id"]));
-        assert_eq!((&model["flavors"], &model["params"]), (&json!(["runlog_linfa"]), &run["params"]));
+        assert_eq!((&model["flavors"], &model["params"]), (&json!(["runlog.linfa"]), &run["params"]));
         assert!(model["inputs"].is_array() && model["outputs"].is_array(), "it has a signature: {model}");
         assert!(model["files"].as_array().unwrap().contains(&json!("model.msgpack")), "{model}");
     }
