@@ -146,3 +146,143 @@ impl Background {
         engine.log(*run, &Text::Tag { run: *run, key: self.key.to_owned(), value });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::autolog::{AutologOptions, Integration, Training, configure};
+    use crate::build;
+    use crate::config::Config;
+    use crate::entity::Run;
+    use crate::fluent::with_tracker;
+    use crate::store::RunQuery;
+    use crate::tracker::Tracker;
+
+    /// A directory with a store, in no repository.
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn config(&self) -> Config {
+            let dir = self.0.path().to_owned();
+            Config {
+                journal_dir: Some(dir.join("journal")),
+                working_dir: dir,
+                quiet: true,
+                ..Config::default()
+            }
+        }
+
+        fn tracker(&self, uri: &str, config: Config) -> Tracker {
+            Tracker::with_config(Some(uri), Config { allow_file_store: true, ..config }).unwrap()
+        }
+    }
+
+    /// Starts a run, ends it, and gives it as it is then, with the names of its files.
+    fn run(tracker: &Tracker, options: RunOptions) -> (Run, Vec<String>) {
+        let run = tracker.start_run(options.silent(true)).unwrap();
+        let run_id = run.run_id().to_owned();
+        run.finish().unwrap();
+        let mut files: Vec<_> = ["", FOLDER]
+            .iter()
+            .flat_map(|dir| tracker.list_artifacts(&run_id, dir).unwrap())
+            .map(|file| file.path)
+            .collect();
+        files.sort();
+        (tracker.get_run(&run_id).unwrap(), files)
+    }
+
+    const FILES: [&str; 3] = ["environment", "environment/Cargo.lock", "environment/rust_env.yaml"];
+
+    #[test]
+    fn a_run_by_hand_says_its_build_in_tags_and_has_no_files_that_nobody_asked_for() {
+        for uri in ["./mlruns", "memory:"] {
+            let place = Place::new();
+            let (told, files) = run(&place.tracker(uri, place.config()), RunOptions::new());
+            assert_eq!(told.tag("runlog.build.rustc"), Some(build::RUSTC));
+            assert_eq!(told.tag("runlog.build.target"), Some(build::TARGET));
+            assert_eq!(told.tag("runlog.build.profile"), Some(build::PROFILE));
+            assert_eq!(told.tag("runlog.build.id"), build::id());
+            let lock = build::lock().map(build::Lock::sha256);
+            assert_eq!(told.tag("runlog.build.cargo_lock_sha256"), lock);
+            assert_eq!((told.tag(ENVIRONMENT), files), (None, Vec::new()));
+            let (own, _) = run(
+                &place.tracker(uri, place.config()),
+                RunOptions::new().tag("runlog.build.profile", "mine"),
+            );
+            assert_eq!(own.tag("runlog.build.profile"), Some("mine"), "a user's tag wins");
+        }
+    }
+
+    #[test]
+    fn the_files_are_stored_once_for_a_process_and_an_experiment_and_found_from_every_run() {
+        let place = Place::new();
+        let tracker = place.tracker("./mlruns", Config { log_environment: Some(true), ..place.config() });
+        let (first, files) = run(&tracker, RunOptions::new());
+        assert_eq!(files, FILES);
+        let place_of_first = format!("runs:/{}/environment", first.info.run_id);
+        assert_eq!(first.tag(ENVIRONMENT), Some(&*place_of_first));
+        let (second, files) = run(&tracker, RunOptions::new());
+        assert_eq!((second.tag(ENVIRONMENT), files), (Some(&*place_of_first), Vec::new()));
+        let lock = tracker.load_text(&format!("{place_of_first}/Cargo.lock")).unwrap();
+        assert_eq!(lock, build::lock().unwrap().text());
+
+        let elsewhere = tracker.create_experiment("elsewhere").unwrap();
+        let (other, files) = run(&tracker, RunOptions::new().experiment_id(elsewhere));
+        assert_eq!(files, FILES);
+        assert_ne!(other.tag(ENVIRONMENT), Some(&*place_of_first));
+        let (without, files) = run(&tracker, RunOptions::new().log_environment(false));
+        assert_eq!((without.tag(ENVIRONMENT), files), (None, Vec::new()));
+    }
+
+    #[test]
+    fn what_autologging_starts_has_the_files_unless_it_is_told_not_to_or_nothing_is_kept() {
+        let integration: &_ = Box::leak(Box::new(Integration::new("provenance", "0")));
+        configure(integration, AutologOptions::new().silent(true), ());
+        let train = |tracker: &Tracker| {
+            with_tracker(tracker, || Training::start(integration).unwrap().finish());
+            let runs = tracker.search_runs(RunQuery::new().all_experiments()).unwrap();
+            runs.first().and_then(|run| run.tag(ENVIRONMENT).map(str::to_owned))
+        };
+        let place = Place::new();
+        assert!(train(&place.tracker("./mlruns", place.config())).is_some());
+        let place = Place::new();
+        let off = Config { log_environment: Some(false), ..place.config() };
+        assert_eq!(train(&place.tracker("./mlruns", off)), None);
+        assert_eq!(train(&place.tracker("memory:", place.config())), None);
+        let disabled = Config { disabled: true, log_environment: Some(true), ..place.config() };
+        assert_eq!(train(&place.tracker("./disabled", disabled)), None);
+        assert!(!place.0.path().join("disabled").exists());
+    }
+
+    #[test]
+    fn files_that_cannot_be_written_cost_a_warning_and_the_next_run_tries_again() {
+        let place = Place::new();
+        let asked = Config { log_environment: Some(true), ..place.config() };
+        let tracker = place.tracker("sqlite:///mlflow.db", asked);
+        // A file is where the directory of the artifacts would be.
+        let mlruns: PathBuf = place.0.path().join("mlruns");
+        std::fs::write(&mlruns, "").unwrap();
+        let failed = tracker.start_run(RunOptions::new().silent(true)).unwrap();
+        let failed_id = failed.run_id().to_owned();
+        failed.finish().unwrap();
+        assert_eq!(tracker.get_run(&failed_id).unwrap().tag(ENVIRONMENT), None);
+        std::fs::remove_file(&mlruns).unwrap();
+        assert_eq!(run(&tracker, RunOptions::new()).1, FILES);
+    }
+
+    #[test]
+    fn a_resumed_run_keeps_saying_what_it_said() {
+        let place = Place::new();
+        let tracker = place.tracker("./mlruns", place.config());
+        let (first, _) = run(&tracker, RunOptions::new().tag("runlog.build.profile", "before"));
+        let again = RunOptions::new().run_id(&first.info.run_id).log_environment(true);
+        let (again, files) = run(&tracker, again);
+        assert_eq!((again.tag("runlog.build.profile"), files), (Some("before"), Vec::new()));
+    }
+}
