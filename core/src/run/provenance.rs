@@ -178,9 +178,13 @@ mod tests {
             }
         }
 
-        fn tracker(&self, uri: &str, config: Config) -> Tracker {
-            Tracker::with_config(Some(uri), Config { allow_file_store: true, ..config }).unwrap()
+        fn tracker(&self, uri: &str) -> Tracker {
+            tracker(uri, self.config())
         }
+    }
+
+    fn tracker(uri: &str, config: Config) -> Tracker {
+        Tracker::with_config(Some(uri), config).unwrap()
     }
 
     /// Starts a run, ends it, and gives it as it is then, with the names of its files.
@@ -203,7 +207,7 @@ mod tests {
     fn a_run_by_hand_says_its_build_in_tags_and_has_no_files_that_nobody_asked_for() {
         for uri in ["./mlruns", "memory:"] {
             let place = Place::new();
-            let (told, files) = run(&place.tracker(uri, place.config()), RunOptions::new());
+            let (told, files) = run(&place.tracker(uri), RunOptions::new());
             assert_eq!(told.tag("runlog.build.rustc"), Some(build::RUSTC));
             assert_eq!(told.tag("runlog.build.target"), Some(build::TARGET));
             assert_eq!(told.tag("runlog.build.profile"), Some(build::PROFILE));
@@ -211,10 +215,7 @@ mod tests {
             let lock = build::lock().map(build::Lock::sha256);
             assert_eq!(told.tag("runlog.build.cargo_lock_sha256"), lock);
             assert_eq!((told.tag(ENVIRONMENT), files), (None, Vec::new()));
-            let (own, _) = run(
-                &place.tracker(uri, place.config()),
-                RunOptions::new().tag("runlog.build.profile", "mine"),
-            );
+            let (own, _) = run(&place.tracker(uri), RunOptions::new().tag("runlog.build.profile", "mine"));
             assert_eq!(own.tag("runlog.build.profile"), Some("mine"), "a user's tag wins");
         }
     }
@@ -222,7 +223,7 @@ mod tests {
     #[test]
     fn the_files_are_stored_once_for_a_process_and_an_experiment_and_found_from_every_run() {
         let place = Place::new();
-        let tracker = place.tracker("./mlruns", Config { log_environment: Some(true), ..place.config() });
+        let tracker = tracker("./mlruns", Config { log_environment: Some(true), ..place.config() });
         let (first, files) = run(&tracker, RunOptions::new());
         assert_eq!(files, FILES);
         let place_of_first = format!("runs:/{}/environment", first.info.run_id);
@@ -250,13 +251,13 @@ mod tests {
             runs.first().and_then(|run| run.tag(ENVIRONMENT).map(str::to_owned))
         };
         let place = Place::new();
-        assert!(train(&place.tracker("./mlruns", place.config())).is_some());
+        assert!(train(&place.tracker("./mlruns")).is_some());
         let place = Place::new();
         let off = Config { log_environment: Some(false), ..place.config() };
-        assert_eq!(train(&place.tracker("./mlruns", off)), None);
-        assert_eq!(train(&place.tracker("memory:", place.config())), None);
+        assert_eq!(train(&tracker("./mlruns", off)), None);
+        assert_eq!(train(&place.tracker("memory:")), None);
         let disabled = Config { disabled: true, log_environment: Some(true), ..place.config() };
-        assert_eq!(train(&place.tracker("./disabled", disabled)), None);
+        assert_eq!(train(&tracker("./disabled", disabled)), None);
         assert!(!place.0.path().join("disabled").exists());
     }
 
@@ -264,7 +265,7 @@ mod tests {
     fn files_that_cannot_be_written_cost_a_warning_and_the_next_run_tries_again() {
         let place = Place::new();
         let asked = Config { log_environment: Some(true), ..place.config() };
-        let tracker = place.tracker("sqlite:///mlflow.db", asked);
+        let tracker = tracker("sqlite:///mlflow.db", asked);
         // A file is where the directory of the artifacts would be.
         let mlruns: PathBuf = place.0.path().join("mlruns");
         std::fs::write(&mlruns, "").unwrap();
@@ -279,7 +280,7 @@ mod tests {
     #[test]
     fn a_resumed_run_keeps_saying_what_it_said() {
         let place = Place::new();
-        let tracker = place.tracker("./mlruns", place.config());
+        let tracker = place.tracker("./mlruns");
         let (first, _) = run(&tracker, RunOptions::new().tag("runlog.build.profile", "before"));
         let again = RunOptions::new().run_id(&first.info.run_id).log_environment(true);
         let (again, files) = run(&tracker, again);
