@@ -51,6 +51,11 @@ pub struct Config {
     pub autologging_testing: bool,
     /// `RUNLOG_MODE=disabled`: nothing is written anywhere.
     pub disabled: bool,
+    /// `RUNLOG_LOG_ENVIRONMENT`: whether runs get the files that say what built the program; unset, runs that autologging
+    /// starts do.
+    pub log_environment: Option<bool>,
+    /// `RUNLOG_LOG_GIT_DIFF`: whether runs get what is changed in the repository since its last commit.
+    pub log_git_diff: bool,
     /// `RUNLOG_HANDLE_SIGNALS=false`: leave SIGINT, SIGTERM and SIGHUP alone.
     pub leave_signals: bool,
     /// `RUNLOG_JOURNAL_DIR`: where journals are kept.
@@ -129,6 +134,8 @@ impl Config {
                 Some("disabled") => true,
                 Some(other) => return Err(bad_value("RUNLOG_MODE", other, "`enabled` or `disabled`")),
             },
+            log_environment: flag("RUNLOG_LOG_ENVIRONMENT")?,
+            log_git_diff: flag("RUNLOG_LOG_GIT_DIFF")?.unwrap_or(false),
             leave_signals: flag("RUNLOG_HANDLE_SIGNALS")? == Some(false),
             journal_dir: path("RUNLOG_JOURNAL_DIR"),
             state_home: path("XDG_STATE_HOME").or_else(|| home.map(|home| home.join(".local/state"))),
@@ -137,6 +144,23 @@ impl Config {
             program: None,
             working_dir: PathBuf::new(),
         })
+    }
+}
+
+/// The program that this process runs, as far as the system tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunningProgram {
+    /// Its file.
+    pub(crate) file: Option<PathBuf>,
+    /// The package that Cargo runs it for: `cargo run` and `cargo test` say so.
+    pub(crate) cargo_manifest_dir: Option<PathBuf>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub(crate) fn running_program() -> RunningProgram {
+    RunningProgram {
+        file: std::env::current_exe().ok(),
+        cargo_manifest_dir: std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod autolog;
+pub mod build;
 pub mod clock;
 pub mod config;
 mod context;
@@ -27,6 +28,7 @@ pub mod model;
 mod names;
 pub mod notice;
 mod options;
+mod provenance;
 mod recover;
 mod run;
 mod search;
