@@ -1,13 +1,12 @@
 //! Checkpoints: the weights as they are at some moments of the training, under MLflow's names.
 //!
 //! The training thread only copies the weights, on their device; a thread of its own compares, writes and uploads.
-//! Invariant: at most one copy exists. A checkpoint that is due while the last one is still on its way is left out,
-//! with one warning.
+//! Invariant: at most one copy exists. The training waits for the checkpoint before, for at most [`PATIENCE`]; one that
+//! would wait longer is left out, with a warning.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use runlog_core::autolog::Recorder;
 use runlog_core::{Error, ErrorKind, Result, RunHandle, notice};
@@ -18,11 +17,17 @@ use crate::weights::Weights;
 /// The tag that names the newest checkpoint, as MLflow's loaders of checkpoints look for it.
 const LATEST: &str = "mlflow.latest_checkpoint_artifact";
 
+/// How long a step or an epoch waits for the checkpoint before the one that is due.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// When weights are stored during training, and which stay.
 ///
 /// The newest one replaces the one before, as `checkpoints/latest_checkpoint.weights.safetensors`, unless
 /// [`keep_all`](Self::keep_all) is asked for. Only weights can be stored: candle's optimizers keep their state to
 /// themselves.
+///
+/// A checkpoint costs the training a copy of the weights, and the wait for the checkpoint before if that is still being
+/// stored: after ten seconds the one that is due is left out, and a warning says so.
 ///
 /// ```
 /// use runlog_candle::Checkpoints;
@@ -112,41 +117,36 @@ pub(crate) struct Moment {
 }
 
 /// The thread that writes checkpoints.
-#[derive(Debug)]
 pub(crate) struct Saver {
     sender: SyncSender<(Weights, Moment)>,
+    stored: Receiver<()>,
     thread: JoinHandle<()>,
-    is_busy: Arc<AtomicBool>,
+    is_busy: bool,
 }
 
 impl Saver {
     /// `suffix` keeps the files of trainings that share a run apart.
     pub(crate) fn start(checkpoints: Checkpoints, suffix: &str, recorder: &Recorder) -> Result<Self> {
-        let (sender, receiver) = sync_channel(1);
-        let is_busy = Arc::new(AtomicBool::new(false));
-        let mut writer = Writer {
-            checkpoints,
-            suffix: suffix.to_owned(),
-            recorder: recorder.clone(),
-            is_busy: Arc::clone(&is_busy),
-            best: None,
-        };
+        let (sender, taken) = sync_channel(1);
+        let (done, stored) = sync_channel(1);
+        let mut writer =
+            Writer { checkpoints, suffix: suffix.to_owned(), recorder: recorder.clone(), best: None };
         let thread = Builder::new()
             .name("runlog-candle-checkpoints".to_owned())
-            .spawn(move || writer.write_all(&receiver))
+            .spawn(move || writer.write_all(&taken, &done))
             .map_err(|cause| {
                 Error::new(ErrorKind::Unavailable, "no thread to write checkpoints").because(cause)
             })?;
-        Ok(Self { sender, thread, is_busy })
+        Ok(Self { sender, stored, thread, is_busy: false })
     }
 
-    /// Copies the weights and lets them be written, unless the last ones still are.
-    pub(crate) fn save(&self, weights: &Weights, taken: Moment) -> Result<()> {
-        if self.is_busy.load(Ordering::Acquire) {
+    /// Copies the weights and lets them be written.
+    pub(crate) fn save(&mut self, weights: &Weights, taken: Moment) -> Result<()> {
+        if self.is_busy && self.stored.recv_timeout(PATIENCE).is_err() {
             notice::warn(
                 "candle checkpoint left out",
                 format_args!(
-                    "the checkpoint of step {} is left out: the last one is still being stored; take fewer",
+                    "the checkpoint of step {} is left out: the one before is still being stored; take fewer",
                     taken.step
                 ),
             );
@@ -154,13 +154,13 @@ impl Saver {
         }
         let gone = |_| Error::new(ErrorKind::Unexpected, "the thread that writes checkpoints is gone");
         let copied = weights.copied()?;
-        self.is_busy.store(true, Ordering::Release);
+        self.is_busy = true;
         self.sender.send((copied, taken)).map_err(gone)
     }
 
     /// Returns when the last one is stored.
     pub(crate) fn close(self) {
-        drop(self.sender);
+        drop((self.sender, self.stored));
         // It does not panic: what it does is guarded.
         self.thread.join().ok();
     }
@@ -170,17 +170,17 @@ struct Writer {
     checkpoints: Checkpoints,
     suffix: String,
     recorder: Recorder,
-    is_busy: Arc<AtomicBool>,
     /// The metric at the last checkpoint.
     best: Option<f64>,
 }
 
 impl Writer {
-    fn write_all(&mut self, taken: &Receiver<(Weights, Moment)>) {
+    fn write_all(&mut self, taken: &Receiver<(Weights, Moment)>, done: &SyncSender<()>) {
         for (weights, moment) in taken {
             let recorder = self.recorder.clone();
             recorder.record("a checkpoint", |run| self.write(run, &weights, moment));
-            self.is_busy.store(false, Ordering::Release);
+            // Nobody waits any more at the end.
+            done.send(()).ok();
         }
     }
 

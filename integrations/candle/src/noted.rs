@@ -61,7 +61,7 @@ pub(crate) fn note(function: &'static str, output: &Tensor, result: &candle_core
                 last.noted = Some(Noted { function, loss, value, dims, dtype });
             });
         }
-        Err(error) => with(|last| last.error = Some(error.to_string())),
+        Err(error) => with(|last| last.error = Some(message(error))),
     }
 }
 
@@ -83,4 +83,12 @@ pub(crate) fn take_error() -> Option<String> {
 /// Whether the loss function that was called last failed.
 pub(crate) fn has_error() -> bool {
     with(|last| last.error.is_some())
+}
+
+/// What an error says, without the backtrace that candle adds where the environment asks for one.
+pub(crate) fn message(error: &candle_core::Error) -> String {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => message(inner),
+        error => error.to_string(),
+    }
 }

@@ -134,7 +134,7 @@ impl Session {
     }
 
     pub(crate) fn after(&mut self, seen: Seen, result: &CandleResult<()>) {
-        self.error = result.as_ref().err().map(ToString::to_string);
+        self.error = result.as_ref().err().map(noted::message);
         let Some(open) = self.open.as_mut().filter(|_| self.error.is_none()) else { return };
         open.steps += 1;
         open.samples += seen.batch.unwrap_or_default();
@@ -211,13 +211,16 @@ impl Session {
         open.output = noted.map(|noted| (noted.dtype, noted.dims.clone()));
         let source = self.source;
         open.training.record("the optimizer", |run| {
-            let mut params: Vec<(&str, String)> = vec![("optimizer_name", open.optimizer.to_owned())];
-            params.extend(settings(optimizer));
-            if let Some(noted) = noted {
-                params.push(("loss_function", noted.function.to_owned()));
-                params.extend(noted.batch().map(|batch| ("batch_size", batch.to_string())));
+            run.log_param(&open.key("optimizer_name"), open.optimizer);
+            for (key, value) in settings(optimizer) {
+                run.log_param(&open.key(key), value);
             }
-            run.log_param_pairs(params.into_iter().map(|(key, value)| (open.key(key), value)));
+            if let Some(noted) = noted {
+                run.log_param(&open.key("loss_function"), noted.function);
+            }
+            if let Some(batch) = noted.and_then(Noted::batch) {
+                run.log_param(&open.key("batch_size"), batch);
+            }
             run.set_tag(&open.key("runlog.source"), format_args!("{}:{}", source.file(), source.line()));
             Ok(())
         });
@@ -241,8 +244,8 @@ impl Session {
     }
 
     fn save_checkpoint(&mut self) {
-        let Some(open) = &self.open else { return };
-        let Some((_, saver)) = &open.checkpoints else { return };
+        let Some(open) = &mut self.open else { return };
+        let Some((_, saver)) = &mut open.checkpoints else { return };
         open.training.record("a checkpoint", |_| {
             let weights = Weights::of(&open.maps, &self.told.vars)?;
             if weights.is_empty() {
@@ -406,19 +409,18 @@ impl Open {
 }
 
 /// The settings that an optimizer lets see, under the names of candle and PyTorch.
-fn settings<O: Optimizer + 'static>(optimizer: &O) -> Vec<(&'static str, String)> {
+fn settings<O: Optimizer + 'static>(optimizer: &O) -> Vec<(&'static str, f64)> {
     if let Some(adam) = (optimizer as &dyn Any).downcast_ref::<candle_nn::AdamW>() {
-        let candle_nn::ParamsAdamW { lr, beta1, beta2, eps, weight_decay } = adam.params();
-        let all =
-            [("lr", lr), ("beta1", beta1), ("beta2", beta2), ("eps", eps), ("weight_decay", weight_decay)];
-        return all.map(|(key, value)| (key, text(*value))).into();
+        let candle_nn::ParamsAdamW { lr, beta1, beta2, eps, weight_decay } = *adam.params();
+        return vec![
+            ("lr", lr),
+            ("beta1", beta1),
+            ("beta2", beta2),
+            ("eps", eps),
+            ("weight_decay", weight_decay),
+        ];
     }
-    vec![("lr", text(optimizer.learning_rate()))]
-}
-
-/// As `log_param` writes it.
-fn text(value: f64) -> String {
-    format!("{value:?}")
+    vec![("lr", optimizer.learning_rate())]
 }
 
 /// `AdamW` of `candle_nn::optim::AdamW`, without what it is generic over.
