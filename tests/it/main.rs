@@ -42,3 +42,5 @@ mod support;
 mod table;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod unseen;
