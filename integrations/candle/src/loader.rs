@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 use runlog_core::{Error, ErrorKind, Result, model};
 
-use crate::{FLAVOR, MODEL_FILE, VarMap};
+use crate::{FLAVOR, INTEGRATION, MODEL_FILE, VarMap};
 
 /// Differences that a message names; the rest is counted.
 const NAMED_MAX: usize = 5;
@@ -23,8 +23,8 @@ pub struct LoadedModel {
 /// `runs:/<run id>/model`, the folder of a logged model, or a safetensors file.
 ///
 /// # Errors
-/// `NotFound` for what is not there, `Unsupported` for a model of another kind, `Corrupt` for a file that is no
-/// safetensors.
+/// `NotFound` for what is not there and for a model of another kind, `Unsupported` for one that another version of
+/// candle saved, `Corrupt` for a file that is no safetensors.
 ///
 /// ```no_run
 /// use candle_core::{DType, Device};
@@ -41,12 +41,9 @@ pub fn load_model(uri: impl AsRef<Path>, device: &Device) -> Result<LoadedModel>
         std::fs::read(uri).map_err(|cause| Error::io("read the weights", uri, cause))?
     } else {
         let files = model::load(&uri.to_string_lossy())?;
-        let Some(flavor) = files.mlmodel().flavor(FLAVOR) else {
-            let has: Vec<_> = files.mlmodel().flavors.keys().map(String::as_str).collect();
-            return Err(Error::new(ErrorKind::Unsupported, format!("this model has no flavor `{FLAVOR}`"))
-                .with("flavors", has.join(", "))
-                .with("model", uri.display()));
-        };
+        let flavor = files
+            .flavor_for(FLAVOR, INTEGRATION.framework_version())
+            .map_err(|error| error.with("model", uri.display()))?;
         files.read(flavor.get("data").and_then(|data| data.as_str()).unwrap_or(MODEL_FILE))?
     };
     let tensors = candle_core::safetensors::load_buffer(&bytes, device).map_err(|cause| {

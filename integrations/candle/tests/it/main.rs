@@ -8,6 +8,7 @@
 
 mod checkpoints;
 mod exact;
+mod faults;
 mod models;
 mod off;
 mod renamed;

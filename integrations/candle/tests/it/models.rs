@@ -113,13 +113,18 @@ fn a_model_that_does_not_fit_says_where_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_no_model_of_candles_is_refused_with_its_kind() {
+fn what_is_no_model_of_this_candle_is_refused_with_its_kind() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("MLmodel"), "flavors: {sklearn: {}, python_function: {}}\n").unwrap();
     let error = load_model(dir.path(), &Device::Cpu).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("no flavor `runlog.candle`"), "{error}");
     assert!(error.to_string().contains("sklearn, python_function"), "{error}");
+    let old = "flavors: {runlog.candle: {candle_version: '0.10', data: model.safetensors}}\n";
+    std::fs::write(dir.path().join("MLmodel"), old).unwrap();
+    let error = load_model(dir.path(), &Device::Cpu).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("saved with candle 0.10"), "{error}");
     let broken = dir.path().join("broken.safetensors");
     std::fs::write(&broken, "not weights").unwrap();
     assert_eq!(load_model(&broken, &Device::Cpu).unwrap_err().kind(), ErrorKind::Corrupt);

@@ -44,6 +44,9 @@ fn in_a_child() {
         "bare" => runlog_candle::autolog_with(options.log_models(false).log_datasets(false)),
         "thinned" => runlog_candle::autolog_with(options.every_n_steps(2)),
         "example" => runlog_candle::autolog_with(options.log_input_examples(true)),
+        "faults" => runlog_candle::autolog_with(
+            options.silent(true).log_input_examples(true).checkpoints(Checkpoints::every_steps(2)),
+        ),
         "newest" => runlog_candle::autolog_with(options.checkpoints(Checkpoints::every_epochs(1))),
         "all" => runlog_candle::autolog_with(options.checkpoints(Checkpoints::every_steps(2).keep_all())),
         "best" => runlog_candle::autolog_with(
@@ -59,6 +62,7 @@ fn in_a_child() {
     let tracker = tracker_at("memory:");
     let shown = match case {
         "newest" | "all" | "best" => with_tracker(&tracker, || checkpointed(&tracker)),
+        "faults" => crate::faults::under_each(),
         "example" => with_tracker(&tracker, || with_example(&tracker)),
         _ => {
             let trained = with_tracker(&tracker, || {
