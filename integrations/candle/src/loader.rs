@@ -1,6 +1,6 @@
 //! Reading back the weights that autologging saved.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -15,7 +15,7 @@ const NAMED_MAX: usize = 5;
 /// Weights, by name.
 #[derive(Clone, Debug)]
 pub struct LoadedModel {
-    tensors: HashMap<String, Tensor>,
+    tensors: BTreeMap<String, Tensor>,
     device: Device,
 }
 
@@ -51,23 +51,23 @@ pub fn load_model(uri: impl AsRef<Path>, device: &Device) -> Result<LoadedModel>
             .with("path", uri.display())
             .because(cause)
     })?;
-    Ok(LoadedModel { tensors, device: device.clone() })
+    Ok(LoadedModel { tensors: tensors.into_iter().collect(), device: device.clone() })
 }
 
 impl LoadedModel {
     /// The tensors by name, in the types that they were saved in.
-    pub fn tensors(&self) -> &HashMap<String, Tensor> {
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
         &self.tensors
     }
 
     /// The tensors themselves.
-    pub fn into_tensors(self) -> HashMap<String, Tensor> {
+    pub fn into_tensors(self) -> BTreeMap<String, Tensor> {
         self.tensors
     }
 
     /// Builds the model to predict with; a name or shape that it has and the file has not is candle's error.
     pub fn var_builder(&self, dtype: DType) -> VarBuilder<'static> {
-        VarBuilder::from_tensors(self.tensors.clone(), dtype, &self.device)
+        VarBuilder::from_tensors(self.tensors.clone().into_iter().collect(), dtype, &self.device)
     }
 
     /// The tensors as variables, to build the model with `VarBuilder::from_varmap` and train on.
@@ -108,8 +108,8 @@ impl LoadedModel {
         if !different.is_empty() {
             let more = different.len().saturating_sub(NAMED_MAX);
             let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            let named = different[..different.len().min(NAMED_MAX)].join(", ");
-            return Err(Error::invalid(format!("the saved model is another one: {named}{more}")));
+            let first = different[..different.len().min(NAMED_MAX)].join(", ");
+            return Err(Error::invalid(format!("the saved model is another one: {first}{more}")));
         }
         let mut fitting = Vec::new();
         for (name, tensor) in &self.tensors {

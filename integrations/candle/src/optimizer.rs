@@ -49,6 +49,7 @@ pub struct Autolog<O> {
 pub type AdamW = Autolog<candle_nn::AdamW>;
 
 /// candle's `SGD`, recorded.
+#[expect(clippy::upper_case_acronyms, reason = "the name is candle's")]
 pub type SGD = Autolog<candle_nn::SGD>;
 
 /// What tells autologging more than it sees; each does nothing while autologging is off.

@@ -408,7 +408,7 @@ impl Open {
     }
 }
 
-/// The settings that an optimizer lets see, under the names of candle and PyTorch.
+/// The settings that an optimizer lets see, under the names that candle and `PyTorch` have for them.
 fn settings<O: Optimizer + 'static>(optimizer: &O) -> Vec<(&'static str, f64)> {
     if let Some(adam) = (optimizer as &dyn Any).downcast_ref::<candle_nn::AdamW>() {
         let candle_nn::ParamsAdamW { lr, beta1, beta2, eps, weight_decay } = *adam.params();

@@ -1,10 +1,10 @@
 //! Training is what it was: the same bits with autologging on, off and absent, and the same results through every door.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::{Optimizer, VarBuilder};
-use runlog_candle::{AdamW, Autolog, SGD, VarMap};
+use candle_nn::{Optimizer, VarBuilder, loss as candles};
+use runlog_candle::{AdamW, Autolog, SGD, VarMap, loss as ours};
 
-use crate::{Mlp, batches, bits, data, model, params, recorded, said, train};
+use crate::{Mlp, batches, bits, data, model, named, params, recorded, said, train};
 
 /// The same loop as `train`, with candle's own names only.
 fn train_with_candle_alone() -> Result<candle_nn::VarMap> {
@@ -13,7 +13,7 @@ fn train_with_candle_alone() -> Result<candle_nn::VarMap> {
     let model = Mlp::new(VarBuilder::from_varmap(&varmap, DType::F32, &Device::Cpu))?;
     let start = VarMap::new();
     crate::model(&start);
-    for (name, var) in varmap.data().lock().unwrap().iter() {
+    for (name, var) in &named(&varmap) {
         var.set(start.data().lock().unwrap()[name].as_tensor())?;
     }
     let mut optimizer = candle_nn::AdamW::new(varmap.all_vars(), params())?;
@@ -45,8 +45,6 @@ fn every_loss_function_returns_what_candles_does() {
         assert_eq!(ours.map(bits).map_err(|e| said(&e)), candles.map(bits).map_err(|e| said(&e)));
     };
     runlog_candle::autolog();
-    use candle_nn::loss as candles;
-    use runlog_candle::loss as ours;
     both(ours::nll(&output, &labels), candles::nll(&output, &labels));
     both(ours::cross_entropy(&output, &labels), candles::cross_entropy(&output, &labels));
     both(ours::mse(&output, &target), candles::mse(&output, &target));

@@ -15,14 +15,15 @@ mod renamed;
 mod several;
 mod training;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor, Var};
 use candle_nn::{Linear, Module, Optimizer, ParamsAdamW, VarBuilder, ops};
 use runlog_candle::{AdamW, VarMap, loss};
 use runlog_core::fluent::with_tracker;
-use runlog_core::{Config, Run, RunQuery, Tracker};
+use runlog_core::{Config, ModelOutput, Run, RunQuery, Tracker};
 
 /// Trains inside `body` with autologging on, and returns what it returned and the runs that it left, oldest first.
 fn recorded<T>(body: impl FnOnce() -> T) -> (T, Vec<Run>) {
@@ -67,7 +68,9 @@ fn tree(tracker: &Tracker, run: &Run) -> String {
     let mut text = format!("run {}\n", run.info.status);
     let mut branch = |name: &str, leaves: Vec<String>| {
         writeln!(text, "  {name}").unwrap();
-        leaves.iter().for_each(|leaf| writeln!(text, "    {leaf}").unwrap());
+        for leaf in leaves {
+            writeln!(text, "    {leaf}").unwrap();
+        }
     };
     let ours = |key: &str| !key.starts_with("mlflow.") || key == "mlflow.autologging";
     let mut params: Vec<_> =
@@ -79,9 +82,9 @@ fn tree(tracker: &Tracker, run: &Run) -> String {
         .tags
         .iter()
         .filter(|tag| ours(&tag.key) && !tag.key.starts_with("runlog.owner"))
-        .map(|tag| match tag.key.starts_with("runlog.") {
-            true => tag.key.clone(),
-            false => format!("{} = {}", tag.key, tag.value),
+        .map(|tag| {
+            let is_fixed = !tag.key.starts_with("runlog.");
+            if is_fixed { format!("{} = {}", tag.key, tag.value) } else { tag.key.clone() }
         })
         .collect();
     tags.sort();
@@ -102,11 +105,13 @@ fn tree(tracker: &Tracker, run: &Run) -> String {
     let datasets = run.inputs.datasets.iter();
     branch("datasets", datasets.map(|input| input.dataset.name.clone()).collect());
     branch("artifacts", files(&|dir| tracker.list_artifacts(&run.info.run_id, dir).unwrap()));
-    for output in &run.outputs {
-        let model = tracker.get_logged_model(&output.model_id).unwrap();
+    let model = |output: &ModelOutput| (tracker.get_logged_model(&output.model_id).unwrap(), output.step);
+    let mut models: Vec<_> = run.outputs.iter().map(model).collect();
+    models.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+    for (model, step) in models {
         let loaded = tracker.load_model(&format!("models:/{}", model.model_id)).unwrap();
         branch(
-            &format!("model {} at step {}, {:?}", model.name, output.step, model.status),
+            &format!("model {} at step {step}, {:?}", model.name, model.status),
             files(&|dir| loaded.list(dir).unwrap()),
         );
     }
@@ -150,6 +155,7 @@ struct Mlp {
 }
 
 impl Mlp {
+    #[expect(clippy::needless_pass_by_value, reason = "as models of candle are written")]
     fn new(vb: VarBuilder<'_>) -> Result<Self> {
         Ok(Self {
             hidden: candle_nn::linear(4, 8, vb.pp("hidden"))?,
@@ -169,10 +175,10 @@ impl Mlp {
 /// A model whose weights are the same each time.
 fn model(varmap: &VarMap) -> Mlp {
     let model = Mlp::new(VarBuilder::from_varmap(varmap, DType::F32, &Device::Cpu)).unwrap();
-    for (name, var) in varmap.data().lock().unwrap().iter() {
-        let salt = u32::try_from(name.len()).unwrap();
-        let count = u32::try_from(var.elem_count()).unwrap();
-        let numbers = (0..count).map(|n| ((n * 29 + salt) % 17) as f32 / 17.0 - 0.4);
+    for (name, var) in &named(varmap) {
+        let salt = u16::try_from(name.len()).unwrap();
+        let count = u16::try_from(var.elem_count()).unwrap();
+        let numbers = (0..count).map(|n| f32::from((n * 29 + salt) % 17) / 17.0 - 0.4);
         let values = Tensor::from_iter(numbers, &Device::Cpu).unwrap();
         var.set(&values.reshape(var.dims()).unwrap()).unwrap();
     }
@@ -212,14 +218,17 @@ fn said(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap().to_owned()
 }
 
+/// The variables by name, sorted.
+fn named(varmap: &candle_nn::VarMap) -> BTreeMap<String, Var> {
+    let vars = varmap.data().lock().unwrap();
+    vars.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+}
+
 /// The bits of all weights, by name.
 fn bits(varmap: &candle_nn::VarMap) -> Vec<(String, Vec<u32>)> {
-    let vars = varmap.data().lock().unwrap();
-    let bits = |var: &Tensor| -> Vec<u32> {
+    let bits = |var: Var| -> Vec<u32> {
         let values: Vec<f32> = var.flatten_all().unwrap().to_vec1().unwrap();
         values.into_iter().map(f32::to_bits).collect()
     };
-    let mut all: Vec<_> = vars.iter().map(|(name, var)| (name.clone(), bits(var))).collect();
-    all.sort();
-    all
+    named(varmap).into_iter().map(|(name, var)| (name, bits(var))).collect()
 }

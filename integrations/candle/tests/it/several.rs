@@ -63,11 +63,11 @@ run FINISHED
   artifacts
     model_summary-2.txt
     model_summary.txt
-  model model-2 at step 2, Ready
+  model model at step 2, Ready
     MLmodel
     architecture.json
     model.safetensors
-  model model at step 2, Ready
+  model model-2 at step 2, Ready
     MLmodel
     architecture.json
     model.safetensors

@@ -93,7 +93,7 @@ fn the_loss_is_that_of_each_step_and_the_rate_the_one_it_was_made_with() {
 #[test]
 fn a_loop_that_takes_the_gradients_itself_leaves_the_same() {
     let by = |step: fn(&mut AdamW, &Tensor) -> Result<()>| {
-        let (_, run, tracker) = one_run_of(|| {
+        let ((), run, tracker) = one_run_of(|| {
             let (inputs, labels) = data();
             let varmap = VarMap::new();
             let model = model(&varmap);
@@ -105,7 +105,7 @@ fn a_loop_that_takes_the_gradients_itself_leaves_the_same() {
         });
         (tree(&tracker, &run), values(&tracker, &run, "train_loss"))
     };
-    let whole = by(|optimizer, loss| optimizer.backward_step(loss));
+    let whole = by(Optimizer::backward_step);
     let apart = by(|optimizer, loss| optimizer.step(&loss.backward()?));
     assert_eq!(apart, whole);
 }
@@ -139,7 +139,7 @@ fn losses_that_are_read_later_are_all_there_in_order() {
         }
     });
     let points = values(&tracker, &run, "train_loss");
-    let expected: Vec<_> = (0..3000).map(|step| (step + 1, (3 + 2 * step) as f64)).collect();
+    let expected: Vec<_> = (0_i16..3000).map(|step| (i64::from(step) + 1, f64::from(3 + 2 * step))).collect();
     assert_eq!(points, expected);
 }
 
@@ -336,8 +336,8 @@ impl Momentum {
         Self { vars, rate: 0.25 }
     }
 
-    fn is_nesterov(&self) -> bool {
-        true
+    fn vars(&self) -> usize {
+        self.vars.len()
     }
 }
 
@@ -381,7 +381,7 @@ fn any_optimizer_is_recorded_also_in_code_that_is_generic_over_it() {
     let ((), by_type) = one_run(|| {
         let varmap = varmap();
         let mut optimizer = Autolog::<Momentum>::new(varmap.all_vars(), (0.25, true)).unwrap();
-        assert!(optimizer.is_nesterov(), "its own methods are there");
+        assert_eq!(optimizer.vars(), 4, "its own methods are there");
         fit(&mut optimizer, &varmap).unwrap();
     });
     let ((), by_value) = one_run(|| {
