@@ -57,6 +57,8 @@ struct Open {
     optimizer: &'static str,
     steps: usize,
     samples: usize,
+    /// Steps whose loss was not seen.
+    without_loss: usize,
 }
 
 /// What was seen before a step.
@@ -138,6 +140,7 @@ impl Session {
         let Some(open) = self.open.as_mut().filter(|_| self.error.is_none()) else { return };
         open.steps += 1;
         open.samples += seen.batch.unwrap_or_default();
+        open.without_loss += usize::from(seen.loss.is_none());
         open.log_step(seen.loss, seen.batch, seen.learning_rate, self.epochs.is_in_one());
         if let Some(number) = self.epochs.after_step(seen.batch.unwrap_or_default()) {
             self.end_epoch(number);
@@ -195,6 +198,7 @@ impl Session {
         }
         if !std::thread::panicking() {
             open.log_totals(self.epochs.ended);
+            open.say_what_was_not_seen(self.epochs.length.is_some());
             if error.is_none() {
                 open.log_model(&self.told);
             }
@@ -291,6 +295,7 @@ impl Open {
             optimizer,
             steps: 0,
             samples: 0,
+            without_loss: 0,
         }
     }
 
@@ -390,6 +395,31 @@ impl Open {
             spec = spec.input_example(input.example()?);
         }
         Ok(spec)
+    }
+
+    fn say_what_was_not_seen(&self, epochs_have_a_length: bool) {
+        if self.training.options().is_silent() {
+            return;
+        }
+        if self.without_loss > 0 {
+            notice::warn(
+                &format!("candle losses of {}", self.optimizer),
+                format_args!(
+                    "the loss of {} of {} steps was not seen: call `backward_step(&loss)`, or compute the loss by a \
+                     function of `runlog::candle::loss`",
+                    self.without_loss, self.steps
+                ),
+            );
+        }
+        if epochs_have_a_length && self.samples == 0 {
+            notice::warn(
+                &format!("candle epochs of {}", self.optimizer),
+                format_args!(
+                    "no epoch was seen: samples are counted by the functions of `runlog::candle::loss`; mark epochs \
+                     with `let _epoch = optimizer.epoch();`"
+                ),
+            );
+        }
     }
 
     fn say_that_there_is_no_model(&self) {

@@ -23,11 +23,18 @@ pub(crate) fn weights_in_a_child(case: &str) -> String {
 }
 
 fn output_of(case: &str, start: &str) -> String {
+    let (said, _) = outputs_of(case);
+    said.lines().find_map(|line| line.split_once(start)).unwrap().1.to_owned()
+}
+
+/// What the case printed, and what it warned of.
+fn outputs_of(case: &str) -> (String, String) {
     let mut test = Command::new(std::env::current_exe().unwrap());
     let output = test.args(["off::in_a_child", "--exact", "--nocapture"]).env(CASE, case).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    said.lines().find_map(|line| line.split_once(start)).unwrap().1.to_owned()
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}\n{warned}");
+    (said, warned)
 }
 
 /// Does nothing unless it is a child.
@@ -56,13 +63,14 @@ fn in_a_child() {
             runlog_candle::autolog_with(options.log_models(false));
             runlog_core::autolog::autolog();
         }
-        "globally" => runlog_core::autolog::autolog(),
+        "globally" | "unseen" => runlog_core::autolog::autolog(),
         other => panic!("no such case: {other}"),
     }
     let tracker = tracker_at("memory:");
     let shown = match case {
         "newest" | "all" | "best" => with_tracker(&tracker, || checkpointed(&tracker)),
         "faults" => crate::faults::under_each(),
+        "unseen" => with_tracker(&tracker, || unseen(&tracker)),
         "example" => with_tracker(&tracker, || with_example(&tracker)),
         _ => {
             let trained = with_tracker(&tracker, || {
@@ -119,6 +127,18 @@ fn checkpointed(tracker: &Tracker) -> String {
     )
 }
 
+/// Steps whose losses nobody tells of.
+fn unseen(tracker: &Tracker) -> String {
+    let var = candle_core::Var::new(1.0_f32, &Device::Cpu).unwrap();
+    let mut optimizer = AdamW::new(vec![var.clone()], params()).unwrap();
+    optimizer.epoch_length(10);
+    for _ in 0..3 {
+        optimizer.step(&var.sqr().unwrap().backward().unwrap()).unwrap();
+    }
+    drop(optimizer);
+    counts(&runs(tracker)[0])
+}
+
 fn with_example(tracker: &Tracker) -> String {
     let (inputs, labels) = data();
     let varmap = VarMap::new();
@@ -152,4 +172,19 @@ fn options_leave_out_what_they_say() {
 fn the_own_call_wins_over_a_later_global_one() {
     assert_eq!(said_by("global call later"), "10 4 0");
     assert_eq!(said_by("globally"), "10 4 1");
+}
+
+#[test]
+fn what_is_not_seen_is_said_once() {
+    let (said, warned) = outputs_of("unseen");
+    assert!(said.contains("said: 6 2 0"), "{said}");
+    for warning in [
+        "the loss of 3 of 3 steps was not seen",
+        "no epoch was seen",
+        "the model that this AdamW trains will not be saved",
+    ] {
+        assert_eq!(warned.matches(warning).count(), 1, "{warned}");
+    }
+    let (_, quiet) = outputs_of("never on");
+    assert!(!quiet.contains("warning"), "{quiet}");
 }
