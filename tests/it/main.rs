@@ -43,4 +43,6 @@ mod table;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod training;
+#[cfg(test)]
 mod unseen;

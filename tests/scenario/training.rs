@@ -20,6 +20,10 @@ pub(crate) fn observed() -> Training {
 }
 
 pub(crate) fn end(how: &[&str]) -> Result<()> {
+    if let ["aloud-or-not", how] = how {
+        aloud_or_not(how);
+        return Ok(());
+    }
     let training = observed();
     match how {
         ["finish"] => training.finish(),
@@ -55,6 +59,18 @@ fn leave(how: &str) -> Result<()> {
         "panic" => panic!("after all"),
         code => std::process::exit(code.parse().unwrap()),
     }
+}
+
+/// A training of which there is something to say.
+fn aloud_or_not(how: &str) {
+    configure(&FRAMEWORK, AutologOptions::new().silent(how == "silent"), ());
+    let training = Training::start(&FRAMEWORK).unwrap();
+    training.record("the params", |run| {
+        run.log_param("long", "x".repeat(10_000));
+        Ok(())
+    });
+    training.record("the model", |_| Err(Error::invalid("it has no weights")));
+    training.finish();
 }
 
 /// The child has the guard as well: it logs, drops it and exits, and the parent's training goes on.
