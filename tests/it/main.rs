@@ -31,6 +31,8 @@ mod mlflow;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod runs;
