@@ -31,6 +31,8 @@ mod mlflow;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod runs;
@@ -42,5 +44,7 @@ mod support;
 mod table;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod training;
 #[cfg(test)]
 mod unseen;

@@ -20,6 +20,14 @@ pub(crate) fn observed() -> Training {
 }
 
 pub(crate) fn end(how: &[&str]) -> Result<()> {
+    match how {
+        ["aloud-or-not", how] => {
+            aloud_or_not(how);
+            return Ok(());
+        }
+        ["words", words @ ..] => return play(words),
+        _ => {}
+    }
     let training = observed();
     match how {
         ["finish"] => training.finish(),
@@ -54,6 +62,69 @@ fn leave(how: &str) -> Result<()> {
         "error" => Err(Error::invalid("after all")),
         "panic" => panic!("after all"),
         code => std::process::exit(code.parse().unwrap()),
+    }
+}
+
+/// A training of which there is something to say.
+fn aloud_or_not(how: &str) {
+    configure(&FRAMEWORK, AutologOptions::new().silent(how == "silent"), ());
+    let training = Training::start(&FRAMEWORK).unwrap();
+    training.record("the params", |run| {
+        run.log_param("long", "x".repeat(10_000));
+        Ok(())
+    });
+    training.record("the model", |_| Err(Error::invalid("it has no weights")));
+    training.finish();
+}
+
+/// Does what the words say, one after the other, as `tests/it/mlflow/autolog.py` does.
+fn play(words: &[&str]) -> Result<()> {
+    runlog::integration::register(&FRAMEWORK);
+    let mut runs = Vec::new();
+    for word in words {
+        let (word, option) = word.split_once(':').unwrap_or((word, ""));
+        let options = AutologOptions::new();
+        let options = match option {
+            "" => options,
+            "disable" => options.disable(true),
+            "exclusive" => options.exclusive(true),
+            "tag" => options.extra_tag("team", "vision"),
+            "reserved" => options.extra_tag("team", "vision").extra_tag("mlflow.autologging", "mine"),
+            "exclude" => options.exclude(FRAMEWORK.name()),
+            other => panic!("no option {other:?}"),
+        };
+        match word {
+            "own" => configure(&FRAMEWORK, options, ()),
+            "global" => runlog::autolog_with(options),
+            "start" => runs.push(runlog::start_run(())?),
+            "nested" => runs.push(runlog::start_run(RunOptions::new().nested(true))?),
+            "end" => runs.pop().unwrap().finish()?,
+            "train" => train(|| Ok(())),
+            "train-inside-another" => train(|| {
+                train(|| Ok(()));
+                Ok(())
+            }),
+            "train-and-fail" => train(|| Err(Error::invalid("the targets are too few"))),
+            other => panic!("no word {other:?}"),
+        }
+    }
+    while let Some(run) = runs.pop() {
+        run.finish()?;
+    }
+    Ok(())
+}
+
+/// As an adapter: what is trained happens whether it is observed or not.
+fn train(fit: impl FnOnce() -> Result<()>) {
+    let training = Training::start(&FRAMEWORK);
+    let fitted = fit();
+    let Some(training) = training else { return };
+    match fitted {
+        Ok(()) => {
+            training.run().log_param("fit_intercept", true);
+            training.finish();
+        }
+        Err(error) => training.fail(&error),
     }
 }
 
