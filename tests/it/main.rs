@@ -33,6 +33,8 @@ mod models;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod provenance;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod runs;

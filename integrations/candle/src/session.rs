@@ -12,7 +12,7 @@ use candle_core::{DType, Result as CandleResult, Tensor, TensorId, Var};
 use candle_nn::Optimizer;
 use runlog_core::autolog::{AutologOptions, Training};
 use runlog_core::model::{ModelSpec, Signature};
-use runlog_core::{Dataset, Error, ErrorKind, MetricHandle, Result, RunHandle, clock, notice};
+use runlog_core::{Dataset, Error, ErrorKind, MetricHandle, Result, RunHandle, build, clock, notice};
 
 use crate::checkpoints::{Checkpoints, Moment, Saver};
 use crate::curve::{Curve, Losses, Step};
@@ -363,13 +363,14 @@ impl Open {
         let architecture = weights.architecture();
         let json = serde_json::to_vec_pretty(&architecture)
             .map_err(|cause| Error::new(ErrorKind::Unexpected, "no JSON").because(cause))?;
+        let version = build::version_of("candle-nn").unwrap_or(INTEGRATION.framework_version());
         let mut spec = ModelSpec::new(self.key("model").as_str())
             .step(i64::try_from(self.steps).unwrap_or(i64::MAX))
             .flavor(
                 FLAVOR,
                 [
                     ("architecture", ARCHITECTURE_FILE),
-                    ("candle_version", INTEGRATION.framework_version()),
+                    ("candle_version", version),
                     ("data", MODEL_FILE),
                     ("format", "safetensors"),
                 ],
