@@ -72,7 +72,11 @@ fn tree(tracker: &Tracker, run: &Run) -> String {
             writeln!(text, "    {leaf}").unwrap();
         }
     };
-    let ours = |key: &str| !key.starts_with("mlflow.") || key == "mlflow.autologging";
+    // What tells of the build is no business of the adapter's.
+    let ours = |key: &str| {
+        let others = ["mlflow.", "runlog.build.", "runlog.version", "runlog.owner"];
+        key == "mlflow.autologging" || !others.iter().any(|start| key.starts_with(start))
+    };
     let mut params: Vec<_> =
         run.data.params.iter().map(|param| format!("{} = {}", param.key, param.value)).collect();
     params.sort();
@@ -81,7 +85,7 @@ fn tree(tracker: &Tracker, run: &Run) -> String {
         .data
         .tags
         .iter()
-        .filter(|tag| ours(&tag.key) && !tag.key.starts_with("runlog.owner"))
+        .filter(|tag| ours(&tag.key))
         .map(|tag| {
             let is_fixed = !tag.key.starts_with("runlog.");
             if is_fixed { format!("{} = {}", tag.key, tag.value) } else { tag.key.clone() }
@@ -110,10 +114,9 @@ fn tree(tracker: &Tracker, run: &Run) -> String {
     models.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
     for (model, step) in models {
         let loaded = tracker.load_model(&format!("models:/{}", model.model_id)).unwrap();
-        branch(
-            &format!("model {} at step {step}, {:?}", model.name, model.status),
-            files(&|dir| loaded.list(dir).unwrap()),
-        );
+        let mut own = files(&|dir| loaded.list(dir).unwrap());
+        own.retain(|file| !["Cargo.lock", "rust_env.yaml"].contains(&file.as_str()));
+        branch(&format!("model {} at step {step}, {:?}", model.name, model.status), own);
     }
     text
 }

@@ -44,7 +44,7 @@ fn a_saved_model_is_described_and_holds_the_bytes_that_candle_saves() {
     for line in [
         "  runlog.candle:",
         "    architecture: architecture.json",
-        "    candle_version: 0.11.1",
+        "    candle_version: '0.11",
         "    data: model.safetensors",
         "  total_params: 67",
         r#"  outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 3]}}]'"#,
