@@ -70,7 +70,7 @@ fn in_a_tracker(on: bool, bench: impl FnOnce()) {
 }
 
 mod calls {
-    use super::*;
+    use super::{Autolog, Bencher, Device, Idle, Optimizer, SAMPLES, STEPS, Tensor, black_box, in_a_tracker};
 
     #[inline(never)]
     fn calls_absent(optimizer: &mut Idle, loss: &Tensor) {
@@ -114,7 +114,7 @@ mod calls {
 }
 
 mod loss {
-    use super::*;
+    use super::{Autolog, Bencher, DType, Device, Idle, Optimizer, SAMPLES, STEPS, Tensor, in_a_tracker};
 
     fn data() -> (Tensor, Tensor) {
         let ones = Tensor::ones((8, 2), DType::F32, &Device::Cpu).unwrap();
@@ -137,7 +137,10 @@ mod loss {
 }
 
 mod mlp {
-    use super::*;
+    use super::{
+        Bencher, D, DType, Device, Linear, Module, Optimizer, ParamsAdamW, Result, SAMPLES, Tensor,
+        VarBuilder, in_a_tracker, ops,
+    };
 
     struct Mlp(Linear, Linear);
 
