@@ -6,7 +6,8 @@
 //! its time is its CPU time. Allocations are counted per step.
 //!
 //! Instructions, without the noise of a clock: `valgrind --tool=callgrind --toggle-collect='*calls_off*' <this binary>
-//! calls::off --sample-count 1`, and the same for `absent`; a sample is 1000 steps.
+//! calls::off --sample-count 1 --bench`, and the same for `absent` and for `losses` in the group `loss`; a sample of
+//! these is 1000 steps.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot start has nothing to measure")]
 
 use std::hint::black_box;
@@ -121,15 +122,37 @@ mod loss {
         (ones.clone(), ones)
     }
 
-    #[divan::bench(sample_count = SAMPLES, sample_size = STEPS)]
-    fn absent(bencher: Bencher<'_, '_>) {
-        let (mut optimizer, (x, y)) = (Idle, data());
-        bencher.bench_local(|| optimizer.backward_step(&candle_nn::loss::mse(&x, &y)?));
+    #[inline(never)]
+    fn losses_absent(optimizer: &mut Idle, x: &Tensor, y: &Tensor) {
+        for _ in 0..STEPS {
+            optimizer.backward_step(&candle_nn::loss::mse(x, y).unwrap()).unwrap();
+        }
     }
 
-    #[divan::bench(sample_count = SAMPLES, sample_size = STEPS, args = [false, true])]
-    fn autolog(bencher: Bencher<'_, '_>, on: bool) {
-        in_a_tracker(on, || {
+    #[inline(never)]
+    fn losses_off(optimizer: &mut Autolog<Idle>, x: &Tensor, y: &Tensor) {
+        for _ in 0..STEPS {
+            optimizer.backward_step(&runlog_candle::loss::mse(x, y).unwrap()).unwrap();
+        }
+    }
+
+    #[divan::bench(sample_count = SAMPLES, sample_size = 1, items_count = STEPS)]
+    fn absent(bencher: Bencher<'_, '_>) {
+        let (mut optimizer, (x, y)) = (Idle, data());
+        bencher.bench_local(|| losses_absent(&mut optimizer, &x, &y));
+    }
+
+    #[divan::bench(sample_count = SAMPLES, sample_size = 1, items_count = STEPS)]
+    fn off(bencher: Bencher<'_, '_>) {
+        in_a_tracker(false, || {
+            let (mut optimizer, (x, y)) = (Autolog::from(Idle), data());
+            bencher.bench_local(|| losses_off(&mut optimizer, &x, &y));
+        });
+    }
+
+    #[divan::bench(sample_count = SAMPLES, sample_size = STEPS)]
+    fn on(bencher: Bencher<'_, '_>) {
+        in_a_tracker(true, || {
             let (mut optimizer, (x, y)) = (Autolog::from(Idle), data());
             bencher.bench_local(|| optimizer.backward_step(&runlog_candle::loss::mse(&x, &y)?));
         });

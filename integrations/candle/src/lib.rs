@@ -120,6 +120,7 @@ mod checkpoints;
 mod curve;
 mod described;
 mod epochs;
+mod guard;
 mod loader;
 pub mod loss;
 mod maps;

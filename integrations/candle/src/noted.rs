@@ -7,6 +7,7 @@ use std::cell::RefCell;
 
 use candle_core::{DType, Tensor, TensorId};
 
+use crate::guard::guarded;
 use crate::value::Value;
 
 /// A call of a loss function.
@@ -50,7 +51,7 @@ fn with<T: Default>(act: impl FnOnce(&mut Last) -> T) -> T {
 
 /// Notes what a loss function returned for a model's `output`.
 pub(crate) fn note(function: &'static str, output: &Tensor, result: &candle_core::Result<Tensor>) {
-    match result {
+    guarded(|| match result {
         Ok(loss) => {
             let (loss, value, dtype) = (loss.id(), Value::of(loss), output.dtype());
             with(|last| {
@@ -62,7 +63,7 @@ pub(crate) fn note(function: &'static str, output: &Tensor, result: &candle_core
             });
         }
         Err(error) => with(|last| last.error = Some(message(error))),
-    }
+    });
 }
 
 /// Takes what was noted last.

@@ -39,7 +39,7 @@ pub(crate) struct Session {
 struct Told {
     vars: HashSet<TensorId>,
     maps: Vec<candle_nn::VarMap>,
-    input: Option<Result<Input>>,
+    input: Option<Input>,
     data: Option<Result<Dataset>>,
 }
 
@@ -84,13 +84,21 @@ impl Session {
     }
 
     pub(crate) fn model_input(&mut self, batch: &Tensor) {
-        self.told.input = Some(Input::of(batch));
+        match Input::of(batch) {
+            Ok(input) => self.told.input = Some(input),
+            Err(error) => notice::warn(
+                "candle model input",
+                format_args!("what goes into the model cannot be read, and is not said of it: {error}"),
+            ),
+        }
     }
 
     pub(crate) fn data(&mut self, name: &str, inputs: &Tensor, targets: &Tensor) {
         let samples = inputs.dims().first().copied().unwrap_or_default();
         self.epochs.length.get_or_insert(samples.max(1));
-        self.told.input.get_or_insert_with(|| Input::of(inputs));
+        if self.told.input.is_none() {
+            self.model_input(inputs);
+        }
         self.told.data = Some(described::dataset(name, inputs, targets));
         self.log_data();
     }
@@ -378,13 +386,7 @@ impl Open {
             .metadata("total_params", architecture["total_params"].clone())
             .metadata("trainable_params", architecture["trainable_params"].clone())
             .file(ARCHITECTURE_FILE, json);
-        let input = match &told.input {
-            Some(Ok(input)) => Some(input),
-            Some(Err(error)) => {
-                return Err(Error::invalid("what goes into the model cannot be read").with("why", error));
-            }
-            None => None,
-        };
+        let input = told.input.as_ref();
         if options.logs_model_signatures() {
             let inputs = input.and_then(Input::schema);
             let outputs = self.output.as_ref().and_then(|(dtype, dims)| described::schema(*dtype, dims));

@@ -11,6 +11,7 @@ use candle_nn::Optimizer;
 use runlog_core::RunHandle;
 
 use crate::INTEGRATION;
+use crate::guard::guarded;
 use crate::session::{Seen, Session};
 
 /// `None` inside: not recorded.
@@ -32,7 +33,7 @@ impl Watch {
 
     pub(crate) fn tell(&self, what: impl FnOnce(&mut Session)) {
         if let Some(session) = &self.0 {
-            what(&mut lock(session));
+            guarded(|| what(&mut lock(session)));
         }
     }
 
@@ -42,7 +43,8 @@ impl Watch {
 
     pub(crate) fn epoch(&self) -> Epoch {
         let Some(session) = &self.0 else { return Epoch { session: Weak::new(), number: 0 } };
-        Epoch { number: lock(session).begin_epoch(), session: Arc::downgrade(session) }
+        let number = guarded(|| lock(session).begin_epoch()).unwrap_or_default();
+        Epoch { number, session: Arc::downgrade(session) }
     }
 
     /// Before a step: the training is opened by the first one. `None` if it is not to be recorded.
@@ -52,7 +54,8 @@ impl Watch {
         optimizer: &O,
         loss: Option<&Tensor>,
     ) -> Option<Seen> {
-        let seen = lock(self.0.as_ref()?).before(optimizer, loss);
+        let session = self.0.as_ref()?;
+        let seen = guarded(|| lock(session).before(optimizer, loss)).flatten();
         if seen.is_none() {
             self.0 = None;
         }
@@ -61,7 +64,7 @@ impl Watch {
 
     pub(crate) fn after(&self, seen: Option<Seen>, result: &Result<()>) {
         if let (Some(session), Some(seen)) = (&self.0, seen) {
-            lock(session).after(seen, result);
+            guarded(|| lock(session).after(seen, result));
         }
     }
 }
@@ -69,7 +72,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(session) = self.0.take() {
-            lock(&session).end();
+            guarded(|| lock(&session).end());
         }
     }
 }
@@ -95,7 +98,7 @@ impl Epoch {
 impl Drop for Epoch {
     fn drop(&mut self) {
         if let Some(session) = self.session.upgrade() {
-            lock(&session).end_epoch(self.number);
+            guarded(|| lock(&session).end_epoch(self.number));
         }
     }
 }
