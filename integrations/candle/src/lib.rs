@@ -112,7 +112,15 @@
 //!
 //! # Costs
 //!
-//! COSTS
+//! With autologging off a call costs 5 instructions more than candle's own. With it on a step costs the training thread
+//! some 0.3 µs and no allocation, and its results are the same bit for bit; `cargo bench -p runlog-candle --bench step`
+//! measures both. The first step starts the run, and dropping the optimizer stores the model: some 50 ms of CPU for a
+//! small one in a new database.
+//!
+//! A loss in main memory is read where the step is made. One on a device is read by another thread, so that the training
+//! does not wait for the device: up to 1024 of them are kept, a number each, without the graph they were computed by.
+//! If that thread is ever further behind, the training waits for it; no point is left out. A checkpoint costs a copy of
+//! the weights, on their device.
 
 #![forbid(unsafe_code)]
 

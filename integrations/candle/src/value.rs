@@ -68,7 +68,7 @@ mod tests {
     fn what_is_kept_holds_no_graph_and_no_later_change() {
         let var = candle_core::Var::new(&[1.0_f32, 2.0], &Device::Cpu).unwrap();
         let Value::Unread(kept) = Value::of(&var.affine(1.0, 0.0).unwrap()) else { panic!() };
-        assert_eq!(kept.backward().unwrap().get_ids().count(), 1, "only its own");
+        assert!(kept.backward().unwrap().get(&var).is_none(), "the way back to the variable is gone");
         let Value::Unread(kept) = Value::of(&var) else { panic!() };
         var.set(&Tensor::new(&[5.0_f32, 5.0], &Device::Cpu).unwrap()).unwrap();
         assert_eq!(read(&kept).unwrap().to_bits(), 3.0_f64.to_bits());
