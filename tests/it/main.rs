@@ -31,6 +31,8 @@ mod mlflow;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod provenance;
 #[cfg(test)]
 mod python;
@@ -44,3 +46,7 @@ mod support;
 mod table;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod training;
+#[cfg(test)]
+mod unseen;
