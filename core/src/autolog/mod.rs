@@ -7,6 +7,8 @@ mod monitor;
 mod options;
 mod recorder;
 mod registry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod training;
 
 pub(crate) use monitor::monitor_driver;

@@ -110,7 +110,12 @@ impl Recorder {
         if !self.is_on() {
             return None;
         }
-        match guarded(|| log(&self.0.run)) {
+        let log = || {
+            #[cfg(any(test, feature = "testing"))]
+            super::testing::strike(self.0.run.tracker())?;
+            log(&self.0.run)
+        };
+        match guarded(log) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.0.failed.store(true, Ordering::Relaxed);

@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::{Binding, RunHandle};
 use crate::clock;
@@ -16,8 +15,6 @@ use crate::validate;
 
 /// The tag that says why a run ended as it did, where that was not by `finish()`.
 pub(crate) const ENDED_BY: &str = "runlog.ended_by";
-/// How long the end of a run waits for the store; what is left then is safe in the journal.
-pub(crate) const END_WAIT: Duration = Duration::from_secs(10);
 
 impl RunHandle {
     /// Ends the run once: `None` if it had ended, or is another process's to end; else what the monitor said.
@@ -55,7 +52,7 @@ impl RunHandle {
             notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
         }
         let Binding { engine, .. } = &self.0.home;
-        if let Err(waiting) = engine.flush(END_WAIT) {
+        if let Err(waiting) = engine.flush(engine.patience) {
             if !engine.journal.is_durable() {
                 return Err(waiting.with("run", self.run_id()));
             }
