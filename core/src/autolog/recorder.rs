@@ -145,13 +145,14 @@ impl fmt::Debug for Recorder {
 /// Runs our own code so that a panic in it is an error like any other.
 pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
-        let text = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Err(Error::new(ErrorKind::Unexpected, format!("the adapter panicked: {text}")))
+        Err(Error::new(ErrorKind::Unexpected, format!("the adapter panicked: {}", text_of(&*payload))))
     })
+}
+
+/// What a panic said; nothing if that is no text.
+pub(super) fn text_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }
 
 pub(super) fn warn(integration: &Integration, options: &AutologOptions, what: &str, error: &Error) {
