@@ -19,6 +19,7 @@ pub use burn::*;
 #[cfg(feature = "train")]
 pub use learner::SupervisedTraining;
 pub use model::{example_of, load_model, signature_of};
+pub use optimizer::{AutologOptimizer, Epoch, LogAs};
 pub use options::BurnOptions;
 
 static INTEGRATION: Integration = Integration::new("burn", "0.22").tested("0.22.1", "0.22.1").unseen(
