@@ -17,10 +17,26 @@ use runlog_core::autolog::{self as autologging, Integration};
 pub use burn::*;
 
 #[cfg(feature = "train")]
-pub use learner::SupervisedTraining;
+pub use learner::{EvaluatorBuilder, SupervisedTraining};
 pub use model::{example_of, load_model, signature_of};
 pub use optimizer::{AutologOptimizer, Epoch, LogAs};
 pub use options::BurnOptions;
+
+/// burn's module of the same name, with the types that are recorded in the place of its own.
+#[cfg(feature = "train")]
+pub mod train {
+    pub use crate::learner::{Evaluator, EvaluatorBuilder, SupervisedTraining};
+    #[doc(no_inline)]
+    pub use burn::train::*;
+}
+
+/// burn's prelude, with a `Config` whose `save` is recorded; import it *instead of* burn's.
+pub mod prelude {
+    #[cfg(feature = "train")]
+    pub use crate::learner::Config;
+    #[doc(no_inline)]
+    pub use burn::prelude::*;
+}
 
 static INTEGRATION: Integration = Integration::new("burn", "0.22").tested("0.22.1", "0.22.1").unseen(
     "call `.autolog()` on `SupervisedTraining`, `EvaluatorBuilder`, `RLTraining` or the optimizer (with `use \
