@@ -300,16 +300,9 @@ fn record_model<M: LearnerModel>(
     signature: Option<Describe<M>>,
     ended: &Ended,
 ) {
-    recorder.record("the model's summary", |run| {
-        run.log_metric("num_params", model.num_params(), ended.finished);
-        run.log_text(&model.to_string(), "model_summary.txt")
-    });
-    recorder.log_model(|options| {
-        let mut spec = crate::model::spec(model, options)?.step(ended.finished.try_into().unwrap_or(0));
-        if let Some(describe) = signature.filter(|_| options.logs_model_signatures()) {
-            spec = spec.signature(describe(model)?);
-        }
-        Ok(spec)
+    crate::model::log_with(recorder, model, "model", ended.finished, |spec, options| {
+        let Some(describe) = signature.filter(|_| options.logs_model_signatures()) else { return Ok(spec) };
+        Ok(spec.signature(describe(model)?))
     });
 }
 

@@ -217,25 +217,51 @@ fn wait<T>(mut future: Pin<Box<dyn Future<Output = T> + Send>>) -> T {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::sync_channel;
 
     use super::*;
 
-    /// Ready when it is told to be.
-    fn later(value: f64) -> (Reading, Arc<Mutex<(bool, Option<Waker>)>>) {
-        let gate = Arc::new(Mutex::new((false, None::<Waker>)));
-        let (seen, data) = (Arc::clone(&gate), TensorData::from([value]));
-        let reading = std::future::poll_fn(move |context| {
-            let mut gate = lock(&seen);
-            if gate.0 {
-                return Poll::Ready(Ok(data.clone()));
+    /// What a device does with a value: it hands it over when it has computed it.
+    #[derive(Clone, Default)]
+    pub(in super::super) struct Device(Arc<Mutex<(bool, Option<Waker>)>>);
+
+    impl Device {
+        /// Its value `name`, which is not there yet.
+        pub(in super::super) fn value(&self, name: &str, value: f64) -> Kept {
+            let mut kept = Vec::new();
+            add(&mut kept, name, self.reading(value));
+            kept[0].order().unwrap();
+            kept.remove(0)
+        }
+
+        fn reading(&self, value: f64) -> Reading {
+            let (seen, data) = (Arc::clone(&self.0), TensorData::from([value]));
+            Box::pin(std::future::poll_fn(move |context| {
+                let mut state = lock(&seen);
+                if state.0 {
+                    return Poll::Ready(Ok(data.clone()));
+                }
+                state.1 = Some(context.waker().clone());
+                Poll::Pending
+            }))
+        }
+
+        /// Computes everything, once somebody waits for it.
+        pub(in super::super) fn compute(&self) {
+            loop {
+                let mut state = lock(&self.0);
+                // A reader's own waker, not the one of the order.
+                if let Some(waker) = state.1.take().filter(|waker| !waker.will_wake(Waker::noop())) {
+                    state.0 = true;
+                    drop(state);
+                    return waker.wake();
+                }
+                drop(state);
+                std::thread::yield_now();
             }
-            gate.1 = Some(context.waker().clone());
-            Poll::Pending
-        });
-        (Box::pin(reading), gate)
+        }
     }
 
     #[test]
@@ -252,12 +278,9 @@ mod tests {
 
     #[test]
     fn a_value_on_its_way_is_ordered_without_waiting_and_read_when_it_comes() {
-        let (reading, gate) = later(0.5);
-        let mut kept = Vec::new();
-        add(&mut kept, "loss", reading);
-        kept[0].order().unwrap();
-        assert!(!kept[0].is_read(), "ordered, and not there");
-        let mut kept = kept.remove(0);
+        let device = Device::default();
+        let mut kept = device.value("loss", 0.5);
+        assert!(!kept.is_read(), "ordered, and not there");
         let (done, mean) = sync_channel(1);
         let reader = std::thread::Builder::new()
             .spawn(move || {
@@ -265,17 +288,7 @@ mod tests {
                 done.send(kept.mean()).unwrap();
             })
             .unwrap();
-        let waker = loop {
-            // The reader's own waker, not the one of the order.
-            let mut gate = lock(&gate);
-            if let Some(waker) = gate.1.take().filter(|waker| !waker.will_wake(Waker::noop())) {
-                gate.0 = true;
-                break waker;
-            }
-            drop(gate);
-            std::thread::yield_now();
-        };
-        waker.wake();
+        device.compute();
         assert_eq!(mean.recv().unwrap(), Some(0.5));
         reader.join().unwrap();
     }

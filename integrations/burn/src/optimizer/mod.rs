@@ -154,6 +154,7 @@ impl AutologOptimizer {
     ///
     /// # Errors
     /// burn's.
+    #[expect(clippy::wrong_self_convention, reason = "the name is burn's")]
     pub fn from_bytes(self, bytes: Bytes) -> Result<Self, RecordError> {
         Ok(Self { burn: self.burn.from_bytes(bytes)?, ..self })
     }

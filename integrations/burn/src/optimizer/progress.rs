@@ -233,3 +233,45 @@ impl Points {
         &self.handles[at].1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use runlog_core::autolog::Training;
+    use runlog_core::fluent::with_tracker;
+    use runlog_core::{RunQuery, Tracker};
+
+    use super::super::loss::tests::Device;
+    use super::*;
+
+    /// The training thread goes on while the device computes; values of a device and others stay in order.
+    #[test]
+    fn values_that_a_device_owes_are_logged_with_their_step_and_their_epoch() {
+        crate::autolog();
+        let tracker = Tracker::open("memory:").unwrap();
+        with_tracker(&tracker, || {
+            let training = Training::open(&crate::INTEGRATION).unwrap();
+            let mut progress = Progress::new(training.clone());
+            let device = Device::default();
+            let epoch = progress.start_epoch().unwrap();
+            for value in [1.0, 2.0] {
+                progress.steps += 1;
+                let moment = progress.moment();
+                progress.send(Item::Values(vec![device.value("loss", value)], moment)).unwrap();
+            }
+            assert!(progress.end_epoch(epoch).unwrap());
+            assert!(matches!(progress.place, Place::Reader(..)), "nobody waited");
+            device.compute();
+            progress.wait().unwrap();
+            progress.end().unwrap();
+            progress.close();
+            training.finish();
+        });
+        let run = tracker.search_runs(RunQuery::new().all_experiments()).unwrap().remove(0);
+        let points = |key| {
+            let history = tracker.metric_history(&run.info.run_id, key).unwrap();
+            history.into_iter().map(|point| (point.step, point.value)).collect::<Vec<_>>()
+        };
+        assert_eq!(points("loss"), [(1, 1.0), (2, 2.0)]);
+        assert_eq!(points("loss_epoch"), [(1, 1.5)]);
+    }
+}

@@ -32,9 +32,9 @@ fn in_a_child() {
         "never on" => {}
         "disabled" => runlog_burn::autolog_with(BurnOptions::new().disable(true)),
         "exclusive" => runlog_burn::autolog_with(BurnOptions::new().exclusive(true)),
-        "thinned" => runlog_burn::autolog_with(
-            BurnOptions::new().every_n_steps(4).every_n_epochs(2).log_models(false),
-        ),
+        "thinned" => {
+            runlog_burn::autolog_with(BurnOptions::new().every_n_steps(4).every_n_epochs(2).log_models(false));
+        }
         "no optimizer" | "threads" => runlog_burn::autolog(),
         other => panic!("no such case: {other}"),
     }
@@ -54,7 +54,8 @@ fn in_a_child() {
     let shown: Vec<String> = runs
         .iter()
         .map(|run| {
-            let steps = |key| history(&tracker, run, key).into_iter().map(|(step, _)| step).collect::<Vec<_>>();
+            let steps =
+                |key| history(&tracker, run, key).into_iter().map(|(step, _)| step).collect::<Vec<_>>();
             let keys = ["train_loss", "learning_rate", "train_loss_epoch", "epoch_seconds"];
             format!("{:?} {} {}", keys.map(steps), run.data.params.len(), run.outputs.len())
         })
@@ -108,7 +109,9 @@ fn from_two_threads() -> Net {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     let mut accumulator = GradientsAccumulator::new();
-    gradients.into_iter().for_each(|gradients| accumulator.accumulate(&model, gradients));
+    for gradients in gradients {
+        accumulator.accumulate(&model, gradients);
+    }
     optim.step(RATE, model, accumulator.grads())
 }
 

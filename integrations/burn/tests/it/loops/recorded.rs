@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::optim::{AdamConfig, GradientsAccumulator, ModuleOptimizer, MultiGradientsParams};
+use burn::tensor::Device;
 use runlog_burn::{Autolog, LogAs};
 use runlog_core::fluent;
 use runlog_core::{Error, RunStatus};
@@ -41,7 +42,8 @@ fn every_step_has_its_loss_and_its_learning_rate() {
 #[test]
 fn the_configuration_becomes_params() {
     let (_, run, _) = one_run(train);
-    for (key, value) in [("num_epochs", "2"), ("optimizer.beta_1", "0.9"), ("optimizer.weight_decay", "None")] {
+    for (key, value) in [("num_epochs", "2"), ("optimizer.beta_1", "0.9"), ("optimizer.weight_decay", "None")]
+    {
         assert_eq!(run.param(key), Some(value), "{key} in {:#?}", run.data.params);
     }
 }
@@ -52,10 +54,8 @@ fn an_epoch_has_the_mean_of_its_losses_and_its_speed() {
     let (_, losses) = plain();
     let mean = |epoch: usize| losses[3 * epoch..][..3].iter().copied().map(f64::from).sum::<f64>() / 3.0;
     assert_eq!(history(&tracker, &run, "train_loss_epoch"), [(1, mean(0)), (2, mean(1))]);
-    let (seconds, speed) = (
-        history(&tracker, &run, "epoch_seconds"),
-        history(&tracker, &run, "epoch_samples_per_second"),
-    );
+    let (seconds, speed) =
+        (history(&tracker, &run, "epoch_seconds"), history(&tracker, &run, "epoch_samples_per_second"));
     assert_eq!((seconds.len(), speed.len()), (2, 2));
     for ((_, seconds), (_, speed)) in seconds.into_iter().zip(speed) {
         assert!((seconds * speed - 12.0).abs() < 1e-9, "{seconds} {speed}");
@@ -186,7 +186,7 @@ fn the_optimizer_is_burns_in_every_other_respect() {
         assert_eq!(stepped.bits(), expected.bits());
 
         let mut several = MultiGradientsParams::default();
-        several.grads.push((grads(), burn::tensor::DeviceId::default()));
+        several.grads.push((grads(), Device::flex()));
         let model = optim.step_multi(RATE, model, several);
         let mut inner = optim.into_inner();
         let grads = model.gradients(&model.loss(1));

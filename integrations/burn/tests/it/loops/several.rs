@@ -1,7 +1,6 @@
 //! Several optimizers, several threads.
 
 use burn::optim::AdamConfig;
-use burn::optim::GradientsAccumulator;
 use runlog_burn::{Autolog, LogAs};
 use runlog_core::RunStatus;
 
