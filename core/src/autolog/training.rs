@@ -11,8 +11,10 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use super::recorder::{Recorder, guarded, text_of, warn};
-use super::registry::{Configuration, Integration};
+use super::integration::Integration;
+use super::options::{AUTOLOGGING, AutologOptions};
+use super::recorder::{Recorder, failed, guarded, text_of};
+use super::registry::Configuration;
 use crate::current::{self, Origin};
 use crate::entity::RunStatus;
 use crate::error::Result;
@@ -21,9 +23,6 @@ use crate::fluent;
 use crate::options::RunOptions;
 use crate::run::{ActiveRun, RunHandle};
 use crate::sync::lock;
-
-/// The tag of a run that autologging started by itself: the integration's name.
-const AUTOLOGGING: &str = "mlflow.autologging";
 
 thread_local! {
     /// The call that trains in this thread: a training inside another is part of it.
@@ -96,11 +95,12 @@ impl Training {
         }
         integration.saw_a_training();
         let configuration = integration.configuration();
-        let started = guarded(|| Shared::join_or_start(integration, &configuration, caller, open));
+        let options = &configuration.options;
+        let started = guarded(options, || Shared::join_or_start(integration, options, caller, open));
         match started {
             Ok(shared) => shared.map(|shared| Self::of(integration, configuration, shared, open)),
             Err(error) => {
-                warn(integration, &configuration.options, "starting", &error);
+                failed(integration, options, "starting", &error);
                 None
             }
         }
@@ -157,8 +157,9 @@ impl Training {
         if let Some(session) = &self.session {
             session.0.store(true, Ordering::Release);
         }
-        if let Err(error) = guarded(|| self.shared.end_part(self.recorder.part(), wrong)) {
-            self.recorder.warn("ending", &error);
+        let end = || self.shared.end_part(self.recorder.part(), wrong);
+        if let Err(error) = guarded(self.recorder.options(), end) {
+            self.recorder.failed("ending", &error);
         }
     }
 }
@@ -185,11 +186,10 @@ impl Drop for Training {
 impl Shared {
     fn join_or_start(
         integration: &'static Integration,
-        configuration: &Configuration,
+        options: &AutologOptions,
         caller: &'static Location<'static>,
         open: bool,
     ) -> Result<Option<Arc<Self>>> {
-        let options = &configuration.options;
         let users = current::find_to_join()?;
         if users.is_some() && options.exclusive {
             return Ok(None);
@@ -204,7 +204,7 @@ impl Shared {
         } else {
             let mut start = RunOptions::new().silent(options.silent).tag(AUTOLOGGING, integration.name());
             start.origin = Origin::Autologging;
-            for (key, value) in options.extra_tags.iter().filter(|(key, _)| key != AUTOLOGGING) {
+            for (key, value) in &options.extra_tags {
                 start = start.tag(key, value);
             }
             let managed = crate::start::start_run(&fluent::tracker()?, &start, caller)?;
@@ -280,7 +280,6 @@ mod tests {
     use std::collections::HashMap;
     use std::panic::catch_unwind;
 
-    use super::super::AutologOptions;
     use super::super::registry::configure;
     use super::*;
     use crate::config::Config;

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use super::{Binding, RunHandle};
+use crate::autolog;
 use crate::clock;
 use crate::current;
 use crate::entity::RunStatus;
@@ -64,6 +65,11 @@ impl RunHandle {
                     self.run_id()
                 ),
             );
+        }
+        // A run below another one, or one that failed, may have ended before the training began.
+        let inside = self.0.parent.as_ref().is_some_and(Self::is_active);
+        if status == RunStatus::Finished && !inside && !engine.journal.is_sealed() {
+            autolog::tell_if_nothing_was_seen();
         }
         let losses = self.losses();
         if losses.is_empty() { Ok(()) } else { Err(Error::lost(losses).with("run", self.run_id())) }

@@ -21,6 +21,7 @@ pub use learner::RLTraining;
 #[cfg(feature = "train")]
 pub use learner::{EvaluatorBuilder, SupervisedTraining};
 pub use model::{example_of, load_model, signature_of};
+pub use optimizer::{AutologOptimizer, Epoch, LogAs};
 pub use options::BurnOptions;
 
 /// burn's module of the same name, with the types that are recorded in the place of its own.

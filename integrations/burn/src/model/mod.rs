@@ -10,7 +10,7 @@ mod save;
 
 pub use describe::{example_of, signature_of};
 pub use load::load_model;
-pub(crate) use save::{log, log_with};
+pub(crate) use save::log_with;
 
 /// The name under which `MLmodel` says how a model is loaded.
 const FLAVOR: &str = "runlog.burn";

@@ -13,12 +13,8 @@ use serde_json::Value;
 use super::architecture::Architecture;
 use super::{ARCHITECTURE_FILE, BURNPACK_FILE, FLAVOR, SAFETENSORS_FILE, SUMMARY_FILE, burn_version};
 
-/// Logs the trained `module` as `model`, made at `step`, and its summary among the run's files.
-pub(crate) fn log<M: Module + Display>(recorder: &Recorder, module: &M, step: usize) -> Option<LoggedModel> {
-    log_with(recorder, module, "model", step, |spec, _| Ok(spec))
-}
-
-/// Logs the trained `module` under `name`; `describe` adds what only the user knows, such as a signature.
+/// Logs the trained `module` as `name`, made at `step`, and its summary among the run's files; `describe` adds what only
+/// the user knows, such as a signature.
 pub(crate) fn log_with<M: Module + Display>(
     recorder: &Recorder,
     module: &M,
