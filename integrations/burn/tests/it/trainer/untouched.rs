@@ -81,7 +81,7 @@ fn in_a_child() {
     let Some(case) = std::env::var_os(CASE) else { return };
     let case = case.to_str().unwrap();
     match case {
-        "absent" | "off" => {}
+        "absent" | "off" | "call off" => {}
         "disabled" => runlog_burn::autolog_with(BurnOptions::new().disable(true)),
         "exclusive" => runlog_burn::autolog_with(BurnOptions::new().exclusive(true)),
         "bare" => runlog_burn::autolog_with(BurnOptions::new().log_models(false).log_checkpoints(false)),
@@ -123,7 +123,7 @@ fn train(case: &str) {
         "absent" => {
             configured!(burn::train::SupervisedTraining::new(dir.path(), train, valid)).launch(learner)
         }
-        "call" => configured!(burn::train::SupervisedTraining::new(dir.path(), train, valid))
+        "call" | "call off" => configured!(burn::train::SupervisedTraining::new(dir.path(), train, valid))
             .autolog()
             .launch(learner),
         _ => configured!(SupervisedTraining::new(dir.path(), train, valid)).launch(learner),
@@ -167,14 +167,14 @@ fn report(tracker: &Tracker) {
 fn results_and_prints_are_the_same_bit_for_bit() {
     let absent = training("absent");
     assert!(absent.contains("Learner Summary"), "{absent}");
-    for case in ["off", "disabled", "on", "call", "thinned", "exclusive"] {
+    for case in ["off", "call off", "disabled", "on", "call", "thinned", "exclusive"] {
         assert_eq!(training(case), absent, "{case}");
     }
 }
 
 #[test]
 fn off_records_nothing() {
-    for case in ["absent", "off", "disabled"] {
+    for case in ["absent", "off", "call off", "disabled"] {
         assert_eq!(record(case), [""; 0], "{case}");
     }
     let beside = record("exclusive");
