@@ -10,7 +10,7 @@ use super::setup::*;
 #[test]
 fn an_evaluation_with_the_renderer_of_a_result_goes_into_that_run_though_it_has_ended() {
     let dir = tempfile::tempdir().unwrap();
-    let (plain_mean, run, tracker) = one_run(|| {
+    let (means, run, tracker) = one_run(|| {
         let training = plain(dir.path()).metrics((LossMetric::new(),)).num_epochs(2);
         let result = training.autolog().launch(learner(0.1));
         let evaluator = burn::train::EvaluatorBuilder::new(dir.path().join("eval"))
@@ -18,12 +18,13 @@ fn an_evaluation_with_the_renderer_of_a_result_goes_into_that_run_though_it_has_
             .metrics((LossMetric::new(), AccuracyMetric::new()))
             .build(result.model);
         assert!(evaluator.eval("Hold out", loader(TRAIN_ITEMS)).error.is_none());
-        mean_of_burns_file(&dir.path().join("eval/test/hold-out/Loss.log"))
+        ["Loss.log", "Accuracy.log"]
+            .map(|file| mean_of_burns_file(&dir.path().join("eval/test/hold-out").join(file)))
     });
     assert_eq!(run.info.status, RunStatus::Finished);
     assert_eq!(steps(&tracker, &run, "test_hold_out_loss_step"), [1, 2, 3]);
-    assert_eq!(history(&tracker, &run, "test_hold_out_loss"), [(2, plain_mean)], "at the step of the model");
-    assert!(run.metric("test_hold_out_accuracy").is_some());
+    assert_eq!(history(&tracker, &run, "test_hold_out_loss"), [(2, means[0])], "at the step of the model");
+    assert_eq!(run.metric("test_hold_out_accuracy"), Some(means[1]), "weighted by items");
     assert_eq!(run.metric("test_hold_out_items"), Some(20.0));
     let model = tracker.get_logged_model(&run.outputs[0].model_id).unwrap();
     assert!(model.metrics.iter().any(|metric| metric.key == "test_hold_out_loss"), "{:?}", model.metrics);
