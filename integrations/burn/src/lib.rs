@@ -85,7 +85,7 @@
 //! | end | FINISHED; KILLED with the reason of `Interrupter::stop`; FAILED with the message of `result.error` or of a panic |
 //!
 //! A chart of `train_loss` beside `valid_loss` shows epochs, one of `train_loss_step` every batch. The names follow
-//! MLflow's for PyTorch Lightning, which forks a metric into its steps and its epochs; the epoch's has the short name,
+//! MLflow's for Lightning, which forks a metric into its steps and its epochs; the epoch's has the short name,
 //! because MLflow's table of runs shows the last value of each. The last epoch's metrics, and those of evaluations, are
 //! also the logged model's.
 //!
