@@ -3,6 +3,7 @@
 //! Invariants: the user's training is called exactly once and its result is the user's, whatever happens here; a run
 //! that the user started is logged to and never ended.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::integration::Integration;
 use super::options::{AUTOLOGGING, AutologOptions};
-use super::recorder::{Recorder, failed, guarded};
+use super::recorder::{Recorder, failed, guarded, text_of};
 use super::registry::Configuration;
 use crate::current::{self, Origin};
 use crate::entity::RunStatus;
@@ -137,6 +138,16 @@ impl Training {
     /// The training was interrupted: a run that it started ends `KILLED`, with the reason.
     pub fn kill(mut self, reason: &str) {
         self.end(Some((RunStatus::Killed, reason.to_owned())));
+    }
+
+    /// The training panicked, and the panic was caught: a run that it started ends `FAILED`, with what `payload` says.
+    ///
+    /// For a panic that goes on in another thread than it began in; one that goes on in its own is seen when the guard is
+    /// dropped.
+    pub fn panicked(mut self, payload: &(dyn Any + Send)) {
+        let text = text_of(payload);
+        let here = exit::last_panic().filter(|last| !text.is_empty() && last.ends_with(text));
+        self.end(Some((RunStatus::Failed, here.unwrap_or_else(|| format!("panicked: {text}")))));
     }
 
     fn end(&mut self, wrong: Option<(RunStatus, String)>) {
@@ -382,6 +393,24 @@ mod tests {
             runs(&tracker).iter().map(|run| run.tag("runlog.ended_by").unwrap().to_owned()).collect();
         assert!(ended.iter().any(|why| why == "the data is empty"));
         assert!(ended.iter().any(|why| why.contains("shapes differ")));
+    }
+
+    #[test]
+    fn a_panic_of_another_thread_is_told_by_its_payload_and_one_of_this_with_its_place() {
+        let tracker = tracker();
+        let integration = integration("resumed", AutologOptions::new());
+        let ended = |panics: fn()| {
+            with_tracker(&tracker, || {
+                let training = Training::start(integration).unwrap();
+                let payload = catch_unwind(panics).unwrap_err();
+                training.panicked(&*payload);
+            });
+            runs(&tracker)[0].tag("runlog.ended_by").unwrap().to_owned()
+        };
+        let elsewhere = ended(|| std::panic::resume_unwind(Box::new("shapes differ".to_owned())));
+        assert_eq!(elsewhere, "panicked: shapes differ");
+        let here = ended(|| panic!("shapes differ"));
+        assert!(here.contains("training.rs") && here.ends_with("shapes differ"), "{here}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What surrounds a call of burn's that trains: its run, its settings, and what is recorded once it has returned.
 
 use std::collections::BTreeSet;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
 use burn::train::renderer::{MetricsRenderer, default_renderer};
@@ -109,6 +109,17 @@ impl Launch {
     /// The metric that tells the learning rate.
     pub(super) fn probe(&self) -> RateProbe {
         RateProbe(self.watch.rate())
+    }
+
+    /// Calls burn. A panic is noted and goes on: it may come from a thread of burn's, which this one does not see.
+    pub(super) fn call<T>(self, train: impl FnOnce() -> T) -> (Self, T) {
+        match catch_unwind(AssertUnwindSafe(train)) {
+            Ok(result) => (self, result),
+            Err(payload) => {
+                self.training.panicked(&*payload);
+                resume_unwind(payload)
+            }
+        }
     }
 
     /// The training has returned: records what is known now, `model` included unless it failed, and ends the run as the

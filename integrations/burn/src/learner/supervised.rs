@@ -286,7 +286,8 @@ impl<M: LearnerModel> SupervisedTraining<M> {
             return burn.launch(learner);
         };
         let renderer = launch.renderer(&mut settings, burn.interrupter());
-        let result = burn.renderer(renderer).metric_train(launch.probe()).launch(learner);
+        let burn = burn.renderer(renderer).metric_train(launch.probe());
+        let (launch, result) = launch.call(|| burn.launch(learner));
         launch.end(result.error.as_deref(), result.interrupted.as_ref(), |recorder, ended| {
             record_model(recorder, &result.model, signature, ended);
         });

@@ -7,3 +7,4 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod loops;
+mod trainer;

@@ -33,7 +33,9 @@ fn in_a_child() {
         "disabled" => runlog_burn::autolog_with(BurnOptions::new().disable(true)),
         "exclusive" => runlog_burn::autolog_with(BurnOptions::new().exclusive(true)),
         "thinned" => {
-            runlog_burn::autolog_with(BurnOptions::new().every_n_steps(4).every_n_epochs(2).log_models(false));
+            runlog_burn::autolog_with(
+                BurnOptions::new().every_n_steps(4).every_n_epochs(2).log_models(false),
+            );
         }
         "no optimizer" | "threads" => runlog_burn::autolog(),
         other => panic!("no such case: {other}"),

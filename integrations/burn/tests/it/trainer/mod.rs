@@ -1,0 +1,10 @@
+//! burn's own trainer.
+
+mod ended;
+mod evaluated;
+mod faults;
+mod folder;
+mod recorded;
+mod saved;
+mod setup;
+mod untouched;
