@@ -122,9 +122,8 @@ pub struct Cnn {
 impl CnnConfig {
     /// A network on `device` that knows nothing.
     pub fn init(&self, device: &Device) -> Cnn {
-        let conv = |from, to| {
-            Conv2dConfig::new([from, to], [3, 3]).with_padding(PaddingConfig2d::Same).init(device)
-        };
+        let conv =
+            |from, to| Conv2dConfig::new([from, to], [3, 3]).with_padding(PaddingConfig2d::Same).init(device);
         Cnn {
             conv1: conv(1, self.channels),
             conv2: conv(self.channels, 2 * self.channels),

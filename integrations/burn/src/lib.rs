@@ -16,6 +16,8 @@ use runlog_core::autolog::{self as autologging, Integration};
 #[doc(no_inline)]
 pub use burn::*;
 
+#[cfg(feature = "rl")]
+pub use learner::RLTraining;
 #[cfg(feature = "train")]
 pub use learner::{EvaluatorBuilder, SupervisedTraining};
 pub use model::{example_of, load_model, signature_of};
@@ -25,6 +27,8 @@ pub use options::BurnOptions;
 /// burn's module of the same name, with the types that are recorded in the place of its own.
 #[cfg(feature = "train")]
 pub mod train {
+    #[cfg(feature = "rl")]
+    pub use crate::learner::RLTraining;
     pub use crate::learner::{Evaluator, EvaluatorBuilder, SupervisedTraining};
     #[doc(no_inline)]
     pub use burn::train::*;

@@ -130,7 +130,7 @@ fn a_panic_of_another_thread_is_told_by_its_payload_and_one_of_this_with_its_pla
     let elsewhere = ended(|| std::panic::resume_unwind(Box::new("shapes differ".to_owned())));
     assert_eq!(elsewhere, "panicked: shapes differ");
     let here = ended(|| panic!("shapes differ"));
-    assert!(here.contains("training.rs") && here.ends_with("shapes differ"), "{here}");
+    assert!(here.contains("tests.rs") && here.ends_with("shapes differ"), "{here}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use burn::train::{
     EvaluatorBuilder, Learner, MetricEarlyStoppingStrategy, StoppingCondition, SupervisedTraining,
 };
 use runlog::burn::{Autolog, signature_of}; // +
-use runlog_example_burn::{CnnConfig, TrainingConfig, digits, loader};
+use runlog_example_burn::{Cnn, CnnConfig, DigitBatch, TrainingConfig, digits, loader};
 
 /// Where burn keeps its checkpoints and its log.
 const FOLDER: &str = "target/digits";
@@ -46,7 +46,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .summary()
         .autolog() // +
         .config(&config) // + what burn does not tell of the network and the optimizer
-        .signature(&valid, |model, batch| signature_of(&batch.images.clone(), &model.forward(batch.images))); // + (optional)
+        .signature(&valid, |model: &Cnn, batch: DigitBatch| {
+            signature_of(&batch.images.clone(), &model.forward(batch.images))
+        }); // + (optional)
 
     let model = config.model.init(&device.clone().autodiff());
     let result = training.launch(Learner::new(model, config.optimizer.init(), config.learning_rate));

@@ -30,11 +30,15 @@ impl Definition {
 
 /// `Top-K Accuracy @ TopK(5)` as a part of a key: `top-k_accuracy_at_topk_5`.
 ///
-/// MLflow takes letters, digits, `_`, `-`, `.`, spaces and slashes; a slash would make a folder of its charts.
+/// MLflow takes letters, digits, `_`, `-`, `.`, spaces and slashes; a slash would make a folder of its charts. A point
+/// stays in numbers only.
 pub(super) fn key(name: &str) -> String {
     let mut key = String::new();
-    for c in name.replace('@', " at ").chars() {
-        if c.is_alphanumeric() || matches!(c, '-' | '.') {
+    let name = name.replace('@', " at ");
+    let mut rest = name.chars();
+    while let Some(c) = rest.next() {
+        let digit_follows = rest.clone().next().is_some_and(|c| c.is_ascii_digit());
+        if c.is_alphanumeric() || c == '-' || (c == '.' && digit_follows) {
             key.extend(c.to_lowercase());
         } else if !key.is_empty() && !key.ends_with('_') {
             key.push('_');
@@ -64,6 +68,7 @@ mod tests {
             ("Top-K Accuracy @ TopK(5)", "top-k_accuracy_at_topk_5"),
             ("FBetaScore (1) @ Threshold(0.5) [Macro]", "fbetascore_1_at_threshold_0.5_macro"),
             ("AUROC [Micro]", "auroc_micro"),
+            ("Cum. Reward", "cum_reward"),
             ("a/b:c", "a_b_c"),
             ("%", "metric"),
         ] {

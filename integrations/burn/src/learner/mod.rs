@@ -11,10 +11,14 @@ mod keys;
 mod launch;
 mod observer;
 mod probe;
+#[cfg(feature = "rl")]
+mod rl;
 mod supervised;
 mod tracked;
 mod watch;
 
 pub use config::Config;
 pub use evaluator::{Evaluator, EvaluatorBuilder};
+#[cfg(feature = "rl")]
+pub use rl::RLTraining;
 pub use supervised::SupervisedTraining;

@@ -1,5 +1,6 @@
 //! burn's own trainer.
 
+mod agents;
 mod ended;
 mod evaluated;
 mod faults;

@@ -60,7 +60,7 @@ fn burns_derives_and_types_are_there() {
     let layer = Layer { linear: nn::LinearConfig::new(2, 3).init(&device) };
     assert_eq!(layer.num_params(), 9);
     let optimizer: burn::optim::ModuleOptimizer = burn::optim::AdamConfig::new().init();
-    assert_eq!(burn::module::Module::num_params(&layer.valid()), 9);
+    assert_eq!(Module::num_params(&layer.valid()), 9);
     drop(optimizer);
     fn saves<C: burn::config::Config>(config: &C) -> String {
         burn::config::config_to_json(config)

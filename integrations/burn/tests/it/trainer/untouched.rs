@@ -67,7 +67,6 @@ fn child(case: &str) -> String {
 
 /// Does nothing unless it is a child.
 #[test]
-#[expect(clippy::print_stdout, reason = "a child process answers its parent")]
 fn in_a_child() {
     #[expect(clippy::disallowed_methods, reason = "tells a child from its parent")]
     let Some(case) = std::env::var_os(CASE) else { return };
@@ -91,7 +90,6 @@ fn in_a_child() {
     report(&tracker);
 }
 
-#[expect(clippy::print_stdout, reason = "a child process answers its parent")]
 fn train(case: &str) {
     let dir = tempfile::tempdir().unwrap();
     let device = Device::flex();
@@ -141,7 +139,6 @@ fn train(case: &str) {
 }
 
 /// What was recorded, for the tests that look at it.
-#[expect(clippy::print_stdout, reason = "a child process answers its parent")]
 fn report(tracker: &Tracker) {
     for run in runs(tracker) {
         println!("recorded: {}", files(tracker, &run).join(" "));
