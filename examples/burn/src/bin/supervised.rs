@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
+use std::sync::Arc;
 
 use burn::optim::AdamConfig;
 use burn::prelude::*;
@@ -32,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let valid = loader(valid, config.batch_size, None);
     let test = loader(test, config.batch_size, None);
 
-    let training = SupervisedTraining::new(FOLDER, train, valid.clone())
+    let training = SupervisedTraining::new(FOLDER, train, Arc::clone(&valid))
         .metrics((AccuracyMetric::new(), LossMetric::new()))
         .with_default_checkpointers()
         .early_stopping(MetricEarlyStoppingStrategy::new(
