@@ -111,15 +111,11 @@ impl Launch {
         RateProbe(self.watch.rate())
     }
 
-    /// Calls burn. A panic is noted and goes on: it may come from a thread of burn's, which this one does not see.
+    /// Calls burn, as [`call`].
     pub(super) fn call<T>(self, train: impl FnOnce() -> T) -> (Self, T) {
-        match catch_unwind(AssertUnwindSafe(train)) {
-            Ok(result) => (self, result),
-            Err(payload) => {
-                self.training.panicked(&*payload);
-                resume_unwind(payload)
-            }
-        }
+        let Self { training, watch, folder } = self;
+        let (training, result) = call(training, train);
+        (Self { training, watch, folder }, result)
     }
 
     /// The training has returned: records what is known now, `model` included unless it failed, and ends the run as the
@@ -152,11 +148,27 @@ impl Launch {
         if error.is_none() {
             model(&training, &ended);
         }
-        match (error, interrupted) {
-            (Some(error), _) => training.fail(error),
-            (None, Some(Interruption { reason: Some(reason) })) => training.kill(reason),
-            (None, Some(_)) => training.kill("interrupted"),
-            (None, None) => training.finish(),
+        end(training, error, interrupted);
+    }
+}
+
+/// Calls burn. A panic is noted and goes on: it may come from a thread of burn's, which this one does not see.
+pub(super) fn call<T>(training: Training, burn: impl FnOnce() -> T) -> (Training, T) {
+    match catch_unwind(AssertUnwindSafe(burn)) {
+        Ok(result) => (training, result),
+        Err(payload) => {
+            training.panicked(&*payload);
+            resume_unwind(payload)
         }
+    }
+}
+
+/// Ends the run as burn says that its call ended.
+pub(super) fn end(training: Training, error: Option<&TrainingError>, interrupted: Option<&Interruption>) {
+    match (error, interrupted) {
+        (Some(error), _) => training.fail(error),
+        (None, Some(Interruption { reason: Some(reason) })) => training.kill(reason),
+        (None, Some(_)) => training.kill("interrupted"),
+        (None, None) => training.finish(),
     }
 }
