@@ -27,15 +27,16 @@ use serde::Serialize;
 pub use epoch::Epoch;
 pub use loss::LogAs;
 
-use crate::{Autolog, INTEGRATION, model};
+use crate::model::{self, numbered};
+use crate::{Autolog, INTEGRATION};
 use loss::Counted;
-use progress::{Progress, numbered};
+use progress::Progress;
 
 /// burn's `ModuleOptimizer`, recorded: the same methods, the same results.
 ///
 /// The training starts with the first step (or epoch) and ends when the optimizer is dropped: `FINISHED`, or `FAILED` in
 /// a panic. A function that is left through `?` drops it like any other: say [`fail`](Self::fail) where an error should
-/// fail the run. Optimizers that live at once in a thread share a run; what the second one logs by itself ends in `_2`.
+/// fail the run. Optimizers that live at once in a thread share a run; what the second one logs by itself ends in `-2`.
 ///
 /// It derefs to burn's own for reading. A function that wants a `&mut ModuleOptimizer` must name this type instead, or
 /// its steps would be nobody's.
@@ -178,7 +179,7 @@ impl AutologOptimizer {
     /// Logs a configuration as params when the training starts: burn's optimizers do not tell what they were made from.
     ///
     /// Any `Config` of burn will do, or any other `Serialize`: nested fields get dotted keys, such as
-    /// `optimizer.beta_1`. Of a second optimizer that shares the run they are below `optimizer_2`.
+    /// `optimizer.beta_1`. Those of a second optimizer that shares the run end in `-2`.
     #[must_use]
     pub fn config<C: Serialize + ?Sized>(mut self, config: &C) -> Self {
         if INTEGRATION.is_on() {
@@ -291,9 +292,8 @@ impl AutologOptimizer {
             if part == 1 {
                 run.set_tag("runlog.source", format_args!("{}:{}", self.caller.file(), self.caller.line()));
             }
-            let below = |key: String| if part == 1 { key } else { format!("optimizer_{part}.{key}") };
             let params = std::mem::take(&mut self.params);
-            run.log_param_pairs(params.into_iter().map(|(key, value)| (below(key), value)));
+            run.log_param_pairs(params.into_iter().map(|(key, value)| (numbered(&key, part), value)));
             Ok(())
         });
         let progress = Arc::new(Mutex::new(Progress::new(training.clone())));
