@@ -31,6 +31,9 @@ mod mlflow;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod policy;
+mod provenance;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod runs;
