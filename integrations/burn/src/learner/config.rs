@@ -100,8 +100,13 @@ fn note(config: &impl Serialize, file: &Path) {
         Ok(())
     });
     if let Err(error) = noted {
-        notice::warn("autolog burn the config", format_args!("a config is not recorded: {error}"));
+        refused(&error);
     }
+}
+
+/// Says that a config is not recorded; what else is told of the training is.
+pub(super) fn refused(error: &Error) {
+    notice::warn("autolog burn the config", format_args!("a config is not recorded: {error}"));
 }
 
 fn keep(waiting: &mut Vec<(PathBuf, Params)>, file: PathBuf, params: Params) {

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use burn::train::renderer::{MetricsRenderer, default_renderer};
 use burn::train::{Interrupter, Interruption, TrainingError};
-use runlog_core::Result;
 use runlog_core::autolog::{Recorder, Training};
 use serde::Serialize;
 
@@ -27,7 +26,7 @@ pub(super) struct Settings {
     pub(super) checkpoint: Option<usize>,
     pub(super) renderer: Option<Box<dyn MetricsRenderer>>,
     params: Vec<(&'static str, String)>,
-    configs: Vec<Result<Params>>,
+    configs: Vec<Params>,
 }
 
 impl Settings {
@@ -42,19 +41,19 @@ impl Settings {
     /// Notes the user's config, where autologging is on.
     pub(super) fn config(&mut self, config: &(impl Serialize + ?Sized)) {
         if INTEGRATION.is_on() {
-            self.configs.push(config::params(config));
+            match config::params(config) {
+                Ok(params) => self.configs.push(params),
+                Err(error) => config::refused(&error),
+            }
         }
     }
 
     /// The user's params: the configs given to the builder, then those saved for it.
-    fn users(&mut self) -> Result<Params> {
-        let mut params = Params::new();
+    fn users(&mut self) -> Params {
         let mut keys = BTreeSet::new();
-        let given = std::mem::take(&mut self.configs).into_iter();
-        for config in given.rev().chain([Ok(config::take_waiting())]) {
-            params.extend(config?.into_iter().filter(|(key, _)| keys.insert(key.clone())));
-        }
-        Ok(params)
+        let given = std::mem::take(&mut self.configs).into_iter().rev();
+        let configs = given.chain([config::take_waiting()]);
+        configs.flatten().filter(|(key, _)| keys.insert(key.clone())).collect()
     }
 }
 
@@ -81,7 +80,7 @@ impl Launch {
             run.set_tag("runlog.source", format_args!("{}:{}", caller.file(), caller.line()));
             let directory = settings.directory.as_deref();
             folder = directory.map(Folder::before);
-            let users = settings.users()?;
+            let users = settings.users();
             config::expect_in(settings.directory.as_deref().filter(|_| users.is_empty()), run.run_id());
             taken.extend(users.iter().map(|(key, _)| key.clone()));
             run.log_param_pairs(users);

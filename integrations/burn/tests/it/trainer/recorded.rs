@@ -150,6 +150,26 @@ fn the_config_is_recorded_as_params_and_comes_before_what_is_seen() {
     assert_eq!(run.info.status, RunStatus::Finished);
 }
 
+/// It cannot be written.
+struct Unwritable;
+
+impl serde::Serialize for Unwritable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("a config of the user's"))
+    }
+}
+
+#[test]
+fn a_config_that_cannot_be_written_costs_its_params_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, run, _) = one_run(|| {
+        let training = plain(dir.path()).metrics((LossMetric::new(),)).autolog();
+        training.config(&Unwritable).config(&serde_json::json!({"team": "vision"})).launch(learner(0.1))
+    });
+    assert_eq!(run.param("team"), Some("vision"));
+    assert!(run.metric("train_loss").is_some());
+}
+
 #[test]
 fn the_same_named_builder_also_sees_how_is_trained() {
     let dir = tempfile::tempdir().unwrap();
