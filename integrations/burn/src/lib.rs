@@ -73,7 +73,7 @@
 //! | metrics that are no number | `text_metrics.json` |
 //! | their names, units and directions | `metric_definitions.json` |
 //! | learning rate, progress | `learning_rate` and `epoch` (with its fraction), at the step of the iteration |
-//! | an evaluation | `test_loss` for one called `test`, else `test_<name>_loss`: the mean over items as burn weights it, at the step of the model; `…_step` by iteration; `test_items` |
+//! | an evaluation | `test_loss` for one called `test`, else `test_<name>_loss`: the mean over items as burn weights it, at the last epoch; `…_step` by iteration; `test_items` |
 //! | sizes | params `epochs`, `batch_size`, `valid_batch_size`, `train_items`, `valid_items`; `first_epoch` of a resumed training |
 //! | hyper-parameters | params with dotted keys, from `.config(&config)`, or from `config.save(…)` of this crate's prelude |
 //! | how it trains | params `strategy`, `devices`, `multi_device_optim`, `grads_accumulation`, `gradient_checkpointing`, `early_stopping`, `early_stopping_warmup_epochs`; the tag `label` |
@@ -86,8 +86,8 @@
 //!
 //! A chart of `train_loss` beside `valid_loss` shows epochs, one of `train_loss_step` every batch. The names follow
 //! MLflow's for Lightning, which forks a metric into its steps and its epochs; the epoch's has the short name,
-//! because MLflow's table of runs shows the last value of each. The last epoch's metrics, and those of evaluations, are
-//! also the logged model's.
+//! because MLflow's table of runs shows the last value of each. The metrics of the last iteration and the last epoch, and
+//! those of evaluations, are also the logged model's.
 //!
 //! Reinforcement learning has no epochs: `train_cum_reward` and other metrics of agents and episodes stand at the step
 //! of the environment, those of training steps at the number of the step, and `valid_…` is the mean over the episodes of

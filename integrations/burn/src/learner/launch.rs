@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use burn::train::renderer::{MetricsRenderer, default_renderer};
 use burn::train::{Interrupter, Interruption, TrainingError};
+use runlog_core::LoggedModel;
 use runlog_core::autolog::{Recorder, Training};
 use serde::Serialize;
 
@@ -123,7 +124,7 @@ impl Launch {
         self,
         error: Option<&TrainingError>,
         interrupted: Option<&Interruption>,
-        model: impl FnOnce(&Recorder, &Ended),
+        model: impl FnOnce(&Recorder, &Ended) -> Option<LoggedModel>,
     ) {
         let Self { training, watch, folder } = self;
         let ended = watch.end();
@@ -144,8 +145,10 @@ impl Launch {
                 training.record("the checkpoints", |run| folder.log_checkpoints(run, &ended, unit));
             }
         }
-        if error.is_none() {
-            model(&training, &ended);
+        if error.is_none()
+            && let Some(model) = model(&training, &ended)
+        {
+            watch.made(&model);
         }
         end(training, error, interrupted);
     }

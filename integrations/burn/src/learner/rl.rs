@@ -271,6 +271,7 @@ impl<RLC: RLComponentsTypes + 'static> RLTraining<RLC> {
         let (launch, result) = launch.call(|| burn.launch(learner_agent));
         launch.end(result.error.as_deref(), result.interrupted.as_ref(), |recorder, _| {
             record_policy::<RLC>(recorder, &result.policy);
+            None
         });
         result
     }

@@ -20,7 +20,7 @@ use burn::train::{
 };
 use runlog_core::autolog::Recorder;
 use runlog_core::model::Signature;
-use runlog_core::{Error, ErrorKind, Result};
+use runlog_core::{Error, ErrorKind, LoggedModel, Result};
 use serde::Serialize;
 
 use super::launch::{Launch, Settings};
@@ -289,7 +289,7 @@ impl<M: LearnerModel> SupervisedTraining<M> {
         let burn = burn.renderer(renderer).metric_train(launch.probe());
         let (launch, result) = launch.call(|| burn.launch(learner));
         launch.end(result.error.as_deref(), result.interrupted.as_ref(), |recorder, ended| {
-            record_model(recorder, &result.model, signature, ended);
+            record_model(recorder, &result.model, signature, ended)
         });
         result
     }
@@ -300,11 +300,11 @@ fn record_model<M: LearnerModel>(
     model: &M,
     signature: Option<Describe<M>>,
     ended: &Ended,
-) {
-    crate::model::log_with(recorder, model, "model", ended.finished, |spec, options| {
+) -> Option<LoggedModel> {
+    crate::model::log_with(recorder, model, "model", ended.iterations, |spec, options| {
         let Some(describe) = signature.filter(|_| options.logs_model_signatures()) else { return Ok(spec) };
         Ok(spec.signature(describe(model)?))
-    });
+    })
 }
 
 impl Settings {

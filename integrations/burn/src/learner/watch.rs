@@ -10,7 +10,7 @@ use burn::train::LearnerSummary;
 use burn::train::metric::MetricDefinition;
 use burn::train::renderer::MetricState;
 use runlog_core::autolog::Recorder;
-use runlog_core::{MetricHandle, Result, RunHandle};
+use runlog_core::{LoggedModel, Metric, MetricHandle, Result, RunHandle};
 
 use super::keys::{Definition, test_prefix};
 use super::probe::Rate;
@@ -40,6 +40,10 @@ struct State {
     epochs: BTreeMap<usize, BTreeMap<String, f64>>,
     texts: BTreeMap<String, BTreeMap<String, String>>,
     test: Test,
+    /// What was measured at the end of the last epoch.
+    measured: Vec<Metric>,
+    /// The logged model that the training made.
+    model_id: Option<String>,
     /// Keys of params that the user's config has.
     taken: BTreeSet<String>,
 }
@@ -92,6 +96,8 @@ pub(super) struct Ended {
     pub(super) planned: usize,
     /// The last epoch that was trained to its end, from 1.
     pub(super) finished: usize,
+    /// Iterations that were trained, of a resumed training since its beginning.
+    pub(super) iterations: usize,
     /// The metrics of each epoch.
     pub(super) epochs: BTreeMap<usize, BTreeMap<String, f64>>,
     /// The metric that says which epoch is best, and whether more of it is better.
@@ -137,11 +143,25 @@ impl Watch {
         Ended {
             planned: state.course.planned,
             finished: state.course.finished,
+            iterations: state.course.iterations_train,
             epochs: state.epochs.clone(),
             judge,
             definitions: state.definitions(),
             texts: std::mem::take(&mut state.texts),
         }
+    }
+
+    /// The training made this model: the metrics of its last epoch, and of evaluations from here on, are the model's.
+    ///
+    /// A model takes over whatever stands at its own step; epochs and iterations are counted differently, so that the
+    /// metrics of its last epoch would come together with those of an early iteration.
+    pub(super) fn made(&self, model: &LoggedModel) {
+        self.hook("the model's metrics", |state, _, run| {
+            let measured = std::mem::take(&mut state.measured).into_iter();
+            run.log_points(measured.map(|point| point.for_model(&model.model_id)));
+            state.model_id = Some(model.model_id.clone());
+            Ok(())
+        });
     }
 
     fn hook(&self, what: &'static str, tell: impl FnOnce(&mut State, &Recorder, &RunHandle) -> Result<()>) {
@@ -291,7 +311,11 @@ impl Watch {
             for metric in &mut state.metrics {
                 let text = metric.take_text(Split::Test);
                 if let Some(value) = metric.mean(Split::Test) {
-                    run.log_metric(&format!("{}_{}", state.test.prefix, metric.key), value, step);
+                    let point = Metric::now(format!("{}_{}", state.test.prefix, metric.key), value, step);
+                    run.log_points([match &state.model_id {
+                        Some(model_id) => point.for_model(model_id),
+                        None => point,
+                    }]);
                 }
                 if let Some(text) = text {
                     state
@@ -440,7 +464,10 @@ impl State {
             }
             let Some(value) = metric.take_pending(split) else { continue };
             if wanted {
-                metric.handle(run, split, "").log(value, epoch);
+                let point = Metric::now(&key, value, epoch);
+                metric.handle(run, split, "").log_at(value, epoch, point.timestamp);
+                self.measured.retain(|earlier| earlier.step == point.step);
+                self.measured.push(point);
             }
             self.epochs.entry(epoch).or_default().insert(key, value);
         }

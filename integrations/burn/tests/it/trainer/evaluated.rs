@@ -23,7 +23,7 @@ fn an_evaluation_with_the_renderer_of_a_result_goes_into_that_run_though_it_has_
     });
     assert_eq!(run.info.status, RunStatus::Finished);
     assert_eq!(steps(&tracker, &run, "test_hold_out_loss_step"), [1, 2, 3]);
-    assert_eq!(history(&tracker, &run, "test_hold_out_loss"), [(2, means[0])], "at the step of the model");
+    assert_eq!(history(&tracker, &run, "test_hold_out_loss"), [(2, means[0])], "at the last epoch");
     assert_eq!(run.metric("test_hold_out_accuracy"), Some(means[1]), "weighted by items");
     assert_eq!(run.metric("test_hold_out_items"), Some(20.0));
     let model = tracker.get_logged_model(&run.outputs[0].model_id).unwrap();

@@ -241,10 +241,16 @@ fn the_trained_model_is_stored_and_predicts_the_same_when_it_is_loaded() {
         });
         training.launch(learner(0.1))
     });
-    assert_eq!((run.outputs.len(), run.outputs[0].step), (1, 3));
+    assert_eq!((run.outputs.len(), run.outputs[0].step), (1, 9), "three iterations in each of three epochs");
     let model = tracker.get_logged_model(&run.outputs[0].model_id).unwrap();
     assert_eq!((model.name.as_str(), model.status), ("model", ModelStatus::Ready));
-    assert!(model.metrics.iter().any(|metric| metric.key == "valid_loss"), "{:?}", model.metrics);
+    let mut measured: Vec<(&str, i64)> =
+        model.metrics.iter().map(|metric| (metric.key.as_str(), metric.step)).collect();
+    measured.sort_unstable();
+    let last =
+        [("epoch", 9), ("learning_rate", 9), ("train_loss", 3), ("train_loss_step", 9), ("valid_loss", 3)];
+    assert_eq!(measured, last);
+    assert_eq!(steps(&tracker, &run, "valid_loss"), [1, 2, 3], "nothing is there twice");
     let loaded: Net = with_tracker(&tracker, || {
         load_model(format!("models:/{}", model.model_id), Net::new(&Device::flex())).unwrap()
     });
