@@ -6,6 +6,7 @@ mod evaluated;
 mod faults;
 mod folder;
 mod heard;
+mod mirrored;
 mod recorded;
 mod saved;
 mod setup;
