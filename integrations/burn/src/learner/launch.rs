@@ -11,12 +11,13 @@ use runlog_core::autolog::{Recorder, Training};
 use serde::Serialize;
 
 use super::checkpoints::Folder;
-use super::config::{self, Params};
+use super::config;
 use super::observer::{observed, watch_of};
 use super::probe::RateProbe;
 use super::watch::{Ended, Watch, describe};
 use crate::INTEGRATION;
 use crate::options::Settings as Options;
+use crate::params::{Params, params};
 
 /// What a builder was told.
 #[derive(Default)]
@@ -42,7 +43,7 @@ impl Settings {
     /// Notes the user's config, where autologging is on.
     pub(super) fn config(&mut self, config: &(impl Serialize + ?Sized)) {
         if INTEGRATION.is_on() {
-            self.configs.push(config::params(config));
+            self.configs.push(params(config));
         }
     }
 
