@@ -4,18 +4,15 @@
 
 use std::cell::RefCell;
 use std::fmt::Debug;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use burn::config::ConfigError;
-use runlog_core::{Error, ErrorKind, Result, flatten, fluent, notice};
+use runlog_core::fluent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::INTEGRATION;
-
-/// Params, as `log_params` flattens them.
-pub(super) type Params = Vec<(String, String)>;
+use crate::params::{Params, params, refused};
 
 /// Configs that wait for a training in this thread; a program that only saves them keeps as many.
 const WAITING_MAX: usize = 16;
@@ -68,12 +65,6 @@ impl<C: burn::config::Config> Config for C {
     }
 }
 
-/// The settings of a config; a panic in how the user's type is serialized is an error.
-pub(super) fn params(config: &(impl Serialize + ?Sized)) -> Result<Params> {
-    catch_unwind(AssertUnwindSafe(|| flatten(config)))
-        .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::InvalidInput, "the config cannot be serialized")))
-}
-
 /// What was saved for the training that begins now.
 pub(super) fn take_waiting() -> Params {
     let waiting = WAITING.try_with(RefCell::take).unwrap_or_default();
@@ -102,11 +93,6 @@ fn note(config: &impl Serialize, file: &Path) {
     if let Err(error) = noted {
         refused(&error);
     }
-}
-
-/// Says that a config is not recorded; what else is told of the training is.
-pub(super) fn refused(error: &Error) {
-    notice::warn("autolog burn the config", format_args!("a config is not recorded: {error}"));
 }
 
 fn keep(waiting: &mut Vec<(PathBuf, Params)>, file: PathBuf, params: Params) {

@@ -11,12 +11,13 @@ use runlog_core::autolog::{Recorder, Training};
 use serde::Serialize;
 
 use super::checkpoints::Folder;
-use super::config::{self, Params};
+use super::config;
 use super::observer::{observed, watch_of};
 use super::probe::RateProbe;
 use super::watch::{Ended, Watch, describe};
 use crate::INTEGRATION;
 use crate::options::Settings as Options;
+use crate::params::{Params, params, refused};
 
 /// What a builder was told.
 #[derive(Default)]
@@ -42,9 +43,9 @@ impl Settings {
     /// Notes the user's config, where autologging is on.
     pub(super) fn config(&mut self, config: &(impl Serialize + ?Sized)) {
         if INTEGRATION.is_on() {
-            match config::params(config) {
+            match params(config) {
                 Ok(params) => self.configs.push(params),
-                Err(error) => config::refused(&error),
+                Err(error) => refused(&error),
             }
         }
     }

@@ -9,7 +9,7 @@ mod progress;
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,13 +21,14 @@ use burn::store::RecordError;
 use burn::tensor::Bytes;
 use runlog_core::autolog::Training;
 use runlog_core::model::ModelSpec;
-use runlog_core::{LoggedModel, Result, flatten, notice};
+use runlog_core::{LoggedModel, Result};
 use serde::Serialize;
 
 pub use epoch::Epoch;
 pub use loss::LogAs;
 
 use crate::model::{self, numbered};
+use crate::params::{Params, params, refused};
 use crate::{Autolog, INTEGRATION};
 use loss::Counted;
 use progress::Progress;
@@ -69,7 +70,7 @@ pub struct AutologOptimizer {
     live: Option<Live>,
     /// The training is not to be recorded, or has ended.
     closed: bool,
-    params: Vec<(String, String)>,
+    params: Params,
     caller: &'static Location<'static>,
     _counted: Counted,
 }
@@ -89,7 +90,7 @@ impl Autolog for ModuleOptimizer {
             burn: self,
             live: None,
             closed: false,
-            params: Vec::new(),
+            params: Params::new(),
             caller: Location::caller(),
             _counted: Counted::new(),
         }
@@ -189,15 +190,9 @@ impl AutologOptimizer {
     }
 
     fn read_config<C: Serialize + ?Sized>(&mut self, config: &C) {
-        // How it is written is the user's code.
-        match catch_unwind(AssertUnwindSafe(|| flatten(config))) {
-            Ok(Ok(params)) => self.params.extend(params),
-            Ok(Err(error)) => {
-                notice::warn("burn config", format_args!("the configuration is not logged: {error}"));
-            }
-            Err(_panic) => {
-                notice::warn("burn config", format_args!("the configuration is not logged: it panicked"));
-            }
+        match params(config) {
+            Ok(params) => self.params.extend(params),
+            Err(error) => refused(&error),
         }
     }
 
