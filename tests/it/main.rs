@@ -32,6 +32,7 @@ mod mlflow;
 mod models;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
 mod provenance;
 #[cfg(test)]
 mod python;
