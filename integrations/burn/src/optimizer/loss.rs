@@ -228,7 +228,7 @@ pub(super) mod tests {
 
     /// What a device does with a value: it hands it over when it has computed it.
     #[derive(Clone, Default)]
-    pub(in super::super) struct Device(Arc<Mutex<(bool, Option<Waker>)>>);
+    pub(in super::super) struct Device(Arc<Mutex<(bool, Vec<Waker>)>>);
 
     impl Device {
         /// Its value `name`, which is not there yet.
@@ -246,7 +246,10 @@ pub(super) mod tests {
                 if state.0 {
                     return Poll::Ready(Ok(data.clone()));
                 }
-                state.1 = Some(context.waker().clone());
+                // Not that of an order, which nobody waits for.
+                if !context.waker().will_wake(Waker::noop()) {
+                    state.1.push(context.waker().clone());
+                }
                 Poll::Pending
             }))
         }
@@ -255,11 +258,9 @@ pub(super) mod tests {
         pub(in super::super) fn compute(&self) {
             loop {
                 let mut state = lock(&self.0);
-                // A reader's own waker, not the one of the order.
-                if let Some(waker) = state.1.take().filter(|waker| !waker.will_wake(Waker::noop())) {
+                if !state.1.is_empty() {
                     state.0 = true;
-                    drop(state);
-                    return waker.wake();
+                    return state.1.drain(..).for_each(Waker::wake);
                 }
                 drop(state);
                 std::thread::yield_now();
