@@ -134,24 +134,6 @@ fn a_training_that_fails_or_panics_fails_its_run_with_the_reason() {
 }
 
 #[test]
-fn a_panic_of_another_thread_is_told_by_its_payload_and_one_of_this_with_its_place() {
-    let tracker = tracker();
-    let integration = integration("resumed", AutologOptions::new());
-    let ended = |panics: fn()| {
-        with_tracker(&tracker, || {
-            let training = Training::start(integration).unwrap();
-            let payload = catch_unwind(panics).unwrap_err();
-            training.panicked(&*payload);
-        });
-        runs(&tracker)[0].tag("runlog.ended_by").unwrap().to_owned()
-    };
-    let elsewhere = ended(|| std::panic::resume_unwind(Box::new("shapes differ".to_owned())));
-    assert_eq!(elsewhere, "panicked: shapes differ");
-    let here = ended(|| panic!("shapes differ"));
-    assert!(here.contains("tests.rs") && here.ends_with("shapes differ"), "{here}");
-}
-
-#[test]
 fn trainings_that_are_open_at_once_share_a_run_which_the_last_one_ends() {
     let tracker = tracker();
     let integration = integration("open", AutologOptions::new());
