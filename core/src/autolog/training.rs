@@ -3,6 +3,7 @@
 //! Invariants: the user's training is called exactly once and its result is the user's, whatever happens here; a run
 //! that the user started is logged to and never ended.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::integration::Integration;
 use super::options::{AUTOLOGGING, AutologOptions};
-use super::recorder::{Recorder, failed, guarded};
+use super::recorder::{Recorder, failed, guarded, text_of};
 use crate::current::{self, Origin};
 use crate::entity::RunStatus;
 use crate::error::Result;
@@ -67,9 +68,10 @@ impl Training {
     /// a run and the integration is `exclusive`, the call is part of another one, or no run could be started.
     ///
     /// The training joins the user's current run, or gets one of its own that is tagged `mlflow.autologging`.
+    #[inline]
     #[track_caller]
     pub fn start(integration: &'static Integration) -> Option<Self> {
-        Self::new(integration, Location::caller(), false)
+        if integration.is_on() { Self::new(integration, Location::caller(), false) } else { None }
     }
 
     /// Starts to observe a training that ends when this guard is dropped, such as a loop around an optimizer.
@@ -77,9 +79,10 @@ impl Training {
     /// As [`start`](Self::start), but other calls in this thread are still observed, and trainings that the same
     /// integration opens in this thread while this one lives share its run: each is another [`part`](Recorder::part). In an
     /// async task with a scope of its own ([`InRun`](crate::InRun)) the task counts instead of the thread.
+    #[inline]
     #[track_caller]
     pub fn open(integration: &'static Integration) -> Option<Self> {
-        Self::new(integration, Location::caller(), true)
+        if integration.is_on() { Self::new(integration, Location::caller(), true) } else { None }
     }
 
     fn new(
@@ -87,7 +90,7 @@ impl Training {
         caller: &'static Location<'static>,
         open: bool,
     ) -> Option<Self> {
-        if !integration.is_on() || in_session() {
+        if in_session() {
             return None;
         }
         integration.saw_a_training();
@@ -124,6 +127,16 @@ impl Training {
     /// The training was interrupted: a run that it started ends `KILLED`, with the reason.
     pub fn kill(mut self, reason: &str) {
         self.end(Some((RunStatus::Killed, reason.to_owned())));
+    }
+
+    /// The training panicked, and the panic was caught: a run that it started ends `FAILED`, with what `payload` says.
+    ///
+    /// For a panic that goes on in another thread than it began in; one that goes on in its own is seen when the guard is
+    /// dropped.
+    pub fn panicked(mut self, payload: &(dyn Any + Send)) {
+        let text = text_of(payload);
+        let here = exit::last_panic().filter(|last| !text.is_empty() && last.ends_with(text));
+        self.end(Some((RunStatus::Failed, here.unwrap_or_else(|| format!("panicked: {text}")))));
     }
 
     fn end(&mut self, wrong: Option<(RunStatus, String)>) {

@@ -1,0 +1,13 @@
+//! burn's own trainer.
+
+mod agents;
+mod ended;
+mod evaluated;
+mod faults;
+mod folder;
+mod heard;
+mod mirrored;
+mod recorded;
+mod saved;
+mod setup;
+mod untouched;
