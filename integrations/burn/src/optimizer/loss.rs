@@ -47,12 +47,10 @@ pub trait LogAs {
 }
 
 impl<const D: usize> LogAs for Tensor<D> {
-    #[inline]
+    // Always inlined, and by value to the end: the tensor is moved once, not twice.
+    #[inline(always)]
     fn log_as(self, name: &str) -> Self {
-        if INTEGRATION.is_on() {
-            keep(name, &self);
-        }
-        self
+        if INTEGRATION.is_on() { kept(name, self) } else { self }
     }
 }
 
@@ -106,7 +104,13 @@ pub(super) fn steps_here() {
     STEPS_HERE.try_with(|here| here.set(true)).ok();
 }
 
+#[cold]
 #[inline(never)]
+fn kept<const D: usize>(name: &str, loss: Tensor<D>) -> Tensor<D> {
+    keep(name, &loss);
+    loss
+}
+
 fn keep<const D: usize>(name: &str, loss: &Tensor<D>) {
     if OPTIMIZERS.load(Ordering::Relaxed) == 0 {
         notice::warn(
