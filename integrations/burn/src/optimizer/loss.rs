@@ -38,7 +38,8 @@ pub trait LogAs {
     ///
     /// Several values of one name before a step, as of accumulated gradients, are logged as their mean; those after the
     /// last step, as of a validation, with that step when the epoch or the training ends. A tensor of several elements
-    /// counts as their sum. Without autologging this is one atomic load.
+    /// counts as their sum. Without autologging this is one atomic load, and a move of
+    /// the tensor.
     ///
     /// The value is read off the training thread: its device is told to hand it over when the optimizer steps, and
     /// nobody waits for it.
@@ -47,10 +48,12 @@ pub trait LogAs {
 }
 
 impl<const D: usize> LogAs for Tensor<D> {
-    // Always inlined, and by value to the end: the tensor is moved once, not twice.
-    #[inline(always)]
+    #[inline]
     fn log_as(self, name: &str) -> Self {
-        if INTEGRATION.is_on() { kept(name, self) } else { self }
+        if INTEGRATION.is_on() {
+            keep(name, &self);
+        }
+        self
     }
 }
 
@@ -104,13 +107,7 @@ pub(super) fn steps_here() {
     STEPS_HERE.try_with(|here| here.set(true)).ok();
 }
 
-#[cold]
 #[inline(never)]
-fn kept<const D: usize>(name: &str, loss: Tensor<D>) -> Tensor<D> {
-    keep(name, &loss);
-    loss
-}
-
 fn keep<const D: usize>(name: &str, loss: &Tensor<D>) {
     if OPTIMIZERS.load(Ordering::Relaxed) == 0 {
         notice::warn(
