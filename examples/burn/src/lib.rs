@@ -96,7 +96,7 @@ pub struct TrainingConfig {
     /// The optimizer.
     pub optimizer: AdamConfig,
     /// Passes over the data.
-    #[config(default = 6)]
+    #[config(default = 10)]
     pub num_epochs: usize,
     /// Images in a batch.
     #[config(default = 32)]
@@ -105,7 +105,7 @@ pub struct TrainingConfig {
     #[config(default = 42)]
     pub seed: u64,
     /// How far a step goes.
-    #[config(default = 2e-3)]
+    #[config(default = 3e-3)]
     pub learning_rate: f64,
 }
 

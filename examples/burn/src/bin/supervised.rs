@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .summary()
         .autolog() // +
         .config(&config) // + what burn does not tell of the network and the optimizer
+        .directory(FOLDER) // + (optional) the checkpoints and the log that burn writes there
         .signature(&valid, |model: &Cnn, batch: DigitBatch| {
             signature_of(&batch.images.clone(), &model.forward(batch.images))
         }); // + (optional)

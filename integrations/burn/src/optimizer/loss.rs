@@ -38,7 +38,8 @@ pub trait LogAs {
     ///
     /// Several values of one name before a step, as of accumulated gradients, are logged as their mean; those after the
     /// last step, as of a validation, with that step when the epoch or the training ends. A tensor of several elements
-    /// counts as their sum. Without autologging this is one atomic load.
+    /// counts as their sum. Without autologging this is one atomic load, and a move of
+    /// the tensor.
     ///
     /// The value is read off the training thread: its device is told to hand it over when the optimizer steps, and
     /// nobody waits for it.
