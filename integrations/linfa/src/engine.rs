@@ -12,8 +12,9 @@ use runlog_core::autolog::{AutologOptions, Recorder, Training};
 use runlog_core::data::Source;
 use runlog_core::model::{ModelSpec, Signature};
 
+use crate::algorithms::recognise;
 use crate::data::Data;
-use crate::models::{Model, recognise};
+use crate::kinds::Model;
 use crate::options::Settings;
 use crate::params::Estimator;
 use crate::{FLAVOR, INTEGRATION, MODEL_FILE};
@@ -79,6 +80,10 @@ fn record_result<M, R: Records, T>(
             }
         });
     }
+    if let Some(why) = known.unsaved() {
+        tracing::debug!(target: "runlog::linfa", model = std::any::type_name::<M>(), why, "the model is not saved");
+        return;
+    }
     recorder.log_model(|options| spec::<M>(known.as_ref(), &Data::of(dataset), options));
 }
 
@@ -96,7 +101,7 @@ fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions)
         )
         .file(MODEL_FILE, model.to_msgpack()?);
     if options.logs_model_signatures() {
-        let outputs = model.output(data.samples, data).batch_schema();
+        let outputs = model.output(data.samples, data).map(|output| output.batch_schema());
         spec = spec.signature(Signature::new(data.input_schema(), outputs));
     }
     if options.logs_input_examples()

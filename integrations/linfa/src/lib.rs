@@ -40,7 +40,7 @@
 //! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
 //! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
 //! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
-//! | model | a logged model `model` with signature, loaded by [`load`] |
+//! | model | a logged model `model` with signature, loaded by [`load_model`] |
 //! | end | FINISHED; FAILED with the message for `Err` and for a panic |
 //!
 //! Metrics are scikit-learn's, of at most [`ROWS_FOR_METRICS_MAX`] evenly spread rows (the silhouette of
@@ -59,24 +59,25 @@
 
 #![deny(unsafe_code)]
 
+#[macro_use]
 mod cast;
+
+mod algorithms;
 mod data;
 mod engine;
-mod metrics;
-mod models;
+mod forms;
+mod kinds;
+mod load;
 mod options;
 mod params;
+mod scores;
 
 use std::error::Error as StdError;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
 
 use linfa::dataset::{DatasetBase, Records};
 use runlog_core::autolog::{self, Integration};
-use runlog_core::{Error, ErrorKind, Result, model};
-use serde::de::DeserializeOwned;
 
+pub use load::{LoadModel, load_model};
 pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
 
 /// The name of the file that holds a logged model.
@@ -154,35 +155,4 @@ pub fn autolog_with(options: LinfaOptions) {
 /// This integration, for [`runlog_core::autolog::register`].
 pub fn integration() -> &'static Integration {
     &INTEGRATION
-}
-
-/// Reads a model that autologging saved: `path` is the file, or the folder of the logged model, or its URI:
-/// `models:/m-<id>`, or `runs:/<run id>/model`.
-///
-/// Name the type without borrowed labels: a tree over `&str` is read as one over `String`.
-///
-/// # Errors
-/// A file that is not there, and one that holds another type of model.
-///
-/// ```no_run
-/// use linfa_trees::DecisionTree;
-///
-/// let model: DecisionTree<f64, usize> = runlog_linfa::load("mlruns/0/models/m-…/artifacts")?;
-/// # Ok::<(), runlog_core::Error>(())
-/// ```
-pub fn load<M: DeserializeOwned>(path: impl AsRef<Path>) -> Result<M> {
-    let path = path.as_ref();
-    let uri = path.to_str().filter(|text| text.starts_with("models:") || text.starts_with("runs:"));
-    let read = if let Some(uri) = uri {
-        rmp_serde::from_slice(&model::load(uri)?.read(MODEL_FILE)?)
-    } else {
-        let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-        let reader = File::open(&file).map_err(|cause| Error::io("read the model", &file, cause))?;
-        rmp_serde::from_read(BufReader::new(reader))
-    };
-    read.map_err(|cause| {
-        Error::new(ErrorKind::Corrupt, "not this type of model; `model_class` in `MLmodel` names its type")
-            .with("path", path.display())
-            .because(cause)
-    })
 }
