@@ -67,7 +67,7 @@ macro_rules! form {
         $crate::forms::Form::Unsaved($why)
     };
     ($_how:ident $form:ident) => {
-        $crate::forms::Form::As(<$form as $crate::forms::Write<_>>::write)
+        $crate::forms::Form::of::<$form>()
     };
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::data::{Data, Matrix, Targets, Values};
-use crate::forms::Form;
+use crate::forms::{Form, Saved};
 use crate::scores::{self, Metrics};
 
 /// How much of the training data is looked at.
@@ -47,11 +47,11 @@ pub(crate) trait Model<'x> {
     /// Why its type cannot be saved; `None` if it can.
     fn unsaved(&self) -> Option<&'static str>;
 
-    /// Its bytes, with the names of the fields.
+    /// Itself in the form in which it is kept.
     ///
     /// # Errors
     /// The type cannot be saved.
-    fn to_msgpack(&self) -> Result<Vec<u8>>;
+    fn save(&self) -> Result<Saved>;
 }
 
 /// The floats that linfa knows.
@@ -154,8 +154,8 @@ impl<'x, M, K: Kind<'x, M>> Model<'x> for Known<'x, M, K> {
         self.form.unsaved()
     }
 
-    fn to_msgpack(&self) -> Result<Vec<u8>> {
-        self.form.write(self.model)
+    fn save(&self) -> Result<Saved> {
+        self.form.save(self.model)
     }
 }
 

@@ -58,6 +58,10 @@
 //! linfa runs it, and nothing of it is read before it has ended.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(feature = "all"),
+    expect(dead_code, reason = "an algorithm crate uses its own part of what is here")
+)]
 
 #[macro_use]
 mod cast;
