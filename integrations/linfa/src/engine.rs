@@ -88,7 +88,6 @@ fn record_result<M, R: Records, T>(
 }
 
 fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions) -> Result<ModelSpec> {
-    let saved = model.save()?;
     let mut spec = ModelSpec::new("model")
         .model_type(model.name())
         .flavor(
@@ -97,11 +96,11 @@ fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions)
                 ("data", MODEL_FILE),
                 ("format", "MessagePack with field names"),
                 ("linfa_version", INTEGRATION.framework_version()),
-                ("loads_as", &saved.loads_as),
+                ("loads_as", model.loads_as().as_deref().unwrap_or_default()),
                 ("model_class", std::any::type_name::<M>()),
             ],
         )
-        .file(MODEL_FILE, saved.bytes);
+        .file(MODEL_FILE, model.to_msgpack()?);
     if options.logs_model_signatures() {
         let outputs = model.output(data.samples, data).map(|output| output.batch_schema());
         spec = spec.signature(Signature::new(data.input_schema(), outputs));

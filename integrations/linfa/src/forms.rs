@@ -10,18 +10,11 @@ use serde::de::DeserializeOwned;
 pub(crate) enum Form<M> {
     As {
         write: fn(&M) -> Result<Vec<u8>>,
+        /// The type that reads it, as [`class_of`] tells it.
         loads_as: fn() -> String,
     },
     /// Not at all, and why.
     Unsaved(&'static str),
-}
-
-/// A model in its form.
-pub(crate) struct Saved {
-    /// MessagePack.
-    pub(crate) bytes: Vec<u8>,
-    /// The type that reads it, as [`class_of`] tells it.
-    pub(crate) loads_as: String,
 }
 
 impl<M> Form<M> {
@@ -36,10 +29,17 @@ impl<M> Form<M> {
         }
     }
 
-    pub(crate) fn save(&self, model: &M) -> Result<Saved> {
+    pub(crate) fn write(&self, model: &M) -> Result<Vec<u8>> {
         match self {
-            Self::As { write, loads_as } => Ok(Saved { bytes: write(model)?, loads_as: loads_as() }),
+            Self::As { write, .. } => write(model),
             Self::Unsaved(why) => Err(Error::new(ErrorKind::Unsupported, *why)),
+        }
+    }
+
+    pub(crate) fn loads_as(&self) -> Option<String> {
+        match self {
+            Self::As { loads_as, .. } => Some(loads_as()),
+            Self::Unsaved(_) => None,
         }
     }
 }

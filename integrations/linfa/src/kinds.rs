@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::data::{Data, Matrix, Targets, Values};
-use crate::forms::{Form, Saved};
+use crate::forms::Form;
 use crate::scores::{self, Metrics};
 
 /// How much of the training data is looked at.
@@ -47,11 +47,14 @@ pub(crate) trait Model<'x> {
     /// Why its type cannot be saved; `None` if it can.
     fn unsaved(&self) -> Option<&'static str>;
 
-    /// Itself in the form in which it is kept.
+    /// Its bytes, with the names of the fields.
     ///
     /// # Errors
     /// The type cannot be saved.
-    fn save(&self) -> Result<Saved>;
+    fn to_msgpack(&self) -> Result<Vec<u8>>;
+
+    /// The type that reads these bytes, such as `DecisionTree<f64, usize>`.
+    fn loads_as(&self) -> Option<String>;
 }
 
 /// The floats that linfa knows.
@@ -154,8 +157,12 @@ impl<'x, M, K: Kind<'x, M>> Model<'x> for Known<'x, M, K> {
         self.form.unsaved()
     }
 
-    fn save(&self) -> Result<Saved> {
-        self.form.save(self.model)
+    fn to_msgpack(&self) -> Result<Vec<u8>> {
+        self.form.write(self.model)
+    }
+
+    fn loads_as(&self) -> Option<String> {
+        self.form.loads_as()
     }
 }
 
