@@ -81,7 +81,10 @@ fn record_result<M, R: Records, T>(
         });
     }
     if let Some(why) = known.unsaved() {
-        tracing::debug!(target: "runlog::linfa", model = std::any::type_name::<M>(), why, "the model is not saved");
+        recorder.record("why there is no model", |run| {
+            run.set_tag("runlog.model_unsaved", why);
+            Ok(())
+        });
         return;
     }
     recorder.log_model(|options| spec::<M>(known.as_ref(), &Data::of(dataset), options));

@@ -10,6 +10,7 @@ mod algorithms;
 mod names;
 mod observed;
 mod off;
+mod table;
 
 use std::path::Path;
 
