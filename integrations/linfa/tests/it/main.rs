@@ -23,7 +23,7 @@ fn recorded<T>(body: impl FnOnce() -> T) -> (T, Vec<Run>) {
 }
 
 fn recorded_in<T>(uri: &str, body: impl FnOnce() -> T) -> (T, Vec<Run>, Tracker) {
-    runlog.linfa::autolog();
+    runlog_linfa::autolog();
     let mut config = Config::from_map(&[].into()).unwrap();
     config.quiet = true;
     // Files go below the working directory, wherever the database is: to the database's place, then.
