@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use linfa::dataset::{DatasetBase, Records};
 use linfa::traits::{Fit, FitWith, Transformer};
 
-use crate::engine;
+use crate::{engine, incremental, transform};
 
 /// An estimator that is recorded by whoever fits it, through linfa's own traits.
 ///
@@ -94,7 +94,7 @@ where
 
     #[track_caller]
     fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E> {
-        engine::fit_with(&self.0, model, dataset)
+        incremental::fit_with(&self.0, model, dataset)
     }
 }
 
@@ -105,6 +105,6 @@ where
 {
     #[track_caller]
     fn transform(&self, records: R) -> T {
-        engine::transform(&self.0, records)
+        transform::transform(&self.0, records)
     }
 }

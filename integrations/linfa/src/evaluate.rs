@@ -14,6 +14,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use runlog_core::Metric;
 use runlog_core::data::Source;
 
+use crate::algorithms::recognise;
 use crate::cast::{Known, cast};
 use crate::data::{Data, Matrix, Targets, each_type};
 use crate::origin::{self, ArrayPrint, ModelPrint, Origin};
@@ -31,7 +32,7 @@ pub(crate) fn predicted<M, T>(model: &M, rows: usize, prediction: &T) {
     }
     quietly(|| {
         let print = look(prediction)?.print()?;
-        let bytes = crate::engine::recognise(model)?.to_msgpack().ok()?;
+        let bytes = recognise(model)?.to_msgpack().ok()?;
         let origins = origin::of_model(&ModelPrint::of::<M>(&bytes));
         if !origins.is_empty() {
             origin::remember_prediction(print, origins);
@@ -62,8 +63,11 @@ pub(crate) fn measured<P, T>(call: Call, prediction: &P, truth: &T, values: &[f6
             None => (right.origins()?, left),
         };
         let suffix = |place: usize| if values.len() > 1 { format!("_{place}") } else { String::new() };
-        let metrics: Vec<_> =
-            values.iter().enumerate().map(|(place, value)| (format!("{}{}", call.metric, suffix(place)), *value)).collect();
+        let metrics: Vec<_> = values
+            .iter()
+            .enumerate()
+            .map(|(place, value)| (format!("{}{}", call.metric, suffix(place)), *value))
+            .collect();
         log(&origins, call, &truth, &metrics);
         Some(())
     });
@@ -159,7 +163,9 @@ enum Seen<'x> {
 impl Looked<'_> {
     fn print(&self) -> Option<ArrayPrint> {
         match &self.targets {
-            Seen::Labels(targets) => each_type!(targets, values => Some(ArrayPrint::of(&values.columns)), None),
+            Seen::Labels(targets) => {
+                each_type!(targets, values => Some(ArrayPrint::of(&values.columns)), None)
+            }
             Seen::Probable(values) => Some(ArrayPrint::of(values)),
         }
     }
@@ -242,7 +248,10 @@ fn look<T>(value: &T) -> Option<Looked<'_>> {
 /// Slices, of which linfa takes those of probabilities and their truth.
 fn slice<T>(value: &T) -> Option<Looked<'_>> {
     if let Some(values) = cast::<&'static [Pr], T>(value) {
-        return Some(Looked { targets: Seen::Probable(ArrayView1::from(*values).insert_axis(Axis(1))), data: None });
+        return Some(Looked {
+            targets: Seen::Probable(ArrayView1::from(*values).insert_axis(Axis(1))),
+            data: None,
+        });
     }
     let values = cast::<&'static [bool], T>(value)?;
     let targets = Targets::Bool(crate::data::one_column(ArrayView1::from(*values)));
@@ -302,7 +311,9 @@ fn log(origins: &[Origin], call: Call, truth: &Looked<'_>, metrics: &[(String, f
                     all.pop_front();
                 }
             }
-            let Some((_, evaluated)) = all.iter_mut().find(|(known, _)| *known == of_run) else { return Ok(()) };
+            let Some((_, evaluated)) = all.iter_mut().find(|(known, _)| *known == of_run) else {
+                return Ok(());
+            };
             let (dataset, is_new) = evaluated.dataset(&name, content);
             let mut points = Vec::new();
             for (metric, value) in metrics {

@@ -40,7 +40,7 @@
 //! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
 //! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
 //! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
-//! | model | a logged model `model` with signature, loaded by [`load`] |
+//! | model | a logged model `model` with signature, loaded by [`load_model`] |
 //! | end | FINISHED; FAILED with the message for `Err` and for a panic |
 //!
 //! Metrics are scikit-learn's, of at most [`ROWS_FOR_METRICS_MAX`] evenly spread rows (the silhouette of
@@ -59,35 +59,40 @@
 
 #![deny(unsafe_code)]
 
-mod autologged;
+#[macro_use]
 mod cast;
+
+mod algorithms;
+mod autologged;
 mod data;
 mod engine;
 mod evaluate;
+mod forms;
+mod incremental;
+mod kinds;
+mod load;
 mod measures;
-mod models;
 mod options;
 mod origin;
 mod params;
 mod picture;
 mod proba;
 mod scores;
+mod search;
+mod transform;
 
 use std::error::Error as StdError;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
 
 use linfa::dataset::{DatasetBase, Records};
 use runlog_core::autolog::{self, Integration};
-use runlog_core::{Error, ErrorKind, Result, model};
-use serde::de::DeserializeOwned;
 
 pub use autologged::{Autolog, Autologged};
+pub use load::{LoadModel, load_model};
 pub use measures::{
     BinaryClassification, MultiTargetRegression, SilhouetteScore, SingleTargetRegression, ToConfusionMatrix,
 };
 pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
+pub use search::{CrossValidation, Recorded};
 
 /// The name of the file that holds a logged model.
 pub const MODEL_FILE: &str = "model.msgpack";
@@ -160,7 +165,7 @@ where
 
     #[track_caller]
     fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E> {
-        engine::fit_with(self, model, dataset)
+        incremental::fit_with(self, model, dataset)
     }
 }
 
@@ -179,7 +184,7 @@ where
 {
     #[track_caller]
     fn transform(&self, records: R) -> T {
-        engine::transform(self, records)
+        transform::transform(self, records)
     }
 }
 
@@ -239,8 +244,8 @@ pub mod traits {
 /// linfa's prelude, with the recorded traits in the place of its own; import it *instead of* linfa's.
 pub mod prelude {
     pub use crate::{
-        Autolog, BinaryClassification, Fit, FitWith, MultiTargetRegression, Named, Predict, SilhouetteScore,
-        SingleTargetRegression, ToConfusionMatrix, Transformer,
+        Autolog, BinaryClassification, Fit, FitWith, MultiTargetRegression, Named, Predict, Recorded,
+        SilhouetteScore, SingleTargetRegression, ToConfusionMatrix, Transformer,
     };
     #[doc(no_inline)]
     pub use linfa::prelude::*;
@@ -264,35 +269,4 @@ pub fn autolog_with(options: LinfaOptions) {
 /// This integration, for [`runlog_core::autolog::register`].
 pub fn integration() -> &'static Integration {
     &INTEGRATION
-}
-
-/// Reads a model that autologging saved: `path` is the file, or the folder of the logged model, or its URI:
-/// `models:/m-<id>`, or `runs:/<run id>/model`.
-///
-/// Name the type without borrowed labels: a tree over `&str` is read as one over `String`.
-///
-/// # Errors
-/// A file that is not there, and one that holds another type of model.
-///
-/// ```no_run
-/// use linfa_trees::DecisionTree;
-///
-/// let model: DecisionTree<f64, usize> = runlog_linfa::load("mlruns/0/models/m-…/artifacts")?;
-/// # Ok::<(), runlog_core::Error>(())
-/// ```
-pub fn load<M: DeserializeOwned>(path: impl AsRef<Path>) -> Result<M> {
-    let path = path.as_ref();
-    let uri = path.to_str().filter(|text| text.starts_with("models:") || text.starts_with("runs:"));
-    let read = if let Some(uri) = uri {
-        rmp_serde::from_slice(&model::load(uri)?.read(MODEL_FILE)?)
-    } else {
-        let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-        let reader = File::open(&file).map_err(|cause| Error::io("read the model", &file, cause))?;
-        rmp_serde::from_read(BufReader::new(reader))
-    };
-    read.map_err(|cause| {
-        Error::new(ErrorKind::Corrupt, "not this type of model; `model_class` in `MLmodel` names its type")
-            .with("path", path.display())
-            .because(cause)
-    })
 }

@@ -2,7 +2,7 @@
 
 use runlog_core::autolog::AutologOptions;
 
-use crate::models::Limits;
+use crate::kinds::Limits;
 
 /// Rows that are predicted for the training metrics, unless [`LinfaOptions::max_rows_for_metrics`] says otherwise.
 ///

@@ -59,9 +59,6 @@ impl ArrayPrint {
         self.hash
     }
 
-    pub(crate) fn rows(&self) -> usize {
-        self.shape.0
-    }
 }
 
 /// An element of an array, bit by bit.
@@ -110,11 +107,8 @@ struct Known {
     names: VecDeque<(ArrayPrint, String)>,
 }
 
-static KNOWN: Mutex<Known> = Mutex::new(Known {
-    models: VecDeque::new(),
-    predictions: VecDeque::new(),
-    names: VecDeque::new(),
-});
+static KNOWN: Mutex<Known> =
+    Mutex::new(Known { models: VecDeque::new(), predictions: VecDeque::new(), names: VecDeque::new() });
 
 fn known() -> MutexGuard<'static, Known> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -161,7 +155,12 @@ pub(crate) fn remember_prediction(print: ArrayPrint, origins: Vec<Origin>) {
 
 /// Whose prediction an array is; nobody's, if it is not known.
 pub(crate) fn of_prediction(print: &ArrayPrint) -> Vec<Origin> {
-    known().predictions.iter().find(|(known, _)| known == print).map(|(_, origins)| origins.clone()).unwrap_or_default()
+    known()
+        .predictions
+        .iter()
+        .find(|(known, _)| known == print)
+        .map(|(_, origins)| origins.clone())
+        .unwrap_or_default()
 }
 
 /// Whether there are predictions to be recognised.

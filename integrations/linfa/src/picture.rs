@@ -144,12 +144,20 @@ fn ratio(part: u64, whole: u64) -> f64 {
     count(part) / count(whole)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "kept between 0 and the plot's side")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "kept between 0 and the plot's side"
+)]
 fn dots(value: f64) -> usize {
     (value.clamp(0.0, 1.0) * number(PLOT)).round() as usize
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two colours, or two places")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between two colours, or two places"
+)]
 fn blue(share: f64) -> Colour {
     let place = share.clamp(0.0, 1.0) * number(BLUES.len() - 1);
     let low = (place as usize).min(BLUES.len() - 2);

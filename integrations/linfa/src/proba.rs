@@ -3,21 +3,20 @@
 //! linfa's Platt-scaled SVMs, logistic regressions and naive Bayes tell probabilities. A tree's are the shares of the
 //! classes among the training samples of a leaf, which is what scikit-learn's `predict_proba` tells of a tree.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+use std::collections::BTreeMap;
 
 use linfa::Float;
 use linfa::dataset::Pr;
-use linfa::traits::PredictInplace;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use runlog_core::Result;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cast::cast;
-use crate::data::{Data, Matrix, Targets, Values};
-use crate::scores::{self, Metrics, number};
+use crate::data::{Data, Values};
+use crate::kinds::{self, ClassLabel};
 use crate::picture;
+use crate::scores::{self, Metrics, number};
 
 /// What a classifier says of its training data beyond labels.
 pub(crate) struct Probabilities {
@@ -81,102 +80,131 @@ impl Probabilities {
     }
 }
 
-macro_rules! records {
-    ($matrix:ident, $data:ident) => {
-        if let Matrix::$matrix(records) = &$data.records { Some(records) } else { None }
+/// Asks `$model`, if it is of this type, by a function of this file.
+macro_rules! ask {
+    ($M:ident $model:ident $data:ident $step:ident $how:ident
+        $x:lifetime $long:ty => $short:ty, [$float:ty $(, $label:ty)?]) => {
+        if let Some(model) = cast::<$long, $M>($model) {
+            let records = <$float as kinds::Float<'_>>::records($data)?;
+            let truth = ask!(@labels $data $($label)?).and_then(Values::single)?;
+            let asked = Asked { records, truth: &truth, is_weighted: $data.is_weighted, step: $step };
+            return $how!(model, asked);
+        }
     };
-}
-macro_rules! labels {
-    ($targets:ident, $data:ident) => {
-        if let Targets::$targets(values) = &$data.targets { Values::single(values) } else { None }
-    };
-}
-/// The probabilities by `model` of every `step`-th sample, if it tells them and knows the data's classes.
-pub(crate) fn of<'x, M>(model: &'x M, data: &Data<'x>, step: usize) -> Option<Probabilities> {
-    macro_rules! over_labels {
-        ($matrix:ident, $float:ty: $($targets:ident($label:ty)),*) => {$({
-            #[cfg(feature = "logistic")]
-            if let Some(model) = cast::<linfa_logistic::FittedLogisticRegression<$float, $label>, M>(model)
-                && let (Some(records), Some(truth)) = (records!($matrix, data), labels!($targets, data))
-            {
-                let second = model.predict_probabilities(&records.slice(s![..;step, ..]));
-                let classes = vec![model.labels().neg.class.clone(), model.labels().pos.class.clone()];
-                return Probabilities::new(classes, &of_second(&second), every(&truth, step));
-            }
-            #[cfg(feature = "logistic")]
-            if let Some(model) = cast::<linfa_logistic::MultiFittedLogisticRegression<$float, $label>, M>(model)
-                && let (Some(records), Some(truth)) = (records!($matrix, data), labels!($targets, data))
-            {
-                let values = model.predict_probabilities(&records.slice(s![..;step, ..]));
-                return Probabilities::new(model.classes().to_vec(), &values, every(&truth, step));
-            }
-            #[cfg(feature = "bayes")]
-            if let Some(model) = cast::<linfa_bayes::GaussianNb<$float, $label>, M>(model)
-                && let (Some(records), Some(truth)) = (records!($matrix, data), labels!($targets, data))
-            {
-                return bayes(model, records, &truth, step);
-            }
-            #[cfg(feature = "bayes")]
-            if let Some(model) = cast::<linfa_bayes::MultinomialNb<$float, $label>, M>(model)
-                && let (Some(records), Some(truth)) = (records!($matrix, data), labels!($targets, data))
-            {
-                return bayes(model, records, &truth, step);
-            }
-            #[cfg(feature = "trees")]
-            if let Some(model) = cast::<linfa_trees::DecisionTree<$float, $label>, M>(model)
-                && let (Some(records), Some(truth)) = (records!($matrix, data), labels!($targets, data))
-            {
-                return tree(model, records, &truth, data.is_weighted, step);
-            }
-        })*};
-    }
-    macro_rules! over_floats {
-        ($($matrix:ident($float:ty)),*) => {$(
-            over_labels!($matrix, $float: Usize(usize), Bool(bool), String(String), Str(&'static str));
-            #[cfg(feature = "svm")]
-            if let Some(model) = cast::<linfa_svm::Svm<$float, Pr>, M>(model)
-                && let (Some(records), Some(truth)) = (records!($matrix, data), labels!(Bool, data))
-            {
-                let records = records.slice(s![..;step, ..]);
-                let mut probable: Array1<Pr> = model.default_target(&records);
-                model.predict_inplace(&records, &mut probable);
-                let values = of_second(&probable.mapv(|probability| *probability));
-                return Probabilities::new(vec![false, true], &values, every(&truth, step));
-            }
-        )*};
-    }
-    over_floats!(F64(f64), F32(f32));
-    None
+    (@labels $data:ident $label:ty) => { <$label as ClassLabel<'_>>::targets($data) };
+    (@labels $data:ident) => { <bool as ClassLabel<'_>>::targets($data) };
 }
 
-fn every<L: Clone>(truth: &ArrayView1<'_, L>, step: usize) -> Vec<L> {
-    truth.iter().step_by(step).cloned().collect()
+/// What a model is asked for: the probabilities of every `step`-th of these records.
+struct Asked<'a, 'x, F, L> {
+    records: &'a ArrayView2<'x, F>,
+    truth: &'a ArrayView1<'x, L>,
+    is_weighted: bool,
+    step: usize,
+}
+
+impl<F, L: Clone> Asked<'_, '_, F, L> {
+    fn sample(&self) -> ArrayView2<'_, F> {
+        self.records.slice(s![..;self.step, ..])
+    }
+
+    fn labels(&self) -> Vec<L> {
+        self.truth.iter().step_by(self.step).cloned().collect()
+    }
+}
+
+/// The probabilities by `model` of every `step`-th sample, if it tells them and knows the data's classes.
+pub(crate) fn of<'x, M>(model: &'x M, data: &Data<'x>, step: usize) -> Option<Probabilities> {
+    #[cfg(feature = "logistic")]
+    {
+        use linfa_logistic::{FittedLogisticRegression, MultiFittedLogisticRegression};
+
+        // Functions could not name the floats of linfa-logistic.
+        macro_rules! two_classes {
+            ($model:ident, $asked:ident) => {{
+                let second = $model.predict_probabilities(&$asked.sample());
+                let labels = $model.labels();
+                let classes = vec![labels.neg.class.clone(), labels.pos.class.clone()];
+                Probabilities::new(classes, &of_second(&second), $asked.labels())
+            }};
+        }
+        macro_rules! many_classes {
+            ($model:ident, $asked:ident) => {{
+                let values = $model.predict_probabilities(&$asked.sample());
+                Probabilities::new($model.classes().to_vec(), &values, $asked.labels())
+            }};
+        }
+        instances!({ask, M, model, data, step, two_classes} 'x FittedLogisticRegression<F, C>);
+        instances!({ask, M, model, data, step, many_classes} 'x MultiFittedLogisticRegression<F, C>);
+    }
+    #[cfg(feature = "bayes")]
+    {
+        use linfa_bayes::{BernoulliNb, GaussianNb, MultinomialNb};
+
+        macro_rules! by_likelihood {
+            ($model:ident, $asked:ident) => {
+                bayes($model, &$asked)
+            };
+        }
+        instances!({ask, M, model, data, step, by_likelihood} 'x BernoulliNb<F, L>);
+        instances!({ask, M, model, data, step, by_likelihood} 'x GaussianNb<F, L>);
+        instances!({ask, M, model, data, step, by_likelihood} 'x MultinomialNb<F, L>);
+    }
+    #[cfg(feature = "trees")]
+    {
+        use linfa_trees::DecisionTree;
+
+        macro_rules! by_leaves {
+            ($model:ident, $asked:ident) => {
+                tree($model, &$asked)
+            };
+        }
+        instances!({ask, M, model, data, step, by_leaves} 'x DecisionTree<F, L>);
+    }
+    macro_rules! by_prediction {
+        ($model:ident, $asked:ident) => {{
+            let second = kinds::predict::<_, Array1<Pr>, _>($model, &$asked.sample());
+            let values = of_second(&second.mapv(|probability| *probability));
+            Probabilities::new(vec![false, true], &values, $asked.labels())
+        }};
+    }
+    #[cfg(feature = "ftrl")]
+    {
+        use linfa_ftrl::Ftrl;
+
+        instances!({ask, M, model, data, step, by_prediction} 'x Ftrl<F>);
+    }
+    #[cfg(feature = "svm")]
+    {
+        type Svm<F> = linfa_svm::Svm<F, Pr>;
+
+        instances!({ask, M, model, data, step, by_prediction} 'x Svm<F>);
+    }
+    None
 }
 
 /// Of two classes, from the probability of the second.
 fn of_second<F: Float>(second: &Array1<F>) -> Array2<F> {
-    Array2::from_shape_fn((second.len(), 2), |(row, column)| {
-        if column == 1 { second[row] } else { F::one() - second[row] }
-    })
+    Array2::from_shape_fn(
+        (second.len(), 2),
+        |(row, column)| {
+            if column == 1 { second[row] } else { F::one() - second[row] }
+        },
+    )
 }
 
 /// By the joint log likelihood, whose largest value is taken off before it becomes probabilities: linfa's own
 /// `predict_proba` does not, and what is far from every class is then no number.
 #[cfg(feature = "bayes")]
-fn bayes<'x, F, L, M>(
-    model: &'x M,
-    records: &ArrayView2<'_, F>,
-    truth: &ArrayView1<'_, L>,
-    step: usize,
-) -> Option<Probabilities>
+fn bayes<'m, F, L, M>(model: &'m M, asked: &Asked<'_, '_, F, L>) -> Option<Probabilities>
 where
     F: Float,
-    L: linfa::Label + Ord + Clone + Serialize + 'x,
-    M: linfa_bayes::NaiveBayes<'x, F, L>,
+    L: linfa::Label + Ord + Serialize + 'm,
+    M: linfa_bayes::NaiveBayes<'m, F, L>,
 {
-    let records = records.slice(s![..;step, ..]);
+    let likelihood = model.joint_log_likelihood(asked.sample());
     let (classes, columns): (Vec<L>, Vec<Array1<F>>) =
-        model.joint_log_likelihood(records).into_iter().map(|(class, column)| (class.clone(), column)).unzip();
+        likelihood.into_iter().map(|(class, column)| (class.clone(), column)).unzip();
     let columns: Vec<_> = columns.iter().map(|column| column.view().insert_axis(Axis(1))).collect();
     let mut values = ndarray::concatenate(Axis(1), &columns).ok()?;
     for mut row in values.rows_mut() {
@@ -185,41 +213,36 @@ where
         let sum = row.sum();
         row.mapv_inplace(|value| value / sum);
     }
-    Probabilities::new(classes, &values, every(truth, step))
+    Probabilities::new(classes, &values, asked.labels())
 }
 
 /// By the training samples of each leaf; `None` for weighted ones, whose shares would be others.
 #[cfg(feature = "trees")]
-fn tree<F, L>(
-    model: &linfa_trees::DecisionTree<F, L>,
-    records: &ArrayView2<'_, F>,
-    truth: &ArrayView1<'_, L>,
-    is_weighted: bool,
-    step: usize,
-) -> Option<Probabilities>
+fn tree<F, L>(model: &linfa_trees::DecisionTree<F, L>, asked: &Asked<'_, '_, F, L>) -> Option<Probabilities>
 where
     F: Float,
-    L: linfa::Label + Ord + Clone + Serialize + std::fmt::Debug + Hash,
+    L: linfa::Label + Ord + Serialize + std::fmt::Debug,
 {
-    if is_weighted {
+    if asked.is_weighted {
         return None;
     }
-    let mut classes: Vec<L> = truth.to_vec();
+    let mut classes: Vec<L> = asked.truth.to_vec();
     classes.sort();
     classes.dedup();
-    let mut leaves: HashMap<*const linfa_trees::TreeNode<F, L>, Vec<usize>> = HashMap::new();
-    let mut leaf_of = Vec::with_capacity(truth.len());
-    for (row, label) in records.rows().into_iter().zip(truth) {
+    let mut leaves: BTreeMap<*const linfa_trees::TreeNode<F, L>, Vec<usize>> = BTreeMap::new();
+    let mut leaf_of = Vec::with_capacity(asked.truth.len());
+    for (row, label) in asked.records.rows().into_iter().zip(asked.truth) {
         let leaf: *const _ = leaf(model.root_node(), &row)?;
-        leaves.entry(leaf).or_insert_with(|| vec![0; classes.len()])[classes.binary_search(label).ok()?] += 1;
+        let counts = leaves.entry(leaf).or_insert_with(|| vec![0; classes.len()]);
+        counts[classes.binary_search(label).ok()?] += 1;
         leaf_of.push(leaf);
     }
-    let sampled: Vec<_> = leaf_of.into_iter().step_by(step).collect();
+    let sampled: Vec<_> = leaf_of.into_iter().step_by(asked.step).collect();
     let values = Array2::from_shape_fn((sampled.len(), classes.len()), |(row, class)| {
         let counts = &leaves[&sampled[row]];
         number(counts[class]) / number(counts.iter().sum())
     });
-    Probabilities::new(classes, &values, every(truth, step))
+    Probabilities::new(classes, &values, asked.labels())
 }
 
 /// The leaf that a sample falls into.
@@ -230,7 +253,7 @@ fn leaf<'t, F: Float, L: linfa::Label + std::fmt::Debug>(
 ) -> Option<&'t linfa_trees::TreeNode<F, L>> {
     while !node.is_leaf() {
         let (feature, threshold, _) = node.split();
-        let side = usize::from(!(row.get(feature)? < &threshold));
+        let side = if *row.get(feature)? < threshold { 0 } else { 1 };
         node = node.children().into_iter().nth(side)?.as_deref()?;
     }
     Some(node)

@@ -31,7 +31,12 @@ impl Canvas {
         }
     }
 
-    pub(super) fn fill(&mut self, (left, top): (usize, usize), (width, height): (usize, usize), colour: Colour) {
+    pub(super) fn fill(
+        &mut self,
+        (left, top): (usize, usize),
+        (width, height): (usize, usize),
+        colour: Colour,
+    ) {
         for y in top..top + height {
             for x in left..left + width {
                 self.dot(x, y, colour);
@@ -40,7 +45,12 @@ impl Canvas {
     }
 
     /// The outline of a box.
-    pub(super) fn frame(&mut self, (left, top): (usize, usize), (width, height): (usize, usize), colour: Colour) {
+    pub(super) fn frame(
+        &mut self,
+        (left, top): (usize, usize),
+        (width, height): (usize, usize),
+        colour: Colour,
+    ) {
         self.fill((left, top), (width, 1), colour);
         self.fill((left, top + height - 1), (width, 1), colour);
         self.fill((left, top), (1, height), colour);
@@ -98,7 +108,8 @@ impl Canvas {
             writer.write_image_data(&self.dots)?;
             writer.finish()
         });
-        written.map_err(|cause| Error::new(ErrorKind::Unexpected, "cannot write the picture").because(cause))?;
+        written
+            .map_err(|cause| Error::new(ErrorKind::Unexpected, "cannot write the picture").because(cause))?;
         Ok(file)
     }
 }

@@ -157,10 +157,16 @@ mod tests {
         let truth = [0, 0, 1, 1, 1, 0];
         let second = array![0.1, 0.4, 0.35, 0.8, 0.4, 0.0];
         let probabilities =
-            Array2::from_shape_fn((6, 2), |(row, class)| if class == 1 { second[row] } else { 1.0 - second[row] });
+            Array2::from_shape_fn(
+                (6, 2),
+                |(row, class)| if class == 1 { second[row] } else { 1.0 - second[row] },
+            );
         close(log_loss(&truth, &probabilities.view(), f64::EPSILON), 0.467_573_757_851_81);
         close(roc_auc(&truth, &probabilities.view()), 0.833_333_333_333_333_4);
-        close(precision_recall_curve(&truth, &probabilities.view()).map(|curve| curve.area), 0.805_555_555_555_555_6);
+        close(
+            precision_recall_curve(&truth, &probabilities.view()).map(|curve| curve.area),
+            0.805_555_555_555_555_6,
+        );
         let curve = roc_curve(&truth, &probabilities.view()).unwrap();
         assert_eq!((curve.points[0], *curve.points.last().unwrap()), ((0.0, 0.0), (1.0, 1.0)));
     }

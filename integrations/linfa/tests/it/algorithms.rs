@@ -190,7 +190,7 @@ fn clusterings_without_labels() {
     let (_, run) = one_run(|| KMeans::params_with_rng(2, StdRng::seed_from_u64(7)).fit(&data).unwrap());
     check(&run, "KMeans", &[], &["training_inertia", "training_silhouette_score"]);
     let (_, run) = one_run(|| GaussianMixtureModel::params(2).fit(&data).unwrap());
-    check(&run, "Gmm", &[("n_clusters", "2")], &["training_silhouette_score"]);
+    check(&run, "GaussianMixtureModel", &[("n_clusters", "2")], &["training_silhouette_score"]);
 }
 
 #[test]
