@@ -48,6 +48,16 @@ unsafe impl Known for &'static str {
     type At<'x> = &'x str;
 }
 
+// SAFETY: the one lifetime is replaced; shared references are covariant.
+unsafe impl Known for &'static [bool] {
+    type At<'x> = &'x [bool];
+}
+
+// SAFETY: as above.
+unsafe impl Known for &'static [Pr] {
+    type At<'x> = &'x [Pr];
+}
+
 // SAFETY: an owned array holds its elements; a shared reference to it only reads them.
 unsafe impl<E: Known, D: Dimension + 'static> Known for Array<E, D> {
     type At<'x> = Array<E::At<'x>, D>;
@@ -174,23 +184,45 @@ macro_rules! known_counted {
 
 known_counted!('x: () => (), 'x: bool => bool, 'x: usize => usize, 'x: String => String, 'x: &'static str => &'x str);
 
-/// Whole datasets of one float, owned or views: linfa tells the names of their targets for such types only.
+/// Whole datasets, owned or views.
 macro_rules! known_datasets {
     ($($x:lifetime: $float:ty),*) => {$(
-        // SAFETY: owned arrays and views replace their lifetimes themselves; the struct holds them as plain data.
-        unsafe impl<D: Dimension + 'static> Known for DatasetBase<Array2<$float>, Array<$float, D>> {
-            type At<$x> = Self;
+        // SAFETY: the arrays replace their lifetimes themselves; the struct holds them as plain data.
+        unsafe impl<E: Known, D: Dimension + 'static> Known for DatasetBase<Array2<$float>, Array<E, D>> {
+            type At<$x> = DatasetBase<Array2<$float>, Array<E::At<$x>, D>>;
         }
         // SAFETY: as above.
-        unsafe impl<D: Dimension + 'static> Known
-            for DatasetBase<ArrayView2<'static, $float>, ArrayView<'static, $float, D>>
+        unsafe impl<E: Known, D: Dimension + 'static> Known
+            for DatasetBase<ArrayView2<'static, $float>, Array<E, D>>
         {
-            type At<$x> = DatasetBase<ArrayView2<$x, $float>, ArrayView<$x, $float, D>>;
+            type At<$x> = DatasetBase<ArrayView2<$x, $float>, Array<E::At<$x>, D>>;
+        }
+        // SAFETY: as above.
+        unsafe impl<E: Known, D: Dimension + 'static> Known
+            for DatasetBase<ArrayView2<'static, $float>, ArrayView<'static, E, D>>
+        {
+            type At<$x> = DatasetBase<ArrayView2<$x, $float>, ArrayView<$x, E::At<$x>, D>>;
         }
     )*};
 }
 
 known_datasets!('x: f32, 'x: f64);
+
+// SAFETY: a shared reference is covariant, in its own lifetime and in what it refers to.
+unsafe impl<K: Known> Known for &'static K {
+    type At<'x> = &'x K::At<'x>;
+}
+
+// SAFETY: an option holds its value as plain data.
+unsafe impl<K: Known> Known for Option<K> {
+    type At<'x> = Option<K::At<'x>>;
+}
+
+// SAFETY: a result holds its value as plain data.
+#[cfg(feature = "tsne")]
+unsafe impl<F: Known> Known for Result<Array2<F>, linfa_tsne::TSneError> {
+    type At<'x> = Result<Array2<F::At<'x>>, linfa_tsne::TSneError>;
+}
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,13 @@ pub(crate) struct Limits {
     pub(crate) silhouette_rows_max: usize,
 }
 
+impl Limits {
+    /// Every how-many-th of so many rows is predicted.
+    pub(crate) fn step(self, rows: usize) -> usize {
+        step(rows, self.rows_max)
+    }
+}
+
 /// A model on its own training data.
 #[derive(Debug, Default)]
 pub(crate) struct Evaluation {
@@ -209,7 +216,10 @@ impl<'x, M, F: Float<'x>> Kind<'x, M> for Clusterer<M, F> {
         let Some(records) = F::records(data) else { return Ok(None) };
         let mut metrics = Metrics::new();
         if let Some(centroids) = self.centroids {
-            metrics.push(("training_inertia", scores::inertia(records, &centroids(model))));
+            let inertia = scores::inertia(records, &centroids(model));
+            metrics.push(("training_inertia", inertia));
+            // What scikit-learn's `KMeans.score` is.
+            metrics.push(("training_score", -inertia));
         }
         let sample = records.slice(s![..;step(data.samples, limits.silhouette_rows_max), ..]);
         let clusters = (self.predict)(model, &sample);

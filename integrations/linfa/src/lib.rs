@@ -87,22 +87,36 @@
 mod cast;
 
 mod algorithms;
+mod autologged;
 mod data;
 mod engine;
+mod evaluate;
 mod forms;
+mod incremental;
 mod kinds;
 mod load;
+mod measures;
 mod options;
+mod origin;
 mod params;
+mod picture;
+mod proba;
 mod scores;
+mod search;
+mod transform;
 
 use std::error::Error as StdError;
 
 use linfa::dataset::{DatasetBase, Records};
 use runlog_core::autolog::{self, Integration};
 
+pub use autologged::{Autolog, Autologged};
 pub use load::{LoadModel, load_model};
+pub use measures::{
+    BinaryClassification, MultiTargetRegression, SilhouetteScore, SingleTargetRegression, ToConfusionMatrix,
+};
 pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
+pub use search::{CrossValidation, Recorded};
 
 /// The name of the file that holds a logged model.
 pub const MODEL_FILE: &str = "model.msgpack";
@@ -147,16 +161,116 @@ where
     }
 }
 
-/// linfa's traits, with [`Fit`] in the place of its own.
-pub mod traits {
-    pub use crate::Fit;
-    #[doc(no_inline)]
-    pub use linfa::traits::{FitWith, Predict, PredictInplace, Transformer};
+/// linfa's `FitWith`, recorded: the same name, the same generics, the same result.
+///
+/// The first call starts a run; calls that fit its model further are recorded in the same run, one step each.
+pub trait FitWith<'a, R: Records, T, E: StdError + From<linfa::Error>> {
+    /// The model that is fitted further.
+    type ObjectIn: 'a;
+    /// The model afterwards.
+    type ObjectOut: 'a;
+
+    /// Fits `model` to `dataset` as well, and records it where autologging is on.
+    ///
+    /// # Errors
+    /// Those of the estimator, untouched.
+    #[track_caller]
+    fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E>;
 }
 
-/// linfa's prelude, with [`Fit`] in the place of its own; import it *instead of* linfa's.
+impl<'a, P, R, T, E> FitWith<'a, R, T, E> for P
+where
+    P: linfa::traits::FitWith<'a, R, T, E>,
+    R: Records,
+    E: StdError + From<linfa::Error>,
+{
+    type ObjectIn = P::ObjectIn;
+    type ObjectOut = P::ObjectOut;
+
+    #[track_caller]
+    fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E> {
+        incremental::fit_with(self, model, dataset)
+    }
+}
+
+/// linfa's `Transformer`, recorded where the transformer is an algorithm of its own: t-SNE, hierarchical clustering and
+/// diffusion maps. Scalers, projections and kernels only transform.
+pub trait Transformer<R: Records, T> {
+    /// Transforms `records`.
+    #[track_caller]
+    fn transform(&self, records: R) -> T;
+}
+
+impl<P, R, T> Transformer<R, T> for P
+where
+    P: linfa::traits::Transformer<R, T>,
+    R: Records,
+{
+    #[track_caller]
+    fn transform(&self, records: R) -> T {
+        transform::transform(self, records)
+    }
+}
+
+/// linfa's `Predict`, which remembers whose prediction it is, for the metrics that are taken of it.
+pub trait Predict<R: Records, T> {
+    /// What the model says of `records`.
+    fn predict(&self, records: R) -> T;
+}
+
+impl<M, R, T> Predict<R, T> for M
+where
+    M: linfa::traits::Predict<R, T>,
+    R: Records,
+{
+    fn predict(&self, records: R) -> T {
+        if !INTEGRATION.is_on() {
+            return linfa::traits::Predict::predict(self, records);
+        }
+        let rows = records.nsamples();
+        let prediction = linfa::traits::Predict::predict(self, records);
+        evaluate::predicted(self, rows, &prediction);
+        prediction
+    }
+}
+
+/// Gives a dataset the name under which it is recorded.
+pub trait Named {
+    /// The same dataset, recorded as `name`: as the input of a fit, and in the keys of metrics, such as `r2_score_valid`.
+    ///
+    /// The name belongs to the dataset's arrays as long as they stay as they are and where they are: a copy has none.
+    ///
+    /// ```
+    /// use runlog_linfa::Named;
+    ///
+    /// let (train, valid) = linfa_datasets::diabetes().split_with_ratio(0.8);
+    /// let (train, valid) = (train.named("train"), valid.named("valid"));
+    /// # drop((train, valid));
+    /// ```
+    #[must_use]
+    fn named(self, name: &str) -> Self;
+}
+
+impl<R: Records, T> Named for DatasetBase<R, T> {
+    fn named(self, name: &str) -> Self {
+        evaluate::name(&data::Data::of(&self), name);
+        self
+    }
+}
+
+/// linfa's traits, with the recorded ones in the place of its own.
+pub mod traits {
+    pub use crate::{Fit, FitWith, Predict, Transformer};
+    #[doc(no_inline)]
+    pub use linfa::traits::PredictInplace;
+}
+
+/// linfa's prelude, with the recorded traits in the place of its own; import it *instead of* linfa's.
 pub mod prelude {
-    pub use crate::Fit;
+    pub use crate::{
+        Autolog, BinaryClassification, Fit, FitWith, MultiTargetRegression, Named, Predict, Recorded,
+        SilhouetteScore, SingleTargetRegression, ToConfusionMatrix, Transformer,
+    };
     #[doc(no_inline)]
     pub use linfa::prelude::*;
 }
