@@ -45,6 +45,9 @@ pub(crate) trait Model<'x> {
     /// The algorithm's name, such as `DecisionTree`.
     fn name(&self) -> &'static str;
 
+    /// The type, as Rust tells it.
+    fn class(&self) -> &'static str;
+
     /// Measures it on at most so many rows of `data`; `None` if the data does not fit the model's kind.
     fn evaluate(&self, data: &Data<'x>, limits: Limits) -> Result<Option<Evaluation>>;
 
@@ -150,6 +153,10 @@ pub(crate) trait Kind<'x, M> {
 impl<'x, M, K: Kind<'x, M>> Model<'x> for Known<'x, M, K> {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn class(&self) -> &'static str {
+        std::any::type_name::<M>()
     }
 
     fn evaluate(&self, data: &Data<'x>, limits: Limits) -> Result<Option<Evaluation>> {

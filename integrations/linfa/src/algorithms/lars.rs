@@ -12,7 +12,7 @@ use crate::forms::{Write, class_of, to_msgpack};
 use crate::params::Pairs;
 
 algorithms! {
-    "Lars" {
+    "Lars" fits {
         params unchecked: LarsParams<F>;
         params checked: LarsValidParams<F>;
         model regressor, written Linear: Lars<F>;

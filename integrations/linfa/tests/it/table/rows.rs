@@ -1,28 +1,35 @@
 //! What is fitted for each row of the table, on data that people know.
 
+use linfa::ParamGuard;
 use linfa::dataset::{DatasetBase, Pr};
-use linfa::prelude::Transformer;
 use linfa::traits::PredictInplace;
 use linfa_bayes::{BernoulliNb, GaussianNb, MultinomialNb};
-use linfa_clustering::{GaussianMixtureModel, KMeans};
+use linfa_clustering::{Dbscan, GaussianMixtureModel, KMeans, Optics};
 use linfa_elasticnet::{ElasticNet, MultiTaskElasticNet};
 use linfa_ensemble::{AdaBoostParams, RandomForestParams};
+use linfa_ftrl::Ftrl;
+use linfa_hierarchical::HierarchicalCluster;
 use linfa_ica::fast_ica::FastIca;
+use linfa_kernel::{Kernel, KernelMethod, KernelType};
 use linfa_lars::Lars;
 use linfa_linear::{FittedLinearRegression, IsotonicRegression, LinearRegression, TweedieRegressor};
 use linfa_logistic::{LogisticRegression, MultiLogisticRegression};
 use linfa_nn::distance::L1Dist;
 use linfa_pls::{PlsCanonical, PlsCca, PlsRegression, PlsSvd};
+use linfa_preprocessing::CountVectorizer;
 use linfa_preprocessing::linear_scaling::LinearScaler;
+use linfa_preprocessing::norm_scaling::NormScaler;
+use linfa_preprocessing::tf_idf_vectorization::TfIdfVectorizer;
 use linfa_preprocessing::whitening::Whitener;
-use linfa_reduction::Pca;
 use linfa_reduction::random_projection::{GaussianRandomProjection, SparseRandomProjection};
+use linfa_reduction::{DiffusionMap, Pca};
 use linfa_svm::Svm;
 use linfa_trees::DecisionTree;
+use linfa_tsne::TSneParams;
 use ndarray::{Array1, Array2, s};
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256Plus;
-use runlog_linfa::Fit;
+use runlog_linfa::{Fit, FitWith, Transformer};
 
 use super::{Bits, Row, loaded_as, saved, unsaved};
 
@@ -51,6 +58,25 @@ pub(super) fn all() -> Vec<Row> {
             ("linfa-clustering", "GaussianMixtureModel"),
             || GaussianMixtureModel::params(3).fit(&iris()).unwrap(),
             classes,
+        ),
+        unsaved(
+            ("linfa-clustering", "Dbscan"),
+            "it labels the samples it is given, and no others",
+            || Dbscan::params(4).tolerance(0.6).transform(&iris().records).unwrap(),
+            |clusters| {
+                clusters
+                    .iter()
+                    .map(|cluster| cluster.map_or(0, |id| 1 + u64::try_from(id).unwrap()))
+                    .collect()
+            },
+        ),
+        saved(
+            ("linfa-clustering", "Optics"),
+            || {
+                let checked = Optics::params::<f64>(4).tolerance(2.0).check().unwrap();
+                checked.transform(iris().records.view())
+            },
+            |order| order.iter().map(|sample| u64::try_from(sample.index()).unwrap()).collect(),
         ),
         saved(
             ("linfa-elasticnet", "ElasticNet"),
@@ -84,6 +110,24 @@ pub(super) fn all() -> Vec<Row> {
             classes,
         ),
         saved(
+            ("linfa-ftrl", "Ftrl"),
+            || Ftrl::params_with_rng(generator()).fit_with(None, &flags()).unwrap(),
+            |model| {
+                let chances = predicted::<Array1<Pr>, _>(model, &iris().records);
+                chances.iter().map(|chance| u64::from(chance.to_bits())).collect()
+            },
+        ),
+        unsaved(
+            ("linfa-hierarchical", "HierarchicalCluster"),
+            "it labels the samples it is given, and no others",
+            || {
+                let kernel =
+                    Kernel::params().method(KernelMethod::Gaussian(1.0)).transform(iris().records.view());
+                HierarchicalCluster::default().num_clusters(3).transform(kernel).unwrap()
+            },
+            |data| data.targets.iter().map(|cluster| u64::try_from(*cluster).unwrap()).collect(),
+        ),
+        saved(
             ("linfa-ica", "FastIca"),
             || FastIca::params().ncomponents(2).random_state(42).fit(&iris()).unwrap(),
             |model| {
@@ -92,6 +136,12 @@ pub(super) fn all() -> Vec<Row> {
                 model.predict_inplace(&records, &mut sources);
                 bits(&sources)
             },
+        ),
+        unsaved(
+            ("linfa-kernel", "Kernel"),
+            "a step on the way to others",
+            || Kernel::params().kind(KernelType::Sparse(5)).transform(&iris().records),
+            |kernel| bits(&kernel.sum()),
         ),
         loaded_as(
             ("linfa-lars", "Lars"),
@@ -156,10 +206,37 @@ pub(super) fn all() -> Vec<Row> {
             || Whitener::cholesky().fit(&iris()).unwrap(),
             |model| bits(&model.transform(iris().records)),
         ),
+        unsaved(
+            ("linfa-preprocessing", "NormScaler"),
+            "a step on the way to others",
+            || NormScaler::l2().transform(iris().records),
+            |scaled| bits(scaled),
+        ),
+        unsaved(
+            ("linfa-preprocessing", "CountVectorizer"),
+            "its `fit` is its own method, which no trait can stand before",
+            || CountVectorizer::params().fit(&texts()).unwrap(),
+            |model| vec![u64::try_from(model.nentries()).unwrap()],
+        ),
+        unsaved(
+            ("linfa-preprocessing", "TfIdfVectorizer"),
+            "its `fit` is its own method, which no trait can stand before",
+            || TfIdfVectorizer::default().fit(&texts()).unwrap(),
+            |model| vec![u64::try_from(model.nentries()).unwrap()],
+        ),
         saved(
             ("linfa-reduction", "Pca"),
             || Pca::params(2).fit(&iris()).unwrap(),
             |model| bits(&predicted::<Array2<f64>, _>(model, &iris().records)),
+        ),
+        unsaved(
+            ("linfa-reduction", "DiffusionMap"),
+            "",
+            || {
+                let kernel = Kernel::params().method(KernelMethod::Gaussian(1.0)).transform(&iris().records);
+                DiffusionMap::<f64>::params(2).transform(&kernel).unwrap()
+            },
+            |map| bits(map.embedding()),
         ),
         unsaved(
             ("linfa-reduction", "GaussianRandomProjection"),
@@ -197,6 +274,16 @@ pub(super) fn all() -> Vec<Row> {
             values,
         ),
         saved(("linfa-trees", "DecisionTree"), || DecisionTree::params().fit(&iris()).unwrap(), classes),
+        unsaved(
+            ("linfa-tsne", "TSne"),
+            "it embeds the samples it is given, and no others",
+            || {
+                let params =
+                    TSneParams::embedding_size_with_rng(2, generator()).perplexity(10.0).max_iter(50);
+                params.transform(iris().records).unwrap()
+            },
+            |embedded| bits(embedded),
+        ),
     ]
 }
 
@@ -226,6 +313,10 @@ fn one_feature() -> Labelled<f64> {
 
 fn linnerud() -> DatasetBase<Array2<f64>, Array2<f64>> {
     linfa_datasets::linnerud()
+}
+
+fn texts() -> Array1<String> {
+    Array1::from_iter(["one two three", "two three four", "three four five"].map(str::to_owned))
 }
 
 fn generator() -> Xoshiro256Plus {
