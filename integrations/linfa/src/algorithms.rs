@@ -30,7 +30,7 @@ macro_rules! algorithms {
 
         $($($(instances!({known_instance} 'x $result<$($of_result),*>);)+)?)*
 
-        pub(super) fn transforms<P>() -> Option<()> {
+        pub(super) fn transforms<P>(_: &P) -> Option<()> {
             $($($(instances!({transforms, P, $does} 'x $params<$($of_params),*>);)+)*)*
             None
         }
@@ -249,13 +249,14 @@ pub(crate) fn recognise<'x, M>(model: &'x M) -> Option<Box<dyn Model<'x> + 'x>> 
     first_of!(model(model))
 }
 
-/// Whether to transform with a `P` is to run an algorithm: scalers, projections and kernels are steps on the way, done
-/// again for each batch, and a run for each would drown the others.
-pub(crate) fn transforms<P>() -> bool {
-    fn found<P>() -> Option<()> {
-        first_of!(transforms::<P>())
+/// Whether to transform by these settings is to run an algorithm: scalers, projections and kernels are steps on the way,
+/// done again for each batch, and a run for each would drown the others.
+pub(crate) fn transforms<P>(params: &P) -> bool {
+    fn found<P>(params: &P) -> Option<()> {
+        let _ = params;
+        first_of!(transforms(params))
     }
-    found::<P>().is_some()
+    found(params).is_some()
 }
 
 /// What is in the `Result` of a transformation; `None` for another type.

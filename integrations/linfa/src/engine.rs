@@ -125,14 +125,14 @@ pub(crate) fn record_result<M, R: Records, T>(
 }
 
 /// Records what a transformation made, if it is a model.
-pub(crate) fn record_made<'x>(recorder: &Recorder, made: &dyn Model<'x>) {
+pub(crate) fn record_made(recorder: &Recorder, made: &dyn Model<'_>) {
     if let Some(bytes) = bytes_of(recorder, made) {
         recorder.log_model(|options| Ok(spec(made, bytes, None, options)));
     }
 }
 
 /// The model as it is saved; the run says why it is not.
-fn bytes_of<'x>(recorder: &Recorder, known: &dyn Model<'x>) -> Option<Vec<u8>> {
+fn bytes_of(recorder: &Recorder, known: &dyn Model<'_>) -> Option<Vec<u8>> {
     let mut bytes = None;
     recorder.record("the model", |run| {
         match known.unsaved() {

@@ -1,6 +1,6 @@
-//! The form in which a model is kept in a file, and back again: MessagePack with the names of the fields.
+//! The form in which a model is kept in a file, and back again: `MessagePack` with the names of the fields.
 //!
-//! MessagePack keeps every bit of a float, NaN too, which JSON does not.
+//! `MessagePack` keeps every bit of a float, NaN too, which JSON does not.
 
 use runlog_core::{Error, ErrorKind, Result};
 use serde::Serialize;

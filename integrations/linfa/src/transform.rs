@@ -25,7 +25,7 @@ where
     P: linfa::traits::Transformer<R, T>,
     R: Records,
 {
-    if !INTEGRATION.is_on() || is_autologged::<P>() || !transforms::<P>() {
+    if !INTEGRATION.is_on() || is_autologged::<P>() || !transforms(transformer) {
         return transformer.transform(records);
     }
     let caller = Location::caller();

@@ -7,9 +7,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod algorithms;
+mod loaded;
 mod names;
 mod observed;
 mod off;
+mod settings;
 mod table;
 
 use std::path::Path;

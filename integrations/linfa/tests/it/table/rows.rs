@@ -34,6 +34,7 @@ use runlog_linfa::{Fit, FitWith, Transformer};
 use super::{Bits, Row, loaded_as, saved, unsaved};
 
 /// In the order of the table.
+#[expect(clippy::too_many_lines, reason = "a table has a row for each algorithm")]
 pub(super) fn all() -> Vec<Row> {
     vec![
         saved(("linfa-bayes", "GaussianNb"), || GaussianNb::params().fit(&iris()).unwrap(), classes),
