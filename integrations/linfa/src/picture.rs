@@ -209,3 +209,18 @@ mod tests {
         assert_eq!(dot(&file, 80 + PLOT, 2 * LINE), BLUE);
     }
 }
+#[cfg(test)]
+mod tmp {
+    use super::*;
+    #[test]
+    fn tmp_draw() {
+        use serde_json::json;
+        let d = |n: &str, b: Vec<u8>| std::fs::write(format!("/tmp/lf-{n}.png"), b).unwrap();
+        d("iris", confusion(&[json!("setosa"), json!("versicolor"), json!("virginica")], &[vec![50, 0, 0], vec![0, 47, 3], vec![0, 1, 49]]).unwrap());
+        d("bool", confusion(&[json!(false), json!(true)], &[vec![1040, 20], vec![7, 123456]]).unwrap());
+        let l: Vec<Value> = (0..30).map(|x| json!(format!("class {x}"))).collect();
+        d("many", confusion(&l, &(0..30).map(|r| (0..30).map(|c| if r == c { 90 } else { (r * c) as u64 % 7 }).collect()).collect::<Vec<_>>()).unwrap());
+        d("roc", roc(&Curve { points: vec![(0.0, 0.0), (0.0, 0.5), (0.1, 0.5), (0.1, 0.8), (0.4, 0.9), (1.0, 1.0)], area: 0.87 }, &json!(true)).unwrap());
+        d("pr", precision_recall(&Curve { points: vec![(0.0, 1.0), (0.3, 1.0), (0.5, 0.9), (0.8, 0.7), (1.0, 0.5)], area: 0.87 }, &json!("yes")).unwrap());
+    }
+}

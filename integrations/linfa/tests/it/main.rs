@@ -7,9 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod algorithms;
+mod evaluated;
 mod names;
 mod observed;
 mod off;
+mod searched;
+mod steps;
 
 use std::path::Path;
 
