@@ -35,10 +35,10 @@ const BLUES: [[f64; 3]; 5] = [
 pub(crate) fn confusion(labels: &[Value], matrix: &[Vec<u64>]) -> Result<Vec<u8>> {
     let classes = labels.len().max(1);
     let names: Vec<String> = labels.iter().map(shown).collect();
-    let cell = (MATRIX / classes).clamp(4, CELL_MAX);
-    let side = cell * classes;
     // Labels that are higher or wider than their cells would run into each other: then only every so many are shown.
     let widest = names.iter().map(|name| width_of(name, SCALE)).max().unwrap_or_default();
+    let cell = (MATRIX / classes).clamp(4, CELL_MAX.max(widest + 8));
+    let side = cell * classes;
     let beside_every = LINE.div_ceil(cell);
     let below_every = (widest + 8).div_ceil(cell);
     let (left, top) = (widest + 2 * LINE + 12, 2 * LINE);
@@ -46,7 +46,7 @@ pub(crate) fn confusion(labels: &[Value], matrix: &[Vec<u64>]) -> Result<Vec<u8>
     // The title may be wider than a small matrix with its bar.
     let title = "Confusion matrix, colours by row";
     let width = (bar + 16 + 60).max(left + width_of(title, SCALE) + 12);
-    let mut canvas = Canvas::new(width, top + side + 3 * LINE);
+    let mut canvas = Canvas::new(width, top + side + 3 * LINE + 8);
     canvas.text((left, 10), title, SCALE, BLACK);
     for (row, counts) in matrix.iter().enumerate() {
         let total: u64 = counts.iter().sum();
@@ -73,7 +73,7 @@ pub(crate) fn confusion(labels: &[Value], matrix: &[Vec<u64>]) -> Result<Vec<u8>
         }
     }
     canvas.upright((8, top + side / 2), "true", SCALE, BLACK);
-    canvas.centred((left + side / 2, top + side + 8 + LINE), "predicted", SCALE, BLACK);
+    canvas.centred((left + side / 2, top + side + 16 + LINE), "predicted", SCALE, BLACK);
     for y in 0..side {
         canvas.fill((bar, top + side - 1 - y), (16, 1), blue(number(y) / number(side)));
     }
@@ -126,7 +126,7 @@ fn plot(curve: &Curve, title: &str, axes: [&str; 2], positive: &Value, with_gues
         }
     }
     let of = format!("{} (positive: {})", axes[0], shown(positive));
-    canvas.centred((left + PLOT / 2, top + PLOT + 8 + LINE), &of, SCALE, BLACK);
+    canvas.centred((left + PLOT / 2, top + PLOT + 16 + LINE), &of, SCALE, BLACK);
     canvas.upright((8, top + PLOT / 2), axes[1], SCALE, BLACK);
     canvas.png()
 }
@@ -207,20 +207,5 @@ mod tests {
         let file = roc(&curve, &json!(true)).unwrap();
         assert_eq!(dot(&file, 80, 2 * LINE + PLOT / 2), BLUE);
         assert_eq!(dot(&file, 80 + PLOT, 2 * LINE), BLUE);
-    }
-}
-#[cfg(test)]
-mod tmp {
-    use super::*;
-    #[test]
-    fn tmp_draw() {
-        use serde_json::json;
-        let d = |n: &str, b: Vec<u8>| std::fs::write(format!("/tmp/lf-{n}.png"), b).unwrap();
-        d("iris", confusion(&[json!("setosa"), json!("versicolor"), json!("virginica")], &[vec![50, 0, 0], vec![0, 47, 3], vec![0, 1, 49]]).unwrap());
-        d("bool", confusion(&[json!(false), json!(true)], &[vec![1040, 20], vec![7, 123456]]).unwrap());
-        let l: Vec<Value> = (0..30).map(|x| json!(format!("class {x}"))).collect();
-        d("many", confusion(&l, &(0..30).map(|r| (0..30).map(|c| if r == c { 90 } else { (r * c) as u64 % 7 }).collect()).collect::<Vec<_>>()).unwrap());
-        d("roc", roc(&Curve { points: vec![(0.0, 0.0), (0.0, 0.5), (0.1, 0.5), (0.1, 0.8), (0.4, 0.9), (1.0, 1.0)], area: 0.87 }, &json!(true)).unwrap());
-        d("pr", precision_recall(&Curve { points: vec![(0.0, 1.0), (0.3, 1.0), (0.5, 0.9), (0.8, 0.7), (1.0, 0.5)], area: 0.87 }, &json!("yes")).unwrap());
     }
 }
