@@ -8,9 +8,11 @@
 
 mod algorithms;
 mod evaluated;
+mod faults;
 mod names;
 mod observed;
 mod off;
+mod scikit_learn;
 mod searched;
 mod steps;
 
