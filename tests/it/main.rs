@@ -42,3 +42,7 @@ mod support;
 mod table;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod training;
+#[cfg(test)]
+mod unseen;

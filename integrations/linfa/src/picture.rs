@@ -35,10 +35,10 @@ const BLUES: [[f64; 3]; 5] = [
 pub(crate) fn confusion(labels: &[Value], matrix: &[Vec<u64>]) -> Result<Vec<u8>> {
     let classes = labels.len().max(1);
     let names: Vec<String> = labels.iter().map(shown).collect();
-    let cell = (MATRIX / classes).clamp(4, CELL_MAX);
-    let side = cell * classes;
     // Labels that are higher or wider than their cells would run into each other: then only every so many are shown.
     let widest = names.iter().map(|name| width_of(name, SCALE)).max().unwrap_or_default();
+    let cell = (MATRIX / classes).clamp(4, CELL_MAX.max(widest + 8));
+    let side = cell * classes;
     let beside_every = LINE.div_ceil(cell);
     let below_every = (widest + 8).div_ceil(cell);
     let (left, top) = (widest + 2 * LINE + 12, 2 * LINE);
@@ -46,7 +46,7 @@ pub(crate) fn confusion(labels: &[Value], matrix: &[Vec<u64>]) -> Result<Vec<u8>
     // The title may be wider than a small matrix with its bar.
     let title = "Confusion matrix, colours by row";
     let width = (bar + 16 + 60).max(left + width_of(title, SCALE) + 12);
-    let mut canvas = Canvas::new(width, top + side + 3 * LINE);
+    let mut canvas = Canvas::new(width, top + side + 3 * LINE + 8);
     canvas.text((left, 10), title, SCALE, BLACK);
     for (row, counts) in matrix.iter().enumerate() {
         let total: u64 = counts.iter().sum();
@@ -73,7 +73,7 @@ pub(crate) fn confusion(labels: &[Value], matrix: &[Vec<u64>]) -> Result<Vec<u8>
         }
     }
     canvas.upright((8, top + side / 2), "true", SCALE, BLACK);
-    canvas.centred((left + side / 2, top + side + 8 + LINE), "predicted", SCALE, BLACK);
+    canvas.centred((left + side / 2, top + side + 16 + LINE), "predicted", SCALE, BLACK);
     for y in 0..side {
         canvas.fill((bar, top + side - 1 - y), (16, 1), blue(number(y) / number(side)));
     }
@@ -126,7 +126,7 @@ fn plot(curve: &Curve, title: &str, axes: [&str; 2], positive: &Value, with_gues
         }
     }
     let of = format!("{} (positive: {})", axes[0], shown(positive));
-    canvas.centred((left + PLOT / 2, top + PLOT + 8 + LINE), &of, SCALE, BLACK);
+    canvas.centred((left + PLOT / 2, top + PLOT + 16 + LINE), &of, SCALE, BLACK);
     canvas.upright((8, top + PLOT / 2), axes[1], SCALE, BLACK);
     canvas.png()
 }

@@ -7,11 +7,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod algorithms;
+mod evaluated;
+mod faults;
 mod loaded;
 mod names;
 mod observed;
 mod off;
+mod scikit_learn;
+mod searched;
 mod settings;
+mod steps;
 mod table;
 
 use std::path::Path;
