@@ -30,44 +30,44 @@ macro_rules! algorithms {
 
         $($($(instances!({known_instance} 'x $result<$($of_result),*>);)+)?)*
 
-        pub(super) fn transforms<P>(_: &P) -> Option<()> {
-            $($($(instances!({transforms, P, $does} 'x $params<$($of_params),*>);)+)*)*
+        pub(super) fn transforms(_params: $crate::cast::Erased<'_>) -> Option<()> {
+            $($($(instances!({transforms, _params, $does} 'x $params<$($of_params),*>);)+)*)*
             None
         }
 
-        pub(super) fn open<T>(output: &T) -> Option<$crate::transform::Made<'_>> {
-            $($($(instances!({open, T, output} 'x $result<$($of_result),*>);)+)?)*
+        pub(super) fn open(output: $crate::cast::Erased<'_>) -> Option<$crate::transform::Made<'_>> {
+            $($($(instances!({open, output} 'x $result<$($of_result),*>);)+)?)*
             let _ = output;
             None
         }
 
-        pub(super) fn settings<P>(params: &P) -> Option<$crate::algorithms::Settings> {
-            $($($(instances!({read, P, params, $algorithm, $read} 'x $params<$($of_params),*>);)+)*)*
+        pub(super) fn settings(params: $crate::cast::Erased<'_>) -> Option<$crate::algorithms::Settings> {
+            $($($(instances!({read, params, $algorithm, $read} 'x $params<$($of_params),*>);)+)*)*
             None
         }
 
-        pub(super) fn model<'x, M>(model: &'x M) -> Option<Box<dyn $crate::kinds::Model<'x> + 'x>> {
-            $($($(instances!({wrap, M, model, $algorithm, $kind, $how, $form} 'x $model<$($of_model),*>);)+)*)*
+        pub(super) fn model<'x>(model: $crate::cast::Erased<'x>) -> Option<Box<dyn $crate::kinds::Model<'x> + 'x>> {
+            $($($(instances!({wrap, model, $algorithm, $kind, $how, $form} 'x $model<$($of_model),*>);)+)*)*
             let _ = model;
             None
         }
     };
 }
 
-/// Returns if a `$P` transforms.
+/// Returns if `$params` transform.
 macro_rules! transforms {
-    ($P:ident transforms $x:lifetime $long:ty => $short:ty, $types:tt) => {
-        if typeid::of::<$P>() == typeid::of::<$long>() {
+    ($params:ident transforms $x:lifetime $long:ty => $short:ty, $types:tt) => {
+        if $params.is::<$long>() {
             return Some(());
         }
     };
-    ($P:ident $_does:ident $x:lifetime $long:ty => $short:ty, $types:tt) => {};
+    ($params:ident $_does:ident $x:lifetime $long:ty => $short:ty, $types:tt) => {};
 }
 
 /// Returns what is in `$output` if it is this `Result`.
 macro_rules! open {
-    ($T:ident $output:ident $x:lifetime $long:ty => $short:ty, $types:tt) => {
-        if let Some(output) = $crate::cast::cast::<$long, $T>($output) {
+    ($output:ident $x:lifetime $long:ty => $short:ty, $types:tt) => {
+        if let Some(output) = $output.cast::<$long>() {
             return Some(match output {
                 Ok(made) => $crate::transform::Made::of(made),
                 Err(error) => $crate::transform::Made::Nothing(error),
@@ -78,8 +78,8 @@ macro_rules! open {
 
 /// Returns the settings if `$params` is of this type.
 macro_rules! read {
-    ($P:ident $params:ident $algorithm:literal $read:ident $x:lifetime $long:ty => $short:ty, $types:tt) => {
-        if let Some(params) = $crate::cast::cast::<$long, $P>($params) {
+    ($params:ident $algorithm:literal $read:ident $x:lifetime $long:ty => $short:ty, $types:tt) => {
+        if let Some(params) = $params.cast::<$long>() {
             return Some($crate::algorithms::Settings { algorithm: $algorithm, pairs: $read(params) });
         }
     };
@@ -87,9 +87,9 @@ macro_rules! read {
 
 /// Returns the model if `$model` is of this type.
 macro_rules! wrap {
-    ($M:ident $model:ident $algorithm:literal $kind:tt $how:ident $form:tt
+    ($model:ident $algorithm:literal $kind:tt $how:ident $form:tt
         $x:lifetime $long:ty => $short:ty, $types:tt) => {
-        if let Some(model) = $crate::cast::cast::<$long, $M>($model) {
+        if let Some(model) = $model.cast::<$long>() {
             return Some(Box::new($crate::kinds::Known::<$short, _> {
                 name: $algorithm,
                 model,
@@ -205,6 +205,7 @@ mod tsne;
 
 use runlog_core::Result;
 
+use crate::cast::Erased;
 use crate::kinds::Model;
 use crate::params::Pairs;
 use crate::transform::Made;
@@ -238,29 +239,35 @@ macro_rules! first_of {
 }
 
 /// The settings of an estimator of a known type.
-pub(crate) fn settings<P>(params: &P) -> Option<Settings> {
+pub(crate) fn settings(params: Erased<'_>) -> Option<Settings> {
     let _ = params;
     first_of!(settings(params))
 }
 
 /// `model` as a known one.
 pub(crate) fn recognise<'x, M>(model: &'x M) -> Option<Box<dyn Model<'x> + 'x>> {
-    let _ = model;
-    first_of!(model(model))
+    fn found<'x>(model: Erased<'x>) -> Option<Box<dyn Model<'x> + 'x>> {
+        let _ = model;
+        first_of!(model(model))
+    }
+    found(Erased::of(model))
 }
 
 /// Whether to transform by these settings is to run an algorithm: scalers, projections and kernels are steps on the way,
 /// done again for each batch, and a run for each would drown the others.
 pub(crate) fn transforms<P>(params: &P) -> bool {
-    fn found<P>(params: &P) -> Option<()> {
+    fn found(params: Erased<'_>) -> Option<()> {
         let _ = params;
         first_of!(transforms(params))
     }
-    found(params).is_some()
+    found(Erased::of(params)).is_some()
 }
 
 /// What is in the `Result` of a transformation; `None` for another type.
 pub(crate) fn open<T>(output: &T) -> Option<Made<'_>> {
-    let _ = output;
-    first_of!(open(output))
+    fn found(output: Erased<'_>) -> Option<Made<'_>> {
+        let _ = output;
+        first_of!(open(output))
+    }
+    found(Erased::of(output))
 }

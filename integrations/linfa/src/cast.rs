@@ -2,10 +2,13 @@
 //!
 //! The blanket `Fit` has no bounds, so that every call which compiles with linfa compiles with us. What a type is
 //! must therefore be found while running, and some types, such as views, borrow, which rules `Any` out. `typeid`
-//! compares types up to their lifetimes; [`cast`] then lends the value for reading, for the lifetime of the borrow
+//! compares types up to their lifetimes; [`Erased::cast`] then lends the value for reading, for the lifetime of the borrow
 //! alone, which is sound for every type that only holds data.
 
 #![expect(unsafe_code, reason = "references are cast after their types were compared")]
+
+use std::any::TypeId;
+use std::marker::PhantomData;
 
 use linfa::dataset::{CountedTargets, DatasetBase, Pr};
 use ndarray::{ArcArray, Array, Array2, ArrayView, ArrayView2, Dimension};
@@ -22,13 +25,48 @@ pub(crate) unsafe trait Known: 'static {
     type At<'x>: 'x;
 }
 
+/// A reference to a value whose type has to be found: what takes one is compiled once, and not again for each type.
+#[derive(Clone, Copy)]
+pub(crate) struct Erased<'x> {
+    pointer: *const (),
+    id: TypeId,
+    class: &'static str,
+    borrowed: PhantomData<&'x ()>,
+}
+
+impl<'x> Erased<'x> {
+    pub(crate) fn of<T>(value: &'x T) -> Self {
+        Self {
+            pointer: std::ptr::from_ref(value).cast(),
+            id: typeid::of::<T>(),
+            class: std::any::type_name::<T>(),
+            borrowed: PhantomData,
+        }
+    }
+
+    /// The type, as Rust tells it.
+    pub(crate) fn class(self) -> &'static str {
+        self.class
+    }
+
+    /// The value, if its type is `K` up to lifetimes.
+    pub(crate) fn cast<K: Known>(self) -> Option<&'x K::At<'x>> {
+        // SAFETY: the value's type and this one are the same up to lifetimes, so their layout is the same. The value
+        // was lent for `'x`, so all lifetimes in it outlive `'x`, and those in `At<'x>` are `'x`: the cast only
+        // shortens them. By the contract of `Known` a shared reference only reads, so nothing that lives shorter can be
+        // put where something longer is expected.
+        self.is::<K>().then(|| unsafe { &*self.pointer.cast::<K::At<'x>>() })
+    }
+
+    /// Whether the value's type is `K` up to lifetimes.
+    pub(crate) fn is<K: Known>(self) -> bool {
+        self.id == typeid::of::<K::At<'x>>()
+    }
+}
+
 /// `value`, if its type is `K` up to lifetimes.
-pub(crate) fn cast<'x, K: Known, T>(value: &'x T) -> Option<&'x K::At<'x>> {
-    let same = typeid::of::<T>() == typeid::of::<K::At<'x>>();
-    // SAFETY: both types are the same up to lifetimes, so their layout is the same. `&'x T` exists, so all lifetimes
-    // in `T` outlive `'x`, and those in `At<'x>` are `'x`: the cast only shortens them. By the contract of `Known` a
-    // shared reference only reads, so nothing that lives shorter can be put where something longer is expected.
-    same.then(|| unsafe { &*std::ptr::from_ref(value).cast::<K::At<'x>>() })
+pub(crate) fn cast<K: Known, T>(value: &T) -> Option<&K::At<'_>> {
+    Erased::of(value).cast::<K>()
 }
 
 /// Types without lifetimes.

@@ -47,10 +47,9 @@
 //! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. linfa tells nothing during a fit, so there
 //! are no metrics by step.
 //!
-//! Known are linear, isotonic, Tweedie and logistic regression (binary and multinomial), elastic net (and its
-//! multi-task form), decision trees, Gaussian and multinomial naive Bayes, SVMs, k-means and Gaussian mixtures, over
-//! `f64` and `f32`, with labels `usize`, `bool`, `String` and `&str`. Of every other type the name, the data and the
-//! time are recorded.
+//! # Every algorithm
+//!
+#![doc = include_str!("../linfa.md")]
 //!
 //! # Costs
 //!

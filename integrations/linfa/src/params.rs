@@ -7,6 +7,7 @@ use runlog_core::flatten::{flatten, from_debug};
 use serde::Serialize;
 
 use crate::algorithms::{Settings, settings};
+use crate::cast::Erased;
 
 /// Keys and texts.
 pub(crate) type Pairs = Vec<(String, String)>;
@@ -21,13 +22,17 @@ pub(crate) struct Estimator {
 
 impl Estimator {
     pub(crate) fn of<P>(params: &P) -> Result<Self> {
+        Self::of_erased(Erased::of(params))
+    }
+
+    fn of_erased(params: Erased<'_>) -> Result<Self> {
         let Some(Settings { algorithm, pairs }) = settings(params) else {
             tracing::debug!(
                 target: "runlog::linfa",
-                estimator = std::any::type_name::<P>(),
+                estimator = params.class(),
                 "the settings of this type cannot be read; log them with `log_params`"
             );
-            return Ok(Self { name: name(std::any::type_name::<P>()), params: Vec::new() });
+            return Ok(Self { name: name(params.class()), params: Vec::new() });
         };
         let params = pairs?.into_iter().filter(|(key, _)| !is_generator(key)).collect();
         Ok(Self { name: algorithm.to_owned(), params })

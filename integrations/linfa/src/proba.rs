@@ -12,7 +12,7 @@ use runlog_core::Result;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cast::cast;
+use crate::cast::Erased;
 use crate::data::{Data, Values};
 use crate::kinds::{self, ClassLabel};
 use crate::picture;
@@ -82,9 +82,9 @@ impl Probabilities {
 
 /// Asks `$model`, if it is of this type, by a function of this file.
 macro_rules! ask {
-    ($M:ident $model:ident $data:ident $step:ident $how:ident
+    ($model:ident $data:ident $step:ident $how:ident
         $x:lifetime $long:ty => $short:ty, [$float:ty $(, $label:ty)?]) => {
-        if let Some(model) = cast::<$long, $M>($model) {
+        if let Some(model) = $model.cast::<$long>() {
             let records = <$float as kinds::Float<'_>>::records($data)?;
             let truth = ask!(@labels $data $($label)?).and_then(Values::single)?;
             let asked = Asked { records, truth: &truth, is_weighted: $data.is_weighted, step: $step };
@@ -115,6 +115,10 @@ impl<F, L: Clone> Asked<'_, '_, F, L> {
 
 /// The probabilities by `model` of every `step`-th sample, if it tells them and knows the data's classes.
 pub(crate) fn of<'x, M>(model: &'x M, data: &Data<'x>, step: usize) -> Option<Probabilities> {
+    of_erased(Erased::of(model), data, step)
+}
+
+fn of_erased<'x>(model: Erased<'x>, data: &Data<'x>, step: usize) -> Option<Probabilities> {
     #[cfg(feature = "logistic")]
     {
         use linfa_logistic::{FittedLogisticRegression, MultiFittedLogisticRegression};
@@ -134,8 +138,8 @@ pub(crate) fn of<'x, M>(model: &'x M, data: &Data<'x>, step: usize) -> Option<Pr
                 Probabilities::new($model.classes().to_vec(), &values, $asked.labels())
             }};
         }
-        instances!({ask, M, model, data, step, two_classes} 'x FittedLogisticRegression<F, C>);
-        instances!({ask, M, model, data, step, many_classes} 'x MultiFittedLogisticRegression<F, C>);
+        instances!({ask, model, data, step, two_classes} 'x FittedLogisticRegression<F, C>);
+        instances!({ask, model, data, step, many_classes} 'x MultiFittedLogisticRegression<F, C>);
     }
     #[cfg(feature = "bayes")]
     {
@@ -146,9 +150,9 @@ pub(crate) fn of<'x, M>(model: &'x M, data: &Data<'x>, step: usize) -> Option<Pr
                 bayes($model, &$asked)
             };
         }
-        instances!({ask, M, model, data, step, by_likelihood} 'x BernoulliNb<F, L>);
-        instances!({ask, M, model, data, step, by_likelihood} 'x GaussianNb<F, L>);
-        instances!({ask, M, model, data, step, by_likelihood} 'x MultinomialNb<F, L>);
+        instances!({ask, model, data, step, by_likelihood} 'x BernoulliNb<F, L>);
+        instances!({ask, model, data, step, by_likelihood} 'x GaussianNb<F, L>);
+        instances!({ask, model, data, step, by_likelihood} 'x MultinomialNb<F, L>);
     }
     #[cfg(feature = "trees")]
     {
@@ -159,7 +163,7 @@ pub(crate) fn of<'x, M>(model: &'x M, data: &Data<'x>, step: usize) -> Option<Pr
                 tree($model, &$asked)
             };
         }
-        instances!({ask, M, model, data, step, by_leaves} 'x DecisionTree<F, L>);
+        instances!({ask, model, data, step, by_leaves} 'x DecisionTree<F, L>);
     }
     macro_rules! by_prediction {
         ($model:ident, $asked:ident) => {{
@@ -172,13 +176,13 @@ pub(crate) fn of<'x, M>(model: &'x M, data: &Data<'x>, step: usize) -> Option<Pr
     {
         use linfa_ftrl::Ftrl;
 
-        instances!({ask, M, model, data, step, by_prediction} 'x Ftrl<F>);
+        instances!({ask, model, data, step, by_prediction} 'x Ftrl<F>);
     }
     #[cfg(feature = "svm")]
     {
         type Svm<F> = linfa_svm::Svm<F, Pr>;
 
-        instances!({ask, M, model, data, step, by_prediction} 'x Svm<F>);
+        instances!({ask, model, data, step, by_prediction} 'x Svm<F>);
     }
     None
 }
