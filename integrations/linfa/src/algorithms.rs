@@ -11,9 +11,9 @@
 /// }
 /// ```
 /// - It `fits`, or `transforms`, which is a run as well, or `prepares` data for others, which is none.
-/// - Letters stand for the types of [`instances`].
+/// - Letters stand for the types of `instances!`.
 /// - `by_serialize`, `by_debug`, `name_only`, or a function of the file.
-/// - The kinds are those of [`kind`].
+/// - The kinds are those of `kind!`.
 /// - `saved Form` is written and loaded again, `written Form` loads as another type, `unsaved "…"` says why not.
 /// - `gives` names the `Result`s of transforming, whose error ends the run.
 macro_rules! algorithms {

@@ -189,7 +189,7 @@ macro_rules! instances {
     };
 }
 
-/// Makes one instance of [`instances`] a [`Known`] type.
+/// Makes one instance of `instances!` a [`Known`] type.
 ///
 /// For types that are named by a path and parameters: what they borrow is their label, and nothing else.
 macro_rules! known_instance {
