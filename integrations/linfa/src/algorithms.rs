@@ -240,14 +240,12 @@ macro_rules! first_of {
 
 /// The settings of an estimator of a known type.
 pub(crate) fn settings(params: Erased<'_>) -> Option<Settings> {
-    let _ = params;
     first_of!(settings(params))
 }
 
 /// `model` as a known one.
 pub(crate) fn recognise<'x, M>(model: &'x M) -> Option<Box<dyn Model<'x> + 'x>> {
     fn found<'x>(model: Erased<'x>) -> Option<Box<dyn Model<'x> + 'x>> {
-        let _ = model;
         first_of!(model(model))
     }
     found(Erased::of(model))
@@ -257,7 +255,6 @@ pub(crate) fn recognise<'x, M>(model: &'x M) -> Option<Box<dyn Model<'x> + 'x>> 
 /// done again for each batch, and a run for each would drown the others.
 pub(crate) fn transforms<P>(params: &P) -> bool {
     fn found(params: Erased<'_>) -> Option<()> {
-        let _ = params;
         first_of!(transforms(params))
     }
     found(Erased::of(params)).is_some()
@@ -266,7 +263,6 @@ pub(crate) fn transforms<P>(params: &P) -> bool {
 /// What is in the `Result` of a transformation; `None` for another type.
 pub(crate) fn open<T>(output: &T) -> Option<Made<'_>> {
     fn found(output: Erased<'_>) -> Option<Made<'_>> {
-        let _ = output;
         first_of!(open(output))
     }
     found(Erased::of(output))

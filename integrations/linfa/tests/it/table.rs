@@ -166,7 +166,9 @@ fn every_algorithm_of_linfa_is_as_the_table_says() {
             None => format!("not saved: {}", tag.unwrap_or(row.why)),
         };
         assert!(!model.ends_with(": "), "{algorithm} has no model, and no reason");
-        writeln!(table, "| {} | {algorithm} | {settings} | {metrics} | {model} |", row.package).unwrap();
+        let variant = &algorithm[name.len()..];
+        writeln!(table, "| {} | `{name}`{variant} | {settings} | {metrics} | {model} |", row.package)
+            .unwrap();
     }
 
     let page = include_str!("../../linfa.md");
