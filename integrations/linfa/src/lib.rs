@@ -3,30 +3,60 @@
 //! Read this if you train with linfa and want to know what is recorded, and what is not. Users depend on `runlog` with
 //! the feature `linfa`, where this crate is `runlog::linfa`.
 //!
+//! # Three ways
+//!
+//! Each needs `runlog_linfa::autolog()` (or `runlog::autolog()`, for every framework) once, at the start.
+//!
+//! **The import**: one line of a file is changed, and no call.
+//!
 //! ```
-//! use linfa::prelude::*;
+//! // before: use linfa::prelude::*;
+//! use runlog_linfa::prelude::*;
 //! use linfa_trees::DecisionTree;
-//! use runlog_linfa::Fit; // the one changed line: takes the place of linfa's `Fit`
 //!
 //! runlog_linfa::autolog();
 //! # runlog_core::fluent::set_tracking_uri("memory:")?;
-//! let model = DecisionTree::params().max_depth(Some(3)).fit(&linfa_datasets::iris())?;
-//! # let _ = model;
+//! let (train, valid) = linfa_datasets::iris().split_with_ratio(0.8);
+//! let model = DecisionTree::params().max_depth(Some(3)).fit(&train)?;
+//! println!("{}", model.predict(&valid).confusion_matrix(&valid)?.accuracy());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **`.autolog()`**: one word more, for code that is generic over linfa's own traits; and `.recorded()` before a
+//! [cross-validation](Recorded::recorded).
+//!
+//! ```
+//! use linfa::prelude::*;
+//! use linfa_trees::DecisionTree;
+//! use runlog_linfa::Autolog;
+//!
+//! runlog_linfa::autolog();
+//! # runlog_core::fluent::set_tracking_uri("memory:")?;
+//! // before: DecisionTree::params().fit(&linfa_datasets::iris())?;
+//! DecisionTree::params().autolog().fit(&linfa_datasets::iris())?;
+//! # Ok::<(), linfa::Error>(())
+//! ```
+//!
+//! **The dependency**: one line of `Cargo.toml`, and no code but `autolog()`.
+//!
+//! ```toml
+//! # before: linfa = "0.8"
+//! linfa = { package = "runlog-linfa", version = "0.1" }
 //! ```
 //!
 //! # The import
 //!
 //! [`Fit`] has linfa's name, its generics and its method, and is implemented for every estimator: no call that compiled
-//! with linfa's stops compiling. Write one of
+//! with linfa's stops compiling. So have [`FitWith`], [`Transformer`], [`Predict`] and the traits of metrics. Write one
+//! of
 //!
-//! - `use linfa::prelude::*;` and `use runlog_linfa::Fit;`,
 //! - `use runlog_linfa::prelude::*;` *instead of* linfa's prelude,
+//! - `use linfa::prelude::*;` and `use runlog_linfa::Fit;`, or whichever else is to be recorded,
 //! - `use runlog_linfa::traits::{Fit, Predict};`.
 //!
 //! Two preludes at once compile, with a warning, and record nothing: the first glob import wins. Nothing is recorded
 //! either where the call goes through linfa's own trait: in `cross_validate`, behind `&dyn linfa::traits::Fit`, and in
-//! a function bounded by linfa's `Fit`. Bound it by ours.
+//! a function bounded by linfa's `Fit`. Bound it by ours, or call it with `.autolog()`.
 //!
 //! # What is recorded
 //!
@@ -36,21 +66,37 @@
 //! |---|---|
 //! | settings | params, without the state of random number generators |
 //! | estimator | tags `estimator_name`, `estimator_class`, and `runlog.source`: file and line of the call |
-//! | data | an input with MLflow's digest of the table (features with names) or the arrays, its columns or shapes, and the context `train` |
+//! | data | an input with MLflow's digest of the table (features with names) or the arrays, its columns or shapes, and the context `train`; it is called `dataset`, or as [`named`](Named::named) says |
 //! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
-//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
-//! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
+//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and the confusion matrix (up to 256 classes) as `training_confusion_matrix.json` and `.png` |
+//! | probabilities | `training_log_loss`, `…_roc_auc` (up to 32 classes), and of two classes `training_roc_curve.png` and `training_precision_recall_curve.png` |
+//! | clustering | `training_silhouette_score`, and of k-means `training_inertia` and its negative, `training_score` |
 //! | model | a logged model `model` with signature, loaded by [`load_model`] |
 //! | end | FINISHED; FAILED with the message for `Err` and for a panic |
 //!
 //! Metrics are scikit-learn's, of at most [`ROWS_FOR_METRICS_MAX`] evenly spread rows (the silhouette of
-//! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. linfa tells nothing during a fit, so there
-//! are no metrics by step.
+//! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. Probabilities are told by logistic
+//! regression, naive Bayes, FTRL and SVMs over [`Pr`](linfa::dataset::Pr), and read off the leaves of a decision tree;
+//! linfa's ensembles and SVMs over `bool` tell none. linfa tells nothing during a fit, so there are no metrics by step,
+//! but for models that are fitted further by [`FitWith`]: each call is one step of the run of the first one, which
+//! stores the model after 1, 2, 4, 8, … of them.
 //!
-//! Known are linear, isotonic, Tweedie and logistic regression (binary and multinomial), elastic net (and its
-//! multi-task form), decision trees, Gaussian and multinomial naive Bayes, SVMs, k-means and Gaussian mixtures, over
-//! `f64` and `f32`, with labels `usize`, `bool`, `String` and `&str`. Of every other type the name, the data and the
-//! time are recorded.
+//! # Evaluation
+//!
+//! A metric of linfa that is taken of a recorded model's prediction goes to the run of the fit, as `r2_score_valid`
+//! if the dataset is [`named`](Named::named) `valid`, or else as `r2_score_eval`; `metric_info.json` says which call it
+//! was, and the dataset is an input with the context `eval`. A confusion matrix gives accuracy, precision, recall and F1
+//! as scikit-learn weighs them. Predictions and metrics must be called through our traits.
+//!
+//! Values of linfa have no room for a run, so a model is recognised by its type and its bytes, and a prediction by its
+//! place in memory and its content; what is not the same to the bit is nobody's and is not logged. Models that cannot be
+//! saved are not recognised, nor predictions of a single row, nor those that were copied or changed. Two runs whose
+//! models are equal to the bit share what is measured of either.
+//!
+//! # What is known
+//!
+//! Every algorithm crate of linfa, over `f64` and `f32` and linfa's labels; `docs/linfa.md` has the table of what is
+//! recorded of each. Of every other type the name, the data and the time are recorded.
 //!
 //! # Costs
 //!
@@ -58,6 +104,30 @@
 //! linfa runs it, and nothing of it is read before it has ended.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(feature = "all"),
+    expect(dead_code, reason = "an algorithm crate uses its own part of what is here")
+)]
+#![cfg_attr(
+    not(any(
+        feature = "bayes",
+        feature = "clustering",
+        feature = "elasticnet",
+        feature = "ensemble",
+        feature = "ftrl",
+        feature = "ica",
+        feature = "kernel",
+        feature = "lars",
+        feature = "linear",
+        feature = "logistic",
+        feature = "pls",
+        feature = "preprocessing",
+        feature = "reduction",
+        feature = "svm",
+        feature = "trees",
+    )),
+    expect(unused_macros, reason = "the other algorithm crates have no models")
+)]
 
 #[macro_use]
 mod cast;

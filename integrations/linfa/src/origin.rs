@@ -58,7 +58,6 @@ impl ArrayPrint {
     pub(crate) fn content(&self) -> u64 {
         self.hash
     }
-
 }
 
 /// An element of an array, bit by bit.

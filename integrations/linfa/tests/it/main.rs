@@ -9,12 +9,15 @@
 mod algorithms;
 mod evaluated;
 mod faults;
+mod loaded;
 mod names;
 mod observed;
 mod off;
 mod scikit_learn;
 mod searched;
+mod settings;
 mod steps;
+mod table;
 
 use std::path::Path;
 
