@@ -4,7 +4,11 @@
 //! `valgrind --tool=callgrind <the bench's program> calls off 10000`, and the same with `plain`, and with other numbers
 //! of calls: the difference by the calls is what a call takes.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench ends by panicking, and says what it counted")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench ends by panicking, and says what it counted"
+)]
 
 use std::hint::black_box;
 
@@ -67,7 +71,8 @@ macro_rules! fit {
 }
 
 fn large() -> Dataset<f64, f64, Ix1> {
-    let records = Array2::from_shape_fn((10_000, 20), |(row, column)| ((row * 31 + column * 17) % 101) as f64);
+    let records =
+        Array2::from_shape_fn((10_000, 20), |(row, column)| ((row * 31 + column * 17) % 101) as f64);
     let targets = records.sum_axis(ndarray::Axis(1));
     Dataset::new(records, targets)
 }

@@ -19,7 +19,12 @@ pub(crate) static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
         let run = |program: &Path, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output();
             let output = output.unwrap_or_else(|error| panic!("{remedy}: {}: {error}", program.display()));
-            assert!(output.status.success(), "{remedy}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{remedy}: {}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
         };
         run(Path::new("python3"), &["-m", "venv", "--clear", environment.to_str().unwrap()]);
         let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];

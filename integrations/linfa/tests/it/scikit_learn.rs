@@ -82,7 +82,11 @@ fn the_same_is_recorded_as_of_scikit_learn() {
         LogisticRegression::default().gradient_tolerance(1e-6).max_iterations(1_000).fit(&flags).unwrap();
         MultiLogisticRegression::default().gradient_tolerance(1e-6).max_iterations(1_000).fit(&iris).unwrap();
         DecisionTree::params().max_depth(Some(2)).fit(&iris).unwrap();
-        KMeans::params_with_rng(3, Xoshiro256Plus::seed_from_u64(3)).n_runs(20).tolerance(1e-8).fit(&points).unwrap();
+        KMeans::params_with_rng(3, Xoshiro256Plus::seed_from_u64(3))
+            .n_runs(20)
+            .tolerance(1e-8)
+            .fit(&points)
+            .unwrap();
     });
     for ((case, apart, _why), ours) in CASES.into_iter().zip(&runs) {
         let theirs = &theirs[case];
@@ -94,7 +98,10 @@ fn the_same_is_recorded_as_of_scikit_learn() {
         }
         for key in crate::metric_keys(ours) {
             let is_theirs = theirs["metrics"].get(key).is_some();
-            assert!(is_theirs || ONLY_OURS.iter().any(|(only, _)| *only == key), "{case}: {key} is ours alone");
+            assert!(
+                is_theirs || ONLY_OURS.iter().any(|(only, _)| *only == key),
+                "{case}: {key} is ours alone"
+            );
         }
         for tag in theirs["tags"].as_array().unwrap() {
             assert!(ours.tag(tag.as_str().unwrap()).is_some(), "{case}: no tag {tag}");

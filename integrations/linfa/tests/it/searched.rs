@@ -38,7 +38,10 @@ fn a_recorded_cross_validation_is_linfas_with_a_child_run_for_each_of_the_best()
     assert_eq!(data.records(), linfa_datasets::iris().records());
 
     let parent = runs.iter().find(|run| run.tag("mlflow.parentRunId").is_none()).unwrap();
-    assert_eq!((parent.info.status, parent.tag("estimator_name")), (RunStatus::Finished, Some("MultiLogisticRegression")));
+    assert_eq!(
+        (parent.info.status, parent.tag("estimator_name")),
+        (RunStatus::Finished, Some("MultiLogisticRegression"))
+    );
     assert_eq!((parent.param("cv"), parent.param("alpha")), (Some("5"), None));
     assert_eq!(parent.param("max_iterations"), Some("100"));
     assert_eq!(parent.inputs.datasets.len(), 1);
@@ -51,7 +54,10 @@ fn a_recorded_cross_validation_is_linfas_with_a_child_run_for_each_of_the_best()
     let children = children(&runs, parent);
     assert_eq!((children.len(), runs.len()), (5, 6));
     for child in children {
-        assert_eq!((child.tag("mlflow.autologging"), child.info.status), (Some("linfa"), RunStatus::Finished));
+        assert_eq!(
+            (child.tag("mlflow.autologging"), child.info.status),
+            (Some("linfa"), RunStatus::Finished)
+        );
         let alpha: f64 = child.param("alpha").unwrap().parse().unwrap();
         let place = alphas().iter().position(|known| known.to_bits() == alpha.to_bits()).unwrap();
         let score = child.metric("mean_test_score").unwrap();

@@ -97,7 +97,7 @@ fn an_embedding_is_a_run_and_a_scaling_is_none() {
     let (_, runs) = recorded(|| {
         let scaler = LinearScaler::standard().fit(&data).unwrap();
         for _ in 0..3 {
-            let _: Array2<f64> = scaler.transform(records.clone());
+            let _scaled: Array2<f64> = scaler.transform(records.clone());
         }
     });
     assert_eq!((runs.len(), runs[0].tag("estimator_name")), (1, Some("LinearScaler")));
