@@ -129,6 +129,13 @@
     expect(unused_macros, reason = "the other algorithm crates have no models")
 )]
 
+/// `$observed` with autologging on, and otherwise linfa's own call, which costs one load and a branch more.
+macro_rules! if_on {
+    ($observed:expr, else $plain:expr) => {
+        if $crate::INTEGRATION.is_on() { $observed } else { $plain }
+    };
+}
+
 #[macro_use]
 mod cast;
 
@@ -201,9 +208,10 @@ where
 {
     type Object = P::Object;
 
+    #[inline]
     #[track_caller]
     fn fit(&self, dataset: &DatasetBase<R, T>) -> Result<Self::Object, E> {
-        engine::fit(self, dataset)
+        if_on!(engine::fit(self, dataset), else linfa::traits::Fit::fit(self, dataset))
     }
 }
 
@@ -233,9 +241,13 @@ where
     type ObjectIn = P::ObjectIn;
     type ObjectOut = P::ObjectOut;
 
+    #[inline]
     #[track_caller]
     fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E> {
-        incremental::fit_with(self, model, dataset)
+        if_on!(
+            incremental::fit_with(self, model, dataset),
+            else linfa::traits::FitWith::fit_with(self, model, dataset)
+        )
     }
 }
 
@@ -252,9 +264,10 @@ where
     P: linfa::traits::Transformer<R, T>,
     R: Records,
 {
+    #[inline]
     #[track_caller]
     fn transform(&self, records: R) -> T {
-        transform::transform(self, records)
+        if_on!(transform::transform(self, records), else linfa::traits::Transformer::transform(self, records))
     }
 }
 
@@ -269,14 +282,9 @@ where
     M: linfa::traits::Predict<R, T>,
     R: Records,
 {
+    #[inline]
     fn predict(&self, records: R) -> T {
-        if !INTEGRATION.is_on() {
-            return linfa::traits::Predict::predict(self, records);
-        }
-        let rows = records.nsamples();
-        let prediction = linfa::traits::Predict::predict(self, records);
-        evaluate::predicted(self, rows, &prediction);
-        prediction
+        if_on!(evaluate::predict(self, records), else linfa::traits::Predict::predict(self, records))
     }
 }
 
