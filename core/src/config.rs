@@ -51,6 +51,11 @@ pub struct Config {
     pub autologging_testing: bool,
     /// `RUNLOG_MODE=disabled`: nothing is written anywhere.
     pub disabled: bool,
+    /// `RUNLOG_LOG_ENVIRONMENT`: whether runs get the files that say what built the program; unset, runs that autologging
+    /// starts do.
+    pub log_environment: Option<bool>,
+    /// `RUNLOG_LOG_GIT_DIFF`: whether runs get what is changed in the repository since its last commit.
+    pub log_git_diff: bool,
     /// `RUNLOG_HANDLE_SIGNALS=false`: leave SIGINT, SIGTERM and SIGHUP alone.
     pub leave_signals: bool,
     /// `RUNLOG_JOURNAL_DIR`: where journals are kept.
@@ -129,6 +134,8 @@ impl Config {
                 Some("disabled") => true,
                 Some(other) => return Err(bad_value("RUNLOG_MODE", other, "`enabled` or `disabled`")),
             },
+            log_environment: flag("RUNLOG_LOG_ENVIRONMENT")?,
+            log_git_diff: flag("RUNLOG_LOG_GIT_DIFF")?.unwrap_or(false),
             leave_signals: flag("RUNLOG_HANDLE_SIGNALS")? == Some(false),
             journal_dir: path("RUNLOG_JOURNAL_DIR"),
             state_home: path("XDG_STATE_HOME").or_else(|| home.map(|home| home.join(".local/state"))),

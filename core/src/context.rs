@@ -4,19 +4,30 @@
 //! run. Asking `git` takes milliseconds, so [`prefetch`] lets it work while the store opens.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::config::Config;
 use crate::entity::Tag;
+use crate::error::{Error, ErrorKind, Result};
 use crate::notice;
 use crate::sync::lock;
 use crate::validate;
 
 /// How long a start waits for `git`, which can hang on a network file system; past it the tags are left out.
 const GIT_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long after the question a start still waits to hear whether the tree is changed: `git` looks at every file for
+/// that, and in a large repository the tag follows when the run has begun. A store takes as long to open.
+const CHANGES_WAIT_MAX: Duration = Duration::from_millis(10);
+/// The largest `git diff` that is kept, in bytes.
+const DIFF_BYTES_MAX: u64 = 10 << 20;
+
+/// Whether files that `git` tracks differ from the commit, as MLflow writes it: `true` or `false`.
+pub(crate) const DIRTY: &str = "mlflow.source.git.dirty";
 
 /// The user when nothing tells who it is, as MLflow writes it.
 const UNKNOWN_USER: &str = "unknown";
@@ -29,11 +40,14 @@ pub(crate) fn default_tags(config: &Config) -> Vec<Tag> {
         ("mlflow.source.name".to_owned(), program.unwrap_or("<console>").to_owned()),
         ("mlflow.source.type".to_owned(), "LOCAL".to_owned()),
     ]);
-    if let Some(facts) = git_facts(&config.working_dir) {
+    let lookup = Lookup::of(&config.working_dir);
+    if let Some(facts) = lookup.facts() {
         let git = [("commit", Some(facts.commit)), ("branch", facts.branch), ("repoURL", facts.repo_url)];
         for (key, value) in git {
             tags.extend(value.map(|value| (format!("mlflow.source.git.{key}"), value)));
         }
+        let soon = CHANGES_WAIT_MAX.saturating_sub(clock::instant().saturating_duration_since(lookup.asked));
+        tags.extend(lookup.is_changed(soon).map(|changed| (DIRTY.to_owned(), changed.to_string())));
     }
     tags.extend(config.run_context.as_deref().map(run_context).unwrap_or_default());
     tags.into_iter().map(|(key, value)| Tag::new(key, value)).collect()
@@ -108,66 +122,132 @@ pub(crate) fn prefetch(config: &Config) {
     Lookup::of(&config.working_dir);
 }
 
-/// What `git` says about `dir`: `None` without `git`, without a repository, or without a commit.
+/// What `git` says about a working directory: nothing without `git`, without a repository, or without a commit.
 ///
 /// The first answer for a directory holds for the whole process: the program that runs was built before it started,
 /// and a commit made since is not the one that it runs.
-fn git_facts(dir: &Path) -> Option<GitFacts> {
-    Lookup::of(dir).wait()
-}
-
-/// A question to `git` that is being answered, or has been.
-#[derive(Debug, Default)]
-struct Lookup {
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    asked: Instant,
     answer: Mutex<Answer>,
     answered: Condvar,
 }
 
+/// What is known so far.
 #[derive(Debug, Default)]
-enum Answer {
+struct Answer {
+    facts: Known<GitFacts>,
+    is_changed: Known<bool>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Known<T> {
     #[default]
     Awaited,
-    Given(Option<GitFacts>),
+    Given(Option<T>),
 }
 
 impl Lookup {
     /// The lookup for `dir`, started now if it is the first.
-    fn of(dir: &Path) -> Arc<Self> {
+    pub(crate) fn of(dir: &Path) -> Arc<Self> {
         static LOOKUPS: Mutex<BTreeMap<PathBuf, Arc<Lookup>>> = Mutex::new(BTreeMap::new());
         let mut lookups = lock(&LOOKUPS);
         if let Some(lookup) = lookups.get(dir) {
             return Arc::clone(lookup);
         }
-        let lookup = Arc::new(Self::default());
+        let (answer, answered) = (Mutex::default(), Condvar::new());
+        let lookup = Arc::new(Self { asked: clock::instant(), answer, answered });
         lookups.insert(dir.to_owned(), Arc::clone(&lookup));
         drop(lookups);
         let (asked, dir) = (Arc::clone(&lookup), dir.to_owned());
         let thread = std::thread::Builder::new().name("runlog-git".to_owned());
-        if thread.spawn(move || asked.set(ask_git(&dir))).is_err() {
-            lookup.set(None);
+        if thread.spawn(move || asked.ask(&dir)).is_err() {
+            lookup.set(Answer { facts: Known::Given(None), is_changed: Known::Given(None) });
         }
         lookup
     }
 
-    fn set(&self, facts: Option<GitFacts>) {
-        *lock(&self.answer) = Answer::Given(facts);
+    fn ask(&self, dir: &Path) {
+        // They work side by side; the first two are quick, whatever the size of the repository.
+        let status = git(dir, &["status", "--porcelain", "--untracked-files=no"]);
+        let facts = ask_git(dir);
+        let is_repository = facts.is_some();
+        let is_changed = if is_repository { Known::Awaited } else { Known::Given(None) };
+        self.set(Answer { facts: Known::Given(facts.clone()), is_changed });
+        let is_changed = status.and_then(output).map(|changes| !changes.is_empty());
+        let is_changed = Known::Given(is_changed.filter(|_| is_repository));
+        self.set(Answer { facts: Known::Given(facts), is_changed });
+    }
+
+    fn set(&self, answer: Answer) {
+        *lock(&self.answer) = answer;
         self.answered.notify_all();
     }
 
-    fn wait(&self) -> Option<GitFacts> {
+    /// What `git` says, if it says so in time.
+    pub(crate) fn facts(&self) -> Option<GitFacts> {
+        self.wait(GIT_WAIT_MAX, |answer| &answer.facts)
+    }
+
+    /// Whether a tracked file differs from the commit, if `git` says so in time.
+    pub(crate) fn is_changed(&self, patience: Duration) -> Option<bool> {
+        self.wait(patience, |answer| &answer.is_changed)
+    }
+
+    fn wait<T: Clone>(&self, patience: Duration, of: impl Fn(&Answer) -> &Known<T>) -> Option<T> {
         let answer = lock(&self.answer);
         let (answer, _) = self
             .answered
-            .wait_timeout_while(answer, GIT_WAIT_MAX, |answer| matches!(answer, Answer::Awaited))
+            .wait_timeout_while(answer, patience, |answer| matches!(of(answer), Known::Awaited))
             .unwrap_or_else(PoisonError::into_inner);
-        match &*answer {
-            Answer::Given(facts) => facts.clone(),
-            Answer::Awaited => None,
+        match of(&answer) {
+            Known::Given(given) => given.clone(),
+            Known::Awaited => None,
         }
     }
 }
 
-/// Runs `git` twice, side by side.
+/// Whether `git` knows, or is still to know, whether the tree is changed.
+pub(crate) fn may_be_changed(dir: &Path) -> bool {
+    lock(&Lookup::of(dir).answer).is_changed != Known::Given(None)
+}
+
+/// Whether the tree is changed, for who may wait as long as `git` may take.
+pub(crate) fn is_changed(dir: &Path) -> Option<bool> {
+    Lookup::of(dir).is_changed(GIT_WAIT_MAX)
+}
+
+/// What `git diff` says of the tracked files against the commit, to be applied by `git apply`; `None` if they are as
+/// committed, or there is no repository.
+///
+/// # Errors
+/// It is too large to keep, or `git` does not end well.
+pub(crate) fn diff(dir: &Path) -> Result<Option<Vec<u8>>> {
+    if Lookup::of(dir).facts().is_none() {
+        return Ok(None);
+    }
+    // Whatever the user's settings make of a diff for people.
+    let arguments = ["diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"];
+    let prefixes = ["--src-prefix=a/", "--dst-prefix=b/", "HEAD"];
+    let failed = || Error::new(ErrorKind::Unexpected, "`git diff` failed");
+    let mut child = git(dir, &[&arguments[..], &prefixes].concat()).ok_or_else(failed)?;
+    let mut diff = Vec::new();
+    let read = child.stdout.take().map(|out| out.take(DIFF_BYTES_MAX + 1).read_to_end(&mut diff));
+    let is_whole = matches!(read, Some(Ok(_))) && diff.len() as u64 <= DIFF_BYTES_MAX;
+    if !is_whole {
+        child.kill().ok();
+    }
+    let status = child.wait();
+    match (is_whole, status) {
+        (true, Ok(status)) if status.success() => Ok(Some(diff).filter(|diff| !diff.is_empty())),
+        (false, _) if !diff.is_empty() => Err(Error::new(
+            ErrorKind::Unsupported,
+            "what `git diff` says is more than 10 MiB, which is not kept",
+        )),
+        _ => Err(failed()),
+    }
+}
+
 fn ask_git(dir: &Path) -> Option<GitFacts> {
     let head = git(dir, &["rev-parse", "HEAD", "--abbrev-ref", "HEAD"])?;
     let remotes = git(dir, &["config", "--local", "--get-regexp", r"^remote\..*\.url$"]);
@@ -247,7 +327,9 @@ mod tests {
         assert_eq!(facts.branch.as_deref(), Some("trunk"));
         assert_eq!(facts.repo_url.as_deref(), Some("https://example.org/team/model.git"));
 
+        assert_eq!(is_changed(dir.path()), Some(false));
         let tags = default_tags(&config(dir.path()));
+        assert!(lines(&tags).contains("mlflow.source.git.dirty=false\n"));
         assert!(lines(&tags).contains(&format!("mlflow.source.git.commit={}\n", facts.commit)));
         assert!(tags.is_sorted());
     }
@@ -268,10 +350,56 @@ mod tests {
     fn the_first_answer_holds_for_the_process() {
         let dir = repository();
         prefetch(&config(dir.path()));
-        let first = git_facts(dir.path()).unwrap();
+        let first = Lookup::of(dir.path()).facts().unwrap();
         run_git(dir.path(), &["commit", "--allow-empty", "-m", "second"]);
-        assert_eq!(git_facts(dir.path()).unwrap(), first);
+        assert_eq!(Lookup::of(dir.path()).facts().unwrap(), first);
         assert_ne!(ask_git(dir.path()).unwrap().commit, first.commit);
+    }
+
+    #[test]
+    fn only_tracked_files_make_a_tree_dirty_and_are_in_the_diff() {
+        let dir = repository();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write("train.rs", "lr = 1\n");
+        run_git(dir.path(), &["add", "train.rs"]);
+        run_git(dir.path(), &["commit", "-m", "code"]);
+        write("secret.env", "token\n");
+        let asked = |dir: &Path| {
+            let lookup =
+                Lookup { asked: clock::instant(), answer: Mutex::default(), answered: Condvar::new() };
+            lookup.ask(dir);
+            lookup.is_changed(Duration::ZERO)
+        };
+        assert_eq!((asked(dir.path()), diff(dir.path()).unwrap()), (Some(false), None));
+
+        write("train.rs", "lr = 2\n");
+        write("staged.bin", "\0\u{1}");
+        run_git(dir.path(), &["add", "staged.bin"]);
+        // Settings that make a diff unfit for `git apply`.
+        run_git(dir.path(), &["config", "diff.noprefix", "true"]);
+        run_git(dir.path(), &["config", "color.diff", "always"]);
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        let below = dir.path().join("sub");
+        assert_eq!(asked(&below), Some(true));
+        let patch = diff(&below).unwrap().unwrap();
+        assert!(!String::from_utf8_lossy(&patch).contains("token"));
+        run_git(dir.path(), &["stash"]);
+        write("patch", std::str::from_utf8(&patch).unwrap());
+        run_git(dir.path(), &["apply", "patch"]);
+        assert_eq!(std::fs::read(dir.path().join("train.rs")).unwrap(), b"lr = 2\n");
+        assert_eq!(std::fs::read(dir.path().join("staged.bin")).unwrap(), b"\0\x01");
+
+        let nowhere = tempfile::tempdir().unwrap();
+        assert_eq!((asked(nowhere.path()), diff(nowhere.path()).unwrap()), (None, None));
+    }
+
+    #[test]
+    fn a_diff_that_is_too_large_is_refused() {
+        let dir = repository();
+        let large = "a line of some length\n".repeat(usize::try_from(DIFF_BYTES_MAX).unwrap() / 20);
+        std::fs::write(dir.path().join("large.csv"), large).unwrap();
+        run_git(dir.path(), &["add", "large.csv"]);
+        assert!(diff(dir.path()).unwrap_err().to_string().contains("10 MiB"));
     }
 
     #[test]

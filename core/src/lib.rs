@@ -28,6 +28,7 @@ pub mod model;
 mod names;
 pub mod notice;
 mod options;
+mod provenance;
 mod recover;
 mod run;
 mod search;

@@ -26,6 +26,8 @@ pub struct RunOptions {
     pub(crate) tags: Vec<Tag>,
     pub(crate) description: Option<String>,
     pub(crate) log_system_metrics: Option<bool>,
+    pub(crate) log_environment: Option<bool>,
+    pub(crate) log_git_diff: Option<bool>,
     pub(crate) silent: bool,
     pub(crate) origin: Origin,
 }
@@ -88,6 +90,27 @@ impl RunOptions {
     /// environment variable `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING` decide.
     pub fn log_system_metrics(mut self, log: impl Into<Option<bool>>) -> Self {
         self.log_system_metrics = log.into();
+        self
+    }
+
+    /// Whether the run tells what built the program in files: `environment/rust_env.yaml` and `environment/Cargo.lock`.
+    /// They are written in the background, once for all runs of the process in an experiment; the tag
+    /// `runlog.environment` of the others says where they are.
+    ///
+    /// Unset or `None`, the environment variable `RUNLOG_LOG_ENVIRONMENT` decides, and without it runs that autologging
+    /// starts have them.
+    pub fn log_environment(mut self, log: impl Into<Option<bool>>) -> Self {
+        self.log_environment = log.into();
+        self
+    }
+
+    /// Whether the run tells what is changed in the repository of the working directory since its last commit, in the
+    /// file `environment/git.diff`, which `git apply` takes; untracked files are not in it. As
+    /// [`log_environment`](Self::log_environment) it is written once, and told by the tag `runlog.git_diff`.
+    ///
+    /// Unset or `None`, the environment variable `RUNLOG_LOG_GIT_DIFF` decides, and without it runs have none.
+    pub fn log_git_diff(mut self, log: impl Into<Option<bool>>) -> Self {
+        self.log_git_diff = log.into();
         self
     }
 

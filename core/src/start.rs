@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fluent::system_metrics;
 use crate::journal::RunDefinition;
 use crate::options::RunOptions;
+use crate::provenance;
 use crate::recover::OWNER;
 use crate::run::{ActiveRun, ENDED_BY, MetricHandle, RunHandle};
 use crate::store::{Batch, RUN_NAME_TAG};
@@ -79,7 +80,7 @@ fn open(
     };
     let first_step = next_window(&run);
     let (run_id, store) = (run.info.run_id.clone(), Arc::clone(&engine.store));
-    let (inputs, outputs) = (run.inputs, run.outputs);
+    let (inputs, outputs, tags) = (run.inputs, run.outputs, run.data.tags);
     let handle = RunHandle::new(tracker, engine, run.info, parent, true).inspect_err(|_unwritten| {
         // Nobody else would end it. If this fails too, the error at hand says what is wrong.
         let change =
@@ -87,6 +88,15 @@ fn open(
         store.update_run(&run_id, &change).ok();
     })?;
     handle.remember_models(&inputs, &outputs);
+    if resumed.is_none() {
+        let told = handle.tell_provenance(options, &tags);
+        if let Err(error) = told {
+            notice::warn(
+                "provenance",
+                format_args!("a run does not tell all of where it comes from: {error}"),
+            );
+        }
+    }
     Ok((handle, first_step))
 }
 
@@ -142,6 +152,7 @@ fn create(
     }
     let mut tags: BTreeMap<String, String> =
         context::default_tags(tracker.config()).into_iter().map(|tag| (tag.key, tag.value)).collect();
+    tags.extend(provenance::build_tags().filter(|(key, _)| !tags.contains_key(key)).collect::<Vec<_>>());
     tags.extend(given);
     tags.extend(engine.journal.owner_name().map(|owner| (OWNER.to_owned(), owner.to_owned())));
     tags.extend(parent_id.map(|parent_id| (PARENT.to_owned(), parent_id)));

@@ -31,6 +31,10 @@ mod mlflow;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod provenance;
+#[cfg(test)]
 mod python;
 #[cfg(test)]
 mod runs;

@@ -93,7 +93,7 @@ fn mlflow_reads_our_datasets_and_models_as_its_own() {
     // MLflow's table of a model's points has no NaN.
     assert_eq!(ranker["metrics"], json!([["lost", 0.0, 4, null, null], ["score", 1.5, 3, null, null]]));
     assert_eq!(ranker["flavors"], json!({"runlog_ranker": {"data": "w.bin"}}));
-    assert_eq!(ranker["metadata"], json!({"note": {"é": [1, true, null]}}));
+    assert_eq!(ranker["metadata"], json!({"note": {"é": [1, true, null]}, "rust_env": "rust_env.yaml"}));
     assert_eq!((&ranker["model_id"], &ranker["run_id"]), (&json!(made.model_id), &json!(run_id)));
     assert_eq!(
         ranker["inputs"],
@@ -118,7 +118,15 @@ fn mlflow_reads_our_datasets_and_models_as_its_own() {
     assert_eq!(ranker["example"], json!({"alcohol": [12.5]}));
     assert_eq!(
         ranker["files"],
-        json!(["MLmodel", "code", "input_example.json", "serving_input_example.json", "w.bin"])
+        json!([
+            "Cargo.lock",
+            "MLmodel",
+            "code",
+            "input_example.json",
+            "rust_env.yaml",
+            "serving_input_example.json",
+            "w.bin",
+        ])
     );
     let served = &read["models"][&used.model_id];
     assert_eq!(served["metrics"], json!([["accuracy", 0.5, 3, "wine", wine.digest]]));

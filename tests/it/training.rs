@@ -188,6 +188,15 @@ fn trainings_that_a_task_opens_share_a_run_and_with_no_other_task() {
     assert!(runs(&tracker).iter().all(|run| run.info.status == RunStatus::Finished));
 }
 
+#[test]
+fn for_those_who_test_adapters_autologging_fails_aloud() {
+    let place = Place::new();
+    let mut program = place.scenario(&["training", "aloud-or-not", "silent"]);
+    let output = program.env("MLFLOW_AUTOLOGGING_TESTING", "true").output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("it has no weights"), "{}", text(&output.stderr));
+}
+
 /// What a program says that trains, with a hook that fails and a value that is cut.
 fn said(how: &str) -> Vec<String> {
     let output = Place::new().play(&["training", "aloud-or-not", how]);

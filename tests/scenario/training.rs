@@ -20,9 +20,13 @@ pub(crate) fn observed() -> Training {
 }
 
 pub(crate) fn end(how: &[&str]) -> Result<()> {
-    if let ["aloud-or-not", how] = how {
-        aloud_or_not(how);
-        return Ok(());
+    match how {
+        ["aloud-or-not", how] => {
+            aloud_or_not(how);
+            return Ok(());
+        }
+        ["words", words @ ..] => return play(words),
+        _ => {}
     }
     let training = observed();
     match how {
@@ -71,6 +75,57 @@ fn aloud_or_not(how: &str) {
     });
     training.record("the model", |_| Err(Error::invalid("it has no weights")));
     training.finish();
+}
+
+/// Does what the words say, one after the other, as `tests/it/mlflow/autolog.py` does.
+fn play(words: &[&str]) -> Result<()> {
+    runlog::integration::register(&FRAMEWORK);
+    let mut runs = Vec::new();
+    for word in words {
+        let (word, option) = word.split_once(':').unwrap_or((word, ""));
+        let options = AutologOptions::new();
+        let options = match option {
+            "" => options,
+            "disable" => options.disable(true),
+            "exclusive" => options.exclusive(true),
+            "tag" => options.extra_tag("team", "vision"),
+            "reserved" => options.extra_tag("team", "vision").extra_tag("mlflow.autologging", "mine"),
+            "exclude" => options.exclude(FRAMEWORK.name()),
+            other => panic!("no option {other:?}"),
+        };
+        match word {
+            "own" => configure(&FRAMEWORK, options, ()),
+            "global" => runlog::autolog_with(options),
+            "start" => runs.push(runlog::start_run(())?),
+            "nested" => runs.push(runlog::start_run(RunOptions::new().nested(true))?),
+            "end" => runs.pop().unwrap().finish()?,
+            "train" => train(|| Ok(())),
+            "train-inside-another" => train(|| {
+                train(|| Ok(()));
+                Ok(())
+            }),
+            "train-and-fail" => train(|| Err(Error::invalid("the targets are too few"))),
+            other => panic!("no word {other:?}"),
+        }
+    }
+    while let Some(run) = runs.pop() {
+        run.finish()?;
+    }
+    Ok(())
+}
+
+/// As an adapter: what is trained happens whether it is observed or not.
+fn train(fit: impl FnOnce() -> Result<()>) {
+    let training = Training::start(&FRAMEWORK);
+    let fitted = fit();
+    let Some(training) = training else { return };
+    match fitted {
+        Ok(()) => {
+            training.run().log_param("fit_intercept", true);
+            training.finish();
+        }
+        Err(error) => training.fail(&error),
+    }
 }
 
 /// The child has the guard as well: it logs, drops it and exits, and the parent's training goes on.

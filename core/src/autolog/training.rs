@@ -67,9 +67,10 @@ impl Training {
     /// a run and the integration is `exclusive`, the call is part of another one, or no run could be started.
     ///
     /// The training joins the user's current run, or gets one of its own that is tagged `mlflow.autologging`.
+    #[inline]
     #[track_caller]
     pub fn start(integration: &'static Integration) -> Option<Self> {
-        Self::new(integration, Location::caller(), false)
+        if integration.is_on() { Self::new(integration, Location::caller(), false) } else { None }
     }
 
     /// Starts to observe a training that ends when this guard is dropped, such as a loop around an optimizer.
@@ -77,9 +78,10 @@ impl Training {
     /// As [`start`](Self::start), but other calls in this thread are still observed, and trainings that the same
     /// integration opens in this thread while this one lives share its run: each is another [`part`](Recorder::part). In an
     /// async task with a scope of its own ([`InRun`](crate::InRun)) the task counts instead of the thread.
+    #[inline]
     #[track_caller]
     pub fn open(integration: &'static Integration) -> Option<Self> {
-        Self::new(integration, Location::caller(), true)
+        if integration.is_on() { Self::new(integration, Location::caller(), true) } else { None }
     }
 
     fn new(
@@ -87,7 +89,7 @@ impl Training {
         caller: &'static Location<'static>,
         open: bool,
     ) -> Option<Self> {
-        if !integration.is_on() || in_session() {
+        if in_session() {
             return None;
         }
         integration.saw_a_training();

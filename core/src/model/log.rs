@@ -33,7 +33,7 @@ pub(crate) fn log_model(tracker: &Tracker, run: Option<&RunHandle>, spec: ModelS
             handle.remember_output(&model.model_id, spec.step);
             measure(store, run, spec.step, &model.model_id)?;
         }
-        write_files(tracker, run.map(RunHandle::run_id), spec, &model)?;
+        write_files(tracker, run.map(RunHandle::run_id), spec.with_environment(), &model)?;
         // The model has files here now.
         match model.tags.iter().find(|tag| tag.key == IS_EXTERNAL) {
             Some(tag) => store.delete_logged_model_tag(&model.model_id, &tag.key),

@@ -25,6 +25,7 @@ pub use signature::{Column, DataType, ParamField, Property, Schema, Signature, T
 
 use crate::artifact;
 use crate::error::{Error, Result};
+use crate::provenance;
 
 /// The release of MLflow whose model format is written.
 pub const MLFLOW_VERSION: &str = "3.1.4";
@@ -58,6 +59,8 @@ pub struct ModelSpec {
     input_example: Option<InputExample>,
     files: Vec<(String, ModelFile)>,
     pub(crate) step: i64,
+    /// Whether it says what built the program that logs it.
+    tells_environment: bool,
 }
 
 /// Where and for whom a model's files are written.
@@ -153,6 +156,12 @@ impl ModelSpec {
         self
     }
 
+    /// With the files that say what built this program, unless the user has given their names to other ones.
+    pub(crate) fn with_environment(mut self) -> Self {
+        self.tells_environment = true;
+        self
+    }
+
     /// Every file of the model's folder: `MLmodel` first, then the model's own files, then those of the input example.
     ///
     /// # Errors
@@ -166,11 +175,31 @@ impl ModelSpec {
         for (name, file) in given {
             size_bytes += file.expand(name, &mut data_files)?;
         }
+        if self.tells_environment {
+            size_bytes += self.add_environment(&mut data_files)?;
+        }
         check_names(data_files.iter().map(|(name, _)| name.as_str()))?;
         let described = mlmodel::yaml(&self, place, size_bytes)?.into_bytes();
         let mut files = vec![(MLMODEL_FILE.to_owned(), ModelFile::Bytes(described))];
         files.extend(data_files);
         Ok(files)
+    }
+
+    /// Adds the files that say what built this program; how many bytes that are.
+    fn add_environment(&mut self, files: &mut Vec<(String, ModelFile)>) -> Result<u64> {
+        let mut size_bytes = 0;
+        for (name, content) in provenance::environment_files()? {
+            let below = format!("{name}/");
+            if files.iter().any(|(taken, _)| taken == name || taken.starts_with(&below)) {
+                continue;
+            }
+            if name == provenance::ENV_FILE {
+                // MLflow keeps what it does not know there, and nowhere else.
+                self.metadata.entry("rust_env").or_insert_with(|| name.into());
+            }
+            size_bytes += ModelFile::Bytes(content.to_vec()).expand(name.to_owned(), files)?;
+        }
+        Ok(size_bytes)
     }
 }
 
@@ -229,6 +258,29 @@ mod tests {
         let files = ModelSpec::new("model").file("x", []).input_example(example).files(&PLACE).unwrap();
         let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["MLmodel", "x", "input_example.json", "serving_input_example.json"]);
+    }
+
+    #[test]
+    fn the_environment_is_told_beside_the_models_own_files_and_gives_way_to_them() {
+        let files = |spec: ModelSpec| spec.with_environment().files(&PLACE).unwrap();
+        let names = |files: &[(String, ModelFile)]| -> Vec<String> {
+            files.iter().map(|(name, _)| name.clone()).collect()
+        };
+        let told = files(ModelSpec::new("model").file("x", [1]));
+        assert_eq!(names(&told), ["MLmodel", "x", "rust_env.yaml", "Cargo.lock"]);
+        let ModelFile::Bytes(described) = &told[0].1 else { panic!("{told:?}") };
+        let described = MlModel::parse(described).unwrap();
+        assert_eq!(described.metadata["rust_env"], "rust_env.yaml");
+        let bytes = |(_, file): &(String, ModelFile)| match file {
+            ModelFile::Bytes(content) => content.len() as u64,
+            ModelFile::Path(_) => 0,
+        };
+        assert_eq!(described.model_size_bytes, Some(told[1..].iter().map(bytes).sum()));
+
+        let own = files(ModelSpec::new("model").file("Cargo.lock", [1]).file("rust_env.yaml/x", [2]));
+        assert_eq!(names(&own), ["MLmodel", "Cargo.lock", "rust_env.yaml/x"]);
+        let ModelFile::Bytes(described) = &own[0].1 else { panic!("{own:?}") };
+        assert!(MlModel::parse(described).unwrap().metadata.is_empty());
     }
 
     #[test]

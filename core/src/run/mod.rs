@@ -9,6 +9,7 @@ mod images;
 mod inputs;
 mod metric;
 mod models;
+mod provenance;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -21,6 +21,7 @@ use crate::exit;
 use crate::journal::{Journal, Place, dead_journals};
 use crate::notice;
 use crate::options::RunOptions;
+use crate::provenance::FilesOfRuns;
 use crate::recover::{Recovery, recover};
 use crate::run::{ActiveRun, RunHandle};
 use crate::store::{self, MemoryStore, Store};
@@ -75,6 +76,7 @@ struct Inner {
     resume: Mutex<Option<String>>,
     models: models::Models,
     uploads: Uploads,
+    files_of_runs: Arc<FilesOfRuns>,
 }
 
 impl Tracker {
@@ -140,6 +142,7 @@ impl Tracker {
             resume: Mutex::new(config.run_id.clone()),
             models: models::Models::new(config.active_model_id.clone()),
             uploads: Uploads::new(),
+            files_of_runs: Arc::default(),
             config,
         }))
     }
@@ -204,6 +207,10 @@ impl Tracker {
     /// In a forked child: the store cannot be opened anew.
     pub fn store(&self) -> Result<Arc<dyn Store>> {
         Ok(Arc::clone(&self.engine()?.store))
+    }
+
+    pub(crate) fn files_of_runs(&self) -> Arc<FilesOfRuns> {
+        Arc::clone(&self.0.files_of_runs)
     }
 
     pub(crate) fn downgrade(&self) -> WeakTracker {

@@ -54,7 +54,7 @@ fn with_store(how: How, bench: impl FnOnce()) {
     let place = tempfile::tempdir().unwrap();
     let mut config = Config::from_map(&[].into()).unwrap();
     config.quiet = true;
-    config.working_dir = place.path().to_owned();
+    config.working_dir = place.path().into();
     config.journal_dir = Some(place.path().join("journal"));
     let uri = format!("sqlite:///{}", place.path().join("mlflow.db").display());
     let tracker = Tracker::with_config(Some(&uri), config).unwrap();
@@ -71,8 +71,9 @@ macro_rules! fit {
 }
 
 fn large() -> Dataset<f64, f64, Ix1> {
-    let records =
-        Array2::from_shape_fn((10_000, 20), |(row, column)| ((row * 31 + column * 17) % 101) as f64);
+    let records = Array2::from_shape_fn((10_000, 20), |(row, column)| {
+        f64::from(u8::try_from((row * 31 + column * 17) % 101).unwrap())
+    });
     let targets = records.sum_axis(ndarray::Axis(1));
     Dataset::new(records, targets)
 }

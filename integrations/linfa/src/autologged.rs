@@ -79,7 +79,7 @@ where
 
     #[track_caller]
     fn fit(&self, dataset: &DatasetBase<R, T>) -> Result<Self::Object, E> {
-        engine::fit(&self.0, dataset)
+        if_on!(engine::fit(&self.0, dataset), else self.0.fit(dataset))
     }
 }
 
@@ -94,7 +94,7 @@ where
 
     #[track_caller]
     fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E> {
-        incremental::fit_with(&self.0, model, dataset)
+        if_on!(incremental::fit_with(&self.0, model, dataset), else self.0.fit_with(model, dataset))
     }
 }
 
@@ -105,6 +105,6 @@ where
 {
     #[track_caller]
     fn transform(&self, records: R) -> T {
-        transform::transform(&self.0, records)
+        if_on!(transform::transform(&self.0, records), else self.0.transform(records))
     }
 }

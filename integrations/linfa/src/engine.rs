@@ -1,5 +1,7 @@
 //! One observed fit: the user's fit runs once, plainly, and what can be told of it is recorded afterwards.
 //!
+//! What is here runs with autologging on only, and is kept out of the way of calls with autologging off: see `if_on!`.
+//!
 //! Nothing of the estimator or the data is read before the fit, so that observing cannot change its result (but for a
 //! model that is fitted further, which is looked up by its bytes, and data that a transformer consumes); everything
 //! after it runs inside [`Recorder::record`], where no error and no panic of ours reaches the caller.
@@ -23,7 +25,9 @@ use crate::origin::{self, ModelPrint, Origin};
 use crate::params::Estimator;
 use crate::{FLAVOR, INTEGRATION, MODEL_FILE, evaluate, picture, proba};
 
-/// Fits as linfa does, and records it if autologging is on.
+/// Fits as linfa does, and records it.
+#[cold]
+#[inline(never)]
 #[track_caller]
 pub(crate) fn fit<P, R, T, E>(params: &P, dataset: &DatasetBase<R, T>) -> Result<P::Object, E>
 where
@@ -31,7 +35,7 @@ where
     R: Records,
     E: StdError + From<linfa::Error>,
 {
-    if !INTEGRATION.is_on() || is_autologged::<P>() {
+    if is_autologged::<P>() {
         return params.fit(dataset);
     }
     let caller = Location::caller();
@@ -115,8 +119,10 @@ pub(crate) fn record_result<M, R: Records, T>(
                     &Png(picture::confusion(&labels, &counts(&confusion))?),
                     "training_confusion_matrix.png",
                 )?;
-                for (name, picture) in probabilities.iter().flat_map(|all| all.pictures()).flatten() {
-                    run.log_figure(&Png(picture), name)?;
+                if let Some(probabilities) = &probabilities {
+                    for (name, picture) in probabilities.pictures()? {
+                        run.log_figure(&Png(picture), name)?;
+                    }
                 }
             }
             Ok(())

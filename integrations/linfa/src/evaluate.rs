@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
-use linfa::dataset::{DatasetBase, Pr};
+use linfa::dataset::{DatasetBase, Pr, Records};
 use linfa::metrics::ReceiverOperatingCharacteristic;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use runlog_core::Metric;
@@ -23,13 +23,25 @@ use crate::scores;
 /// Runs whose evaluations are kept apart from each other; the oldest are forgotten.
 const RUNS_MAX: usize = 256;
 
-/// Remembers that `prediction` is one of `model`, if that was recorded.
+/// Predicts as linfa does, and remembers whose prediction it is.
 ///
 /// A prediction of a single row is not looked at: no metric of it means anything, and a loop over rows stays fast.
-pub(crate) fn predicted<M, T>(model: &M, rows: usize, prediction: &T) {
-    if rows < 2 || !origin::may_know_model::<M>() {
-        return;
+#[cold]
+#[inline(never)]
+pub(crate) fn predict<M, R, T>(model: &M, records: R) -> T
+where
+    M: linfa::traits::Predict<R, T>,
+    R: Records,
+{
+    let rows = records.nsamples();
+    let prediction = model.predict(records);
+    if rows > 1 && origin::may_know_model::<M>() {
+        remember(model, &prediction);
     }
+    prediction
+}
+
+fn remember<M, T>(model: &M, prediction: &T) {
     quietly(|| {
         let print = look(prediction)?.print()?;
         let bytes = recognise(model)?.to_msgpack().ok()?;
@@ -52,6 +64,7 @@ pub(crate) struct Call {
 }
 
 /// Logs the value of a metric of a prediction (or of what was compared to one) where a run is known to own it.
+#[cold]
 pub(crate) fn measured<P, T>(call: Call, prediction: &P, truth: &T, values: &[f64]) {
     if !origin::has_predictions() {
         return;
@@ -74,6 +87,7 @@ pub(crate) fn measured<P, T>(call: Call, prediction: &P, truth: &T, values: &[f6
 }
 
 /// Logs what scikit-learn makes of the labels behind a confusion matrix.
+#[cold]
 pub(crate) fn confused<P, T>(call: Call, prediction: &P, truth: &T) {
     if !origin::has_predictions() {
         return;
@@ -104,11 +118,13 @@ pub(crate) fn confused<P, T>(call: Call, prediction: &P, truth: &T) {
 }
 
 /// Logs the area under a ROC curve.
+#[cold]
 pub(crate) fn area<P, T>(call: Call, prediction: &P, truth: &T, curve: &ReceiverOperatingCharacteristic) {
     measured(call, prediction, truth, &[f64::from(curve.area_under_curve())]);
 }
 
 /// Logs the silhouette of predicted clusters.
+#[cold]
 pub(crate) fn clustered<P>(call: Call, clustering: &P, value: f64) {
     if !origin::has_predictions() {
         return;
@@ -198,12 +214,12 @@ fn look<T>(value: &T) -> Option<Looked<'_>> {
             targets => Some(Looked { targets: Seen::Labels(targets), data: None }),
         }
     }
-    fn whole<'x, R: linfa::dataset::Records, T>(dataset: &'x DatasetBase<R, T>) -> Option<Looked<'x>> {
+    fn whole<R: Records, T>(dataset: &DatasetBase<R, T>) -> Option<Looked<'_>> {
         let Looked { targets, .. } = array(&dataset.targets)?;
         Some(Looked { targets, data: Some(Data::of(dataset)) })
     }
     fn referred<K: Known, T>(value: &T) -> Option<&K::At<'_>> {
-        cast::<K, T>(value).or_else(|| cast::<&'static K, T>(value).map(|reference| *reference))
+        cast::<K, T>(value).or_else(|| cast::<&'static K, T>(value).copied())
     }
     macro_rules! datasets {
         ($($float:ty: $($element:ty),*);*) => {$($(

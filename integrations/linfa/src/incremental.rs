@@ -17,6 +17,8 @@ use crate::engine::{record_estimator, record_result};
 use crate::origin::{self, ModelPrint, Origin};
 
 /// Fits further as linfa does; the run of the first fit of a model records those that follow, each as one step.
+#[cold]
+#[inline(never)]
 #[track_caller]
 pub(crate) fn fit_with<'a, P, R, T, E>(
     params: &P,
@@ -28,7 +30,7 @@ where
     R: Records,
     E: StdError + From<linfa::Error>,
 {
-    if !INTEGRATION.is_on() || is_autologged::<P>() {
+    if is_autologged::<P>() {
         return params.fit_with(model, dataset);
     }
     let caller = Location::caller();

@@ -3,30 +3,60 @@
 //! Read this if you train with linfa and want to know what is recorded, and what is not. Users depend on `runlog` with
 //! the feature `linfa`, where this crate is `runlog::linfa`.
 //!
+//! # Three ways
+//!
+//! Each needs `runlog_linfa::autolog()` (or `runlog::autolog()`, for every framework) once, at the start.
+//!
+//! **The import**: one line of a file is changed, and no call.
+//!
 //! ```
-//! use linfa::prelude::*;
+//! // before: use linfa::prelude::*;
+//! use runlog_linfa::prelude::*;
 //! use linfa_trees::DecisionTree;
-//! use runlog_linfa::Fit; // the one changed line: takes the place of linfa's `Fit`
 //!
 //! runlog_linfa::autolog();
 //! # runlog_core::fluent::set_tracking_uri("memory:")?;
-//! let model = DecisionTree::params().max_depth(Some(3)).fit(&linfa_datasets::iris())?;
-//! # let _ = model;
+//! let (train, valid) = linfa_datasets::iris().split_with_ratio(0.8);
+//! let model = DecisionTree::params().max_depth(Some(3)).fit(&train)?;
+//! println!("{}", model.predict(&valid).confusion_matrix(&valid)?.accuracy());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **`.autolog()`**: one word more, for code that is generic over linfa's own traits; and `.recorded()` before a
+//! [cross-validation](Recorded::recorded).
+//!
+//! ```
+//! use linfa::prelude::*;
+//! use linfa_trees::DecisionTree;
+//! use runlog_linfa::Autolog;
+//!
+//! runlog_linfa::autolog();
+//! # runlog_core::fluent::set_tracking_uri("memory:")?;
+//! // before: DecisionTree::params().fit(&linfa_datasets::iris())?;
+//! DecisionTree::params().autolog().fit(&linfa_datasets::iris())?;
+//! # Ok::<(), linfa::Error>(())
+//! ```
+//!
+//! **The dependency**: one line of `Cargo.toml`, and no code but `autolog()`.
+//!
+//! ```toml
+//! # before: linfa = "0.8"
+//! linfa = { package = "runlog-linfa", version = "0.1" }
 //! ```
 //!
 //! # The import
 //!
 //! [`Fit`] has linfa's name, its generics and its method, and is implemented for every estimator: no call that compiled
-//! with linfa's stops compiling. Write one of
+//! with linfa's stops compiling. So have [`FitWith`], [`Transformer`], [`Predict`] and the traits of metrics. Write one
+//! of
 //!
-//! - `use linfa::prelude::*;` and `use runlog_linfa::Fit;`,
 //! - `use runlog_linfa::prelude::*;` *instead of* linfa's prelude,
+//! - `use linfa::prelude::*;` and `use runlog_linfa::Fit;`, or whichever else is to be recorded,
 //! - `use runlog_linfa::traits::{Fit, Predict};`.
 //!
 //! Two preludes at once compile, with a warning, and record nothing: the first glob import wins. Nothing is recorded
 //! either where the call goes through linfa's own trait: in `cross_validate`, behind `&dyn linfa::traits::Fit`, and in
-//! a function bounded by linfa's `Fit`. Bound it by ours.
+//! a function bounded by linfa's `Fit`. Bound it by ours, or call it with `.autolog()`.
 //!
 //! # What is recorded
 //!
@@ -36,16 +66,32 @@
 //! |---|---|
 //! | settings | params, without the state of random number generators |
 //! | estimator | tags `estimator_name`, `estimator_class`, and `runlog.source`: file and line of the call |
-//! | data | an input with MLflow's digest of the table (features with names) or the arrays, its columns or shapes, and the context `train` |
+//! | data | an input with MLflow's digest of the table (features with names) or the arrays, its columns or shapes, and the context `train`; it is called `dataset`, or as [`named`](Named::named) says |
 //! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
-//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
-//! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
+//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and the confusion matrix (up to 256 classes) as `training_confusion_matrix.json` and `.png` |
+//! | probabilities | `training_log_loss`, `…_roc_auc` (up to 32 classes), and of two classes `training_roc_curve.png` and `training_precision_recall_curve.png` |
+//! | clustering | `training_silhouette_score`, and of k-means `training_inertia` and its negative, `training_score` |
 //! | model | a logged model `model` with signature, loaded by [`load_model`] |
 //! | end | FINISHED; FAILED with the message for `Err` and for a panic |
 //!
 //! Metrics are scikit-learn's, of at most [`ROWS_FOR_METRICS_MAX`] evenly spread rows (the silhouette of
-//! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. linfa tells nothing during a fit, so there
-//! are no metrics by step.
+//! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. Probabilities are told by logistic
+//! regression, naive Bayes, FTRL and SVMs over [`Pr`](linfa::dataset::Pr), and read off the leaves of a decision tree;
+//! linfa's ensembles and SVMs over `bool` tell none. linfa tells nothing during a fit, so there are no metrics by step,
+//! but for models that are fitted further by [`FitWith`]: each call is one step of the run of the first one, which
+//! stores the model after 1, 2, 4, 8, … of them.
+//!
+//! # Evaluation
+//!
+//! A metric of linfa that is taken of a recorded model's prediction goes to the run of the fit, as `r2_score_valid`
+//! if the dataset is [`named`](Named::named) `valid`, or else as `r2_score_eval`; `metric_info.json` says which call it
+//! was, and the dataset is an input with the context `eval`. A confusion matrix gives accuracy, precision, recall and F1
+//! as scikit-learn weighs them. Predictions and metrics must be called through our traits.
+//!
+//! Values of linfa have no room for a run, so a model is recognised by its type and its bytes, and a prediction by its
+//! place in memory and its content; what is not the same to the bit is nobody's and is not logged. Models that cannot be
+//! saved are not recognised, nor predictions of a single row, nor those that were copied or changed. Two runs whose
+//! models are equal to the bit share what is measured of either.
 //!
 //! # Every algorithm
 //!
@@ -59,6 +105,13 @@
 #![deny(unsafe_code)]
 // An expectation would fail for the choices of crates that happen to use everything.
 #![cfg_attr(not(feature = "all"), allow(unused, reason = "each algorithm crate uses its own part"))]
+
+/// `$observed` with autologging on, and otherwise linfa's own call, which costs one load and a branch more.
+macro_rules! if_on {
+    ($observed:expr, else $plain:expr) => {
+        if $crate::INTEGRATION.is_on() { $observed } else { $plain }
+    };
+}
 
 #[macro_use]
 mod cast;
@@ -132,9 +185,10 @@ where
 {
     type Object = P::Object;
 
+    #[inline]
     #[track_caller]
     fn fit(&self, dataset: &DatasetBase<R, T>) -> Result<Self::Object, E> {
-        engine::fit(self, dataset)
+        if_on!(engine::fit(self, dataset), else linfa::traits::Fit::fit(self, dataset))
     }
 }
 
@@ -164,9 +218,13 @@ where
     type ObjectIn = P::ObjectIn;
     type ObjectOut = P::ObjectOut;
 
+    #[inline]
     #[track_caller]
     fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E> {
-        incremental::fit_with(self, model, dataset)
+        if_on!(
+            incremental::fit_with(self, model, dataset),
+            else linfa::traits::FitWith::fit_with(self, model, dataset)
+        )
     }
 }
 
@@ -183,9 +241,10 @@ where
     P: linfa::traits::Transformer<R, T>,
     R: Records,
 {
+    #[inline]
     #[track_caller]
     fn transform(&self, records: R) -> T {
-        transform::transform(self, records)
+        if_on!(transform::transform(self, records), else linfa::traits::Transformer::transform(self, records))
     }
 }
 
@@ -200,14 +259,9 @@ where
     M: linfa::traits::Predict<R, T>,
     R: Records,
 {
+    #[inline]
     fn predict(&self, records: R) -> T {
-        if !INTEGRATION.is_on() {
-            return linfa::traits::Predict::predict(self, records);
-        }
-        let rows = records.nsamples();
-        let prediction = linfa::traits::Predict::predict(self, records);
-        evaluate::predicted(self, rows, &prediction);
-        prediction
+        if_on!(evaluate::predict(self, records), else linfa::traits::Predict::predict(self, records))
     }
 }
 

@@ -62,7 +62,7 @@ impl Probabilities {
     }
 
     fn new<L: Ord + Serialize, F: Float>(
-        classes: Vec<L>,
+        classes: &[L],
         values: &Array2<F>,
         truth: impl IntoIterator<Item = L>,
     ) -> Option<Self> {
@@ -129,13 +129,13 @@ fn of_erased<'x>(model: Erased<'x>, data: &Data<'x>, step: usize) -> Option<Prob
                 let second = $model.predict_probabilities(&$asked.sample());
                 let labels = $model.labels();
                 let classes = vec![labels.neg.class.clone(), labels.pos.class.clone()];
-                Probabilities::new(classes, &of_second(&second), $asked.labels())
+                Probabilities::new(&classes, &of_second(&second), $asked.labels())
             }};
         }
         macro_rules! many_classes {
             ($model:ident, $asked:ident) => {{
                 let values = $model.predict_probabilities(&$asked.sample());
-                Probabilities::new($model.classes().to_vec(), &values, $asked.labels())
+                Probabilities::new($model.classes(), &values, $asked.labels())
             }};
         }
         instances!({ask, model, data, step, two_classes} 'x FittedLogisticRegression<F, C>);
@@ -169,7 +169,7 @@ fn of_erased<'x>(model: Erased<'x>, data: &Data<'x>, step: usize) -> Option<Prob
         ($model:ident, $asked:ident) => {{
             let second = kinds::predict::<_, Array1<Pr>, _>($model, &$asked.sample());
             let values = of_second(&second.mapv(|probability| *probability));
-            Probabilities::new(vec![false, true], &values, $asked.labels())
+            Probabilities::new(&[false, true], &values, $asked.labels())
         }};
     }
     #[cfg(feature = "ftrl")]
@@ -217,7 +217,7 @@ where
         let sum = row.sum();
         row.mapv_inplace(|value| value / sum);
     }
-    Probabilities::new(classes, &values, asked.labels())
+    Probabilities::new(&classes, &values, asked.labels())
 }
 
 /// By the training samples of each leaf; `None` for weighted ones, whose shares would be others.
@@ -246,7 +246,7 @@ where
         let counts = &leaves[&sampled[row]];
         number(counts[class]) / number(counts.iter().sum())
     });
-    Probabilities::new(classes, &values, asked.labels())
+    Probabilities::new(&classes, &values, asked.labels())
 }
 
 /// The leaf that a sample falls into.
@@ -257,7 +257,9 @@ fn leaf<'t, F: Float, L: linfa::Label + std::fmt::Debug>(
 ) -> Option<&'t linfa_trees::TreeNode<F, L>> {
     while !node.is_leaf() {
         let (feature, threshold, _) = node.split();
-        let side = if *row.get(feature)? < threshold { 0 } else { 1 };
+        // What is no number is not below, and goes to the right as in linfa.
+        let is_left = *row.get(feature)? < threshold;
+        let side = usize::from(!is_left);
         node = node.children().into_iter().nth(side)?.as_deref()?;
     }
     Some(node)

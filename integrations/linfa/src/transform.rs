@@ -19,13 +19,15 @@ use crate::kinds::Model;
 
 /// Transforms as linfa does; records it if the transformer is an algorithm of its own, such as t-SNE, rather than the
 /// use of something that was fitted.
+#[cold]
+#[inline(never)]
 #[track_caller]
 pub(crate) fn transform<P, R, T>(transformer: &P, records: R) -> T
 where
     P: linfa::traits::Transformer<R, T>,
     R: Records,
 {
-    if !INTEGRATION.is_on() || is_autologged::<P>() || !transforms(transformer) {
+    if is_autologged::<P>() || !transforms(transformer) {
         return transformer.transform(records);
     }
     let caller = Location::caller();

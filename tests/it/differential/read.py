@@ -22,9 +22,12 @@ DROPPED_TAGS = (
     "mlflow.user",  # the login, or nothing where the system has none
     "mlflow.source.",  # the program and its repository
     "runlog.owner",  # which process may end the run; only runlog has it
+    "runlog.version",  # what built the program
+    "runlog.build.",
 )
-# What a model's description says of the program that wrote it.
+# What a model's description says of the program that wrote it, and the files that say what built it.
 DROPPED_OF_MODELS = ("mlflow_version", "utc_time_created")
+ENVIRONMENT = ("rust_env.yaml", "Cargo.lock")
 # Points in time before this one were given by a scenario.
 NOW_FROM = 1_650_000_000_000
 
@@ -78,7 +81,8 @@ def read_files(names, root, files, path=None):
     for file in files(path):
         if file.is_dir:
             found.update(read_files(names, root, files, file.path))
-        elif file.path != "registered_model_meta":  # left by MLflow when it read the model
+        # The one is left by MLflow when it reads the model.
+        elif file.path not in ("registered_model_meta", *ENVIRONMENT):
             found[names.text(file.path)] = read_file(names, Path(root, file.path))
     return found
 
@@ -92,6 +96,11 @@ def read_file(names, path):
             return {"size": image.size}  # the compression may lose as it likes
     if path.name == "MLmodel":
         described = yaml.safe_load(path.read_text())
+        if described.get("metadata", {}).pop("rust_env", None) in ENVIRONMENT:
+            described["model_size_bytes"] -= sum(
+                file.stat().st_size for name in ENVIRONMENT if (file := path.with_name(name)).exists()
+            )
+            described = {key: value for key, value in described.items() if (key, value) != ("metadata", {})}
         return names.plain({key: value for key, value in described.items() if key not in DROPPED_OF_MODELS})
     content = path.read_bytes()
     try:

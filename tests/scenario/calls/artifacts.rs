@@ -64,7 +64,8 @@ fn download_artifacts(args: &Args) -> Outcome {
     } else {
         texts(&path, "", &mut found);
     }
-    found.remove("MLmodel");
+    // What describes a model, and what built the program, is the program's own.
+    found.retain(|name, _| !["MLmodel", "rust_env.yaml", "Cargo.lock"].contains(&name.as_str()));
     Ok(json!(found).into())
 }
 

@@ -152,3 +152,48 @@ fn an_open_training_keeps_no_call_from_being_observed_and_no_run_of_the_users_fr
     });
     assert_eq!(runs(&tracker).len(), 3);
 }
+
+#[test]
+fn of_steps_and_epochs_every_nth_is_wanted_counted_from_one() {
+    let wanted = |every: usize| -> Vec<usize> {
+        let integration =
+            integration("every", AutologOptions::new().every_n_steps(every).every_n_epochs(every));
+        let training = with_tracker(&tracker(), || Training::start(integration)).unwrap();
+        let wanted: Vec<_> = (1..=7).filter(|step| training.wants_step(*step)).collect();
+        assert_eq!(wanted, (1..=7).filter(|epoch| training.wants_epoch(*epoch)).collect::<Vec<_>>());
+        training.record("anything", |_| Err(Error::invalid("ours")));
+        assert!(!training.wants_step(every), "an adapter that failed wants nothing more");
+        wanted
+    };
+    assert_eq!(wanted(1), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(wanted(3), [3, 6], "neither the first nor the last has a privilege");
+    assert_eq!(wanted(0), [0; 0], "none");
+}
+
+#[test]
+fn what_is_not_to_be_logged_is_not_even_described() {
+    let integration = integration("bare", AutologOptions::new().log_models(false).log_datasets(false));
+    let tracker = tracker();
+    with_tracker(&tracker, || {
+        let training = Training::start(integration).unwrap();
+        training.log_dataset("train", || panic!("described"));
+        assert!(training.log_model(|_| panic!("described")).is_none() && training.is_on());
+        training.finish();
+    });
+    assert_eq!((runs(&tracker)[0].inputs.datasets.len(), runs(&tracker)[0].outputs.len()), (0, 0));
+}
+
+#[test]
+fn an_error_whose_text_panics_fails_the_run_all_the_same() {
+    #[derive(Debug)]
+    struct Wordless;
+    impl std::fmt::Display for Wordless {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("no words")
+        }
+    }
+    impl std::error::Error for Wordless {}
+    let (tracker, integration) = (tracker(), integration("wordless", AutologOptions::new()));
+    with_tracker(&tracker, || Training::start(integration).unwrap().fail(&Wordless));
+    assert_eq!(runs(&tracker)[0].info.status, RunStatus::Failed);
+}

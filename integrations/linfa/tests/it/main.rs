@@ -3,6 +3,7 @@
 //! Autologging is on for the whole process; each test has a tracker of its own. What is about autologging being off
 //! runs in a process of its own.
 
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a child process answers its parent")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -131,7 +131,7 @@ fn an_autologged_estimator_is_recorded_wherever_linfas_trait_is_called() {
     // Each fit of a fold is a run, as each fit inside scikit-learn's `cross_val_score` is.
     let mut data = linfa_datasets::iris();
     let models = [DecisionTree::params().autolog()];
-    let (_, runs) = recorded(|| {
+    let ((), runs) = recorded(|| {
         data.cross_validate_single(3, &models, |_, _| Ok::<f64, Error>(0.0)).unwrap();
     });
     assert_eq!(runs.len(), 3);

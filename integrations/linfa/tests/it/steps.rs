@@ -94,10 +94,10 @@ fn an_embedding_is_a_run_and_a_scaling_is_none() {
     assert!(run.data.tags.iter().any(|tag| tag.value.contains(&error)));
 
     let data = DatasetBase::from(records.clone());
-    let (_, runs) = recorded(|| {
+    let ((), runs) = recorded(|| {
         let scaler = LinearScaler::standard().fit(&data).unwrap();
         for _ in 0..3 {
-            let _: Array2<f64> = scaler.transform(records.clone());
+            let _scaled: Array2<f64> = scaler.transform(records.clone());
         }
     });
     assert_eq!((runs.len(), runs[0].tag("estimator_name")), (1, Some("LinearScaler")));
