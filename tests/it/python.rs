@@ -1,37 +1,15 @@
-//! Real MLflow, at a pinned version, in a virtual environment under the target directory.
-//!
-//! It is made by the first test that needs it. Where it cannot be made, the tests fail and say what is missing: they
-//! never pass by not looking.
+//! Real MLflow, asked about the store of a test.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use self::environment::PYTHON;
 use crate::support::{Place, text};
 
-/// The release that is tested with. MLflow itself does not bound `sqlalchemy`, whose 2.1 it does not work with yet.
-const PACKAGES: [&str; 2] = ["mlflow==3.17.2", "sqlalchemy<2.1"];
-
-static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
-    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mlflow-3.17.2");
-    let python = environment.join("bin/python");
-    let complete = environment.join("complete");
-    if !complete.exists() {
-        let remedy = "the interoperability tests need Python 3 with `venv` (on Debian: apt-get install python3-venv) and PyPI";
-        let run = |program: &Path, arguments: &[&str]| {
-            let output = Command::new(program).args(arguments).output();
-            let output = output.unwrap_or_else(|error| panic!("{remedy}: {}: {error}", program.display()));
-            assert!(output.status.success(), "{remedy}: {}{}", text(&output.stdout), text(&output.stderr));
-        };
-        run(Path::new("python3"), &["-m", "venv", "--clear", environment.to_str().unwrap()]);
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run(&python, &[&install[..], &PACKAGES].concat());
-        std::fs::write(complete, PACKAGES.join("\n")).unwrap();
-    }
-    python
-});
+#[path = "mlflow/environment.rs"]
+mod environment;
 
 impl Place {
     /// One of the scripts beside the tests, with MLflow, in this place.

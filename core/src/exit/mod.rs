@@ -7,7 +7,7 @@
 mod signal;
 
 use std::cell::RefCell;
-use std::panic::PanicHookInfo;
+use std::panic::{PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, Once};
 use std::time::Duration;
@@ -156,6 +156,11 @@ enum Ending {
 
 /// The process exits, by returning from `main` or by `exit`. `None`: the system does not say with which status.
 fn at_exit(exit_status: Option<i32>) {
+    // A hook of C must not unwind, whatever a store does.
+    catch_unwind(|| end_all_as(exit_status)).ok();
+}
+
+fn end_all_as(exit_status: Option<i32>) {
     let failed = exit_status.map_or_else(|| MAIN_PANICKED.load(Ordering::Relaxed), |code| code != 0);
     match (failed, signal_seen(), exit_status) {
         (false, ..) => end_all(RunStatus::Finished, None),

@@ -11,7 +11,7 @@ use runlog_core::model::{Column, DataType, InputExample, Schema};
 use runlog_core::{Dataset, Result};
 use serde_json::Value;
 
-use crate::cast::{Known, cast};
+use crate::cast::{Erased, Known};
 
 /// Rows that an input example shows; MLflow's own number.
 const EXAMPLE_ROWS: usize = 5;
@@ -26,6 +26,8 @@ pub(crate) struct Data<'x> {
     pub(crate) targets: Targets<'x>,
     pub(crate) samples: usize,
     pub(crate) features: usize,
+    /// Whether the samples count differently.
+    pub(crate) is_weighted: bool,
     feature_names: &'x [String],
     target_names: &'x [String],
 }
@@ -63,37 +65,44 @@ pub(crate) enum Targets<'x> {
 macro_rules! each_type {
     ($targets:expr, $values:ident => $body:expr, $unknown:expr) => {
         match $targets {
-            Targets::F64($values) => $body,
-            Targets::F32($values) => $body,
-            Targets::Usize($values) => $body,
-            Targets::Bool($values) => $body,
-            Targets::Str($values) => $body,
-            Targets::String($values) => $body,
-            Targets::I32($values) => $body,
-            Targets::I64($values) => $body,
-            Targets::U8($values) => $body,
-            Targets::U32($values) => $body,
-            Targets::Unknown => $unknown,
+            $crate::data::Targets::F64($values) => $body,
+            $crate::data::Targets::F32($values) => $body,
+            $crate::data::Targets::Usize($values) => $body,
+            $crate::data::Targets::Bool($values) => $body,
+            $crate::data::Targets::Str($values) => $body,
+            $crate::data::Targets::String($values) => $body,
+            $crate::data::Targets::I32($values) => $body,
+            $crate::data::Targets::I64($values) => $body,
+            $crate::data::Targets::U8($values) => $body,
+            $crate::data::Targets::U32($values) => $body,
+            $crate::data::Targets::Unknown => $unknown,
         }
     };
 }
 
+pub(crate) use each_type;
+
 impl<'x> Data<'x> {
     pub(crate) fn of<R: Records, T>(dataset: &'x DatasetBase<R, T>) -> Self {
-        let records = if let Some(view) = matrix::<f64, R>(&dataset.records) {
-            Matrix::F64(view)
-        } else if let Some(view) = matrix::<f32, R>(&dataset.records) {
-            Matrix::F32(view)
-        } else {
-            Matrix::Unknown
-        };
         Self {
-            records,
             targets: Targets::of(&dataset.targets),
-            samples: dataset.records.nsamples(),
-            features: dataset.records.nfeatures(),
+            is_weighted: dataset.weights().is_some(),
             feature_names: dataset.feature_names(),
-            target_names: target_names(dataset),
+            target_names: target_names(Erased::of(dataset)),
+            ..Self::of_records(&dataset.records)
+        }
+    }
+
+    /// Of records without targets.
+    pub(crate) fn of_records<R: Records>(records: &'x R) -> Self {
+        Self {
+            records: Matrix::of(Erased::of(records)),
+            targets: Targets::Unknown,
+            samples: records.nsamples(),
+            features: records.nfeatures(),
+            is_weighted: false,
+            feature_names: &[],
+            target_names: &[],
         }
     }
 
@@ -209,11 +218,27 @@ impl<'x, E> Values<'x, E> {
     }
 }
 
+impl<'x> Matrix<'x> {
+    fn of(records: Erased<'x>) -> Self {
+        if let Some(view) = matrix::<f64>(records) {
+            Self::F64(view)
+        } else if let Some(view) = matrix::<f32>(records) {
+            Self::F32(view)
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
 impl<'x> Targets<'x> {
-    fn of<T>(targets: &'x T) -> Self {
+    pub(crate) fn of<T>(targets: &'x T) -> Self {
+        Self::of_erased(Erased::of(targets))
+    }
+
+    fn of_erased(targets: Erased<'x>) -> Self {
         macro_rules! first_of {
             ($($variant:ident($element:ty)),*) => {$(
-                if let Some(values) = values::<$element, T>(targets) {
+                if let Some(values) = values::<$element>(targets) {
                     return Self::$variant(values);
                 }
             )*};
@@ -229,7 +254,7 @@ impl<'x> Targets<'x> {
                 counted!(@array $variant, columns, CountedTargets<$label, ArrayView2<'static, $label>>);
             )*};
             (@array $variant:ident, $values:ident, $counted:ty) => {
-                if let Some(counted) = cast::<$counted, T>(targets) {
+                if let Some(counted) = targets.cast::<$counted>() {
                     return Self::$variant($values(counted.as_targets()));
                 }
             };
@@ -245,7 +270,7 @@ fn name_each(names: &[String], count: usize) -> bool {
 }
 
 /// The names of the targets, which linfa tells only of types that it can read as targets.
-fn target_names<R: Records, T>(dataset: &DatasetBase<R, T>) -> &[String] {
+fn target_names(dataset: Erased<'_>) -> &[String] {
     macro_rules! first_of {
         ($($float:ty),*) => {$(
             first_of!(@as DatasetBase<Array2<$float>, Array1<$float>>);
@@ -254,7 +279,7 @@ fn target_names<R: Records, T>(dataset: &DatasetBase<R, T>) -> &[String] {
             first_of!(@as DatasetBase<ArrayView2<'static, $float>, ArrayView2<'static, $float>>);
         )*};
         (@as $known:ty) => {
-            if let Some(dataset) = cast::<$known, DatasetBase<R, T>>(dataset) {
+            if let Some(dataset) = dataset.cast::<$known>() {
                 return dataset.target_names();
             }
         };
@@ -263,35 +288,39 @@ fn target_names<R: Records, T>(dataset: &DatasetBase<R, T>) -> &[String] {
     &[]
 }
 
-/// The array in `value`, if it is one of two dimensions over `E`.
-fn matrix<E: Known, T>(value: &T) -> Option<ArrayView2<'_, E::At<'_>>> {
-    if let Some(array) = cast::<Array2<E>, T>(value) {
+/// The array in `value`, or that it refers to, if it is one of two dimensions over `E`.
+fn matrix<E: Known>(value: Erased<'_>) -> Option<ArrayView2<'_, E::At<'_>>> {
+    if let Some(array) = value.cast::<Array2<E>>() {
         return Some(array.view());
     }
-    if let Some(view) = cast::<ArrayView2<'static, E>, T>(value) {
+    if let Some(view) = value.cast::<ArrayView2<'static, E>>() {
         return Some(*view);
     }
-    cast::<ArcArray2<E>, T>(value).map(ArcArray2::view)
-}
-
-fn vector<E: Known, T>(value: &T) -> Option<ArrayView1<'_, E::At<'_>>> {
-    if let Some(array) = cast::<Array1<E>, T>(value) {
+    if let Some(array) = value.cast::<&'static Array2<E>>() {
         return Some(array.view());
     }
-    if let Some(view) = cast::<ArrayView1<'static, E>, T>(value) {
-        return Some(*view);
-    }
-    cast::<ArcArray1<E>, T>(value).map(ArcArray1::view)
+    value.cast::<ArcArray2<E>>().map(ArcArray2::view)
 }
 
-fn values<E: Known, T>(value: &T) -> Option<Values<'_, E::At<'_>>> {
-    match vector::<E, T>(value) {
+fn vector<E: Known>(value: Erased<'_>) -> Option<ArrayView1<'_, E::At<'_>>> {
+    if let Some(array) = value.cast::<Array1<E>>() {
+        return Some(array.view());
+    }
+    if let Some(view) = value.cast::<ArrayView1<'static, E>>() {
+        return Some(*view);
+    }
+    value.cast::<ArcArray1<E>>().map(ArcArray1::view)
+}
+
+fn values<E: Known>(value: Erased<'_>) -> Option<Values<'_, E::At<'_>>> {
+    match vector::<E>(value) {
         Some(vector) => Some(one_column(vector)),
-        None => matrix::<E, T>(value).map(columns),
+        None => matrix::<E>(value).map(columns),
     }
 }
 
-fn one_column<E>(vector: ArrayView1<'_, E>) -> Values<'_, E> {
+/// One target, as a column.
+pub(crate) fn one_column<E>(vector: ArrayView1<'_, E>) -> Values<'_, E> {
     Values { columns: vector.insert_axis(Axis(1)), single: true }
 }
 

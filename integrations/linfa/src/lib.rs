@@ -3,30 +3,60 @@
 //! Read this if you train with linfa and want to know what is recorded, and what is not. Users depend on `runlog` with
 //! the feature `linfa`, where this crate is `runlog::linfa`.
 //!
+//! # Three ways
+//!
+//! Each needs `runlog_linfa::autolog()` (or `runlog::autolog()`, for every framework) once, at the start.
+//!
+//! **The import**: one line of a file is changed, and no call.
+//!
 //! ```
-//! use linfa::prelude::*;
+//! // before: use linfa::prelude::*;
+//! use runlog_linfa::prelude::*;
 //! use linfa_trees::DecisionTree;
-//! use runlog_linfa::Fit; // the one changed line: takes the place of linfa's `Fit`
 //!
 //! runlog_linfa::autolog();
 //! # runlog_core::fluent::set_tracking_uri("memory:")?;
-//! let model = DecisionTree::params().max_depth(Some(3)).fit(&linfa_datasets::iris())?;
-//! # let _ = model;
+//! let (train, valid) = linfa_datasets::iris().split_with_ratio(0.8);
+//! let model = DecisionTree::params().max_depth(Some(3)).fit(&train)?;
+//! println!("{}", model.predict(&valid).confusion_matrix(&valid)?.accuracy());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **`.autolog()`**: one word more, for code that is generic over linfa's own traits; and `.recorded()` before a
+//! [cross-validation](Recorded::recorded).
+//!
+//! ```
+//! use linfa::prelude::*;
+//! use linfa_trees::DecisionTree;
+//! use runlog_linfa::Autolog;
+//!
+//! runlog_linfa::autolog();
+//! # runlog_core::fluent::set_tracking_uri("memory:")?;
+//! // before: DecisionTree::params().fit(&linfa_datasets::iris())?;
+//! DecisionTree::params().autolog().fit(&linfa_datasets::iris())?;
+//! # Ok::<(), linfa::Error>(())
+//! ```
+//!
+//! **The dependency**: one line of `Cargo.toml`, and no code but `autolog()`.
+//!
+//! ```toml
+//! # before: linfa = "0.8"
+//! linfa = { package = "runlog-linfa", version = "0.1" }
 //! ```
 //!
 //! # The import
 //!
 //! [`Fit`] has linfa's name, its generics and its method, and is implemented for every estimator: no call that compiled
-//! with linfa's stops compiling. Write one of
+//! with linfa's stops compiling. So have [`FitWith`], [`Transformer`], [`Predict`] and the traits of metrics. Write one
+//! of
 //!
-//! - `use linfa::prelude::*;` and `use runlog_linfa::Fit;`,
 //! - `use runlog_linfa::prelude::*;` *instead of* linfa's prelude,
+//! - `use linfa::prelude::*;` and `use runlog_linfa::Fit;`, or whichever else is to be recorded,
 //! - `use runlog_linfa::traits::{Fit, Predict};`.
 //!
 //! Two preludes at once compile, with a warning, and record nothing: the first glob import wins. Nothing is recorded
 //! either where the call goes through linfa's own trait: in `cross_validate`, behind `&dyn linfa::traits::Fit`, and in
-//! a function bounded by linfa's `Fit`. Bound it by ours.
+//! a function bounded by linfa's `Fit`. Bound it by ours, or call it with `.autolog()`.
 //!
 //! # What is recorded
 //!
@@ -36,21 +66,36 @@
 //! |---|---|
 //! | settings | params, without the state of random number generators |
 //! | estimator | tags `estimator_name`, `estimator_class`, and `runlog.source`: file and line of the call |
-//! | data | an input with MLflow's digest of the table (features with names) or the arrays, its columns or shapes, and the context `train` |
+//! | data | an input with MLflow's digest of the table (features with names) or the arrays, its columns or shapes, and the context `train`; it is called `dataset`, or as [`named`](Named::named) says |
 //! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
-//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
-//! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
-//! | model | a logged model `model` with signature, loaded by [`load`] |
+//! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and the confusion matrix (up to 256 classes) as `training_confusion_matrix.json` and `.png` |
+//! | probabilities | `training_log_loss`, `…_roc_auc` (up to 32 classes), and of two classes `training_roc_curve.png` and `training_precision_recall_curve.png` |
+//! | clustering | `training_silhouette_score`, and of k-means `training_inertia` and its negative, `training_score` |
+//! | model | a logged model `model` with signature, loaded by [`load_model`] |
 //! | end | FINISHED; FAILED with the message for `Err` and for a panic |
 //!
 //! Metrics are scikit-learn's, of at most [`ROWS_FOR_METRICS_MAX`] evenly spread rows (the silhouette of
-//! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. linfa tells nothing during a fit, so there
-//! are no metrics by step.
+//! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. Probabilities are told by logistic
+//! regression, naive Bayes, FTRL and SVMs over [`Pr`](linfa::dataset::Pr), and read off the leaves of a decision tree;
+//! linfa's ensembles and SVMs over `bool` tell none. linfa tells nothing during a fit, so there are no metrics by step,
+//! but for models that are fitted further by [`FitWith`]: each call is one step of the run of the first one, which
+//! stores the model after 1, 2, 4, 8, … of them.
 //!
-//! Known are linear, isotonic, Tweedie and logistic regression (binary and multinomial), elastic net (and its
-//! multi-task form), decision trees, Gaussian and multinomial naive Bayes, SVMs, k-means and Gaussian mixtures, over
-//! `f64` and `f32`, with labels `usize`, `bool`, `String` and `&str`. Of every other type the name, the data and the
-//! time are recorded.
+//! # Evaluation
+//!
+//! A metric of linfa that is taken of a recorded model's prediction goes to the run of the fit, as `r2_score_valid`
+//! if the dataset is [`named`](Named::named) `valid`, or else as `r2_score_eval`; `metric_info.json` says which call it
+//! was, and the dataset is an input with the context `eval`. A confusion matrix gives accuracy, precision, recall and F1
+//! as scikit-learn weighs them. Predictions and metrics must be called through our traits.
+//!
+//! Values of linfa have no room for a run, so a model is recognised by its type and its bytes, and a prediction by its
+//! place in memory and its content; what is not the same to the bit is nobody's and is not logged. Models that cannot be
+//! saved are not recognised, nor predictions of a single row, nor those that were copied or changed. Two runs whose
+//! models are equal to the bit share what is measured of either.
+//!
+//! # Every algorithm
+//!
+#![doc = include_str!("../linfa.md")]
 //!
 //! # Costs
 //!
@@ -58,26 +103,50 @@
 //! linfa runs it, and nothing of it is read before it has ended.
 
 #![deny(unsafe_code)]
+// An expectation would fail for the choices of crates that happen to use everything.
+#![cfg_attr(not(feature = "all"), allow(unused, reason = "each algorithm crate uses its own part"))]
 
+/// `$observed` with autologging on, and otherwise linfa's own call, which costs one load and a branch more.
+macro_rules! if_on {
+    ($observed:expr, else $plain:expr) => {
+        if $crate::INTEGRATION.is_on() { $observed } else { $plain }
+    };
+}
+
+#[macro_use]
 mod cast;
+
+mod algorithms;
+mod autologged;
 mod data;
 mod engine;
-mod metrics;
-mod models;
+mod evaluate;
+mod forms;
+mod incremental;
+mod kinds;
+mod load;
+mod measures;
 mod options;
+mod origin;
 mod params;
+mod picture;
+mod proba;
+mod scores;
+mod search;
+mod transform;
 
 use std::error::Error as StdError;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
 
 use linfa::dataset::{DatasetBase, Records};
 use runlog_core::autolog::{self, Integration};
-use runlog_core::{Error, ErrorKind, Result, model};
-use serde::de::DeserializeOwned;
 
+pub use autologged::{Autolog, Autologged};
+pub use load::{LoadModel, load_model};
+pub use measures::{
+    BinaryClassification, MultiTargetRegression, SilhouetteScore, SingleTargetRegression, ToConfusionMatrix,
+};
 pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
+pub use search::{CrossValidation, Recorded};
 
 /// The name of the file that holds a logged model.
 pub const MODEL_FILE: &str = "model.msgpack";
@@ -116,22 +185,123 @@ where
 {
     type Object = P::Object;
 
+    #[inline]
     #[track_caller]
     fn fit(&self, dataset: &DatasetBase<R, T>) -> Result<Self::Object, E> {
-        engine::fit(self, dataset)
+        if_on!(engine::fit(self, dataset), else linfa::traits::Fit::fit(self, dataset))
     }
 }
 
-/// linfa's traits, with [`Fit`] in the place of its own.
-pub mod traits {
-    pub use crate::Fit;
-    #[doc(no_inline)]
-    pub use linfa::traits::{FitWith, Predict, PredictInplace, Transformer};
+/// linfa's `FitWith`, recorded: the same name, the same generics, the same result.
+///
+/// The first call starts a run; calls that fit its model further are recorded in the same run, one step each.
+pub trait FitWith<'a, R: Records, T, E: StdError + From<linfa::Error>> {
+    /// The model that is fitted further.
+    type ObjectIn: 'a;
+    /// The model afterwards.
+    type ObjectOut: 'a;
+
+    /// Fits `model` to `dataset` as well, and records it where autologging is on.
+    ///
+    /// # Errors
+    /// Those of the estimator, untouched.
+    #[track_caller]
+    fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E>;
 }
 
-/// linfa's prelude, with [`Fit`] in the place of its own; import it *instead of* linfa's.
+impl<'a, P, R, T, E> FitWith<'a, R, T, E> for P
+where
+    P: linfa::traits::FitWith<'a, R, T, E>,
+    R: Records,
+    E: StdError + From<linfa::Error>,
+{
+    type ObjectIn = P::ObjectIn;
+    type ObjectOut = P::ObjectOut;
+
+    #[inline]
+    #[track_caller]
+    fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E> {
+        if_on!(
+            incremental::fit_with(self, model, dataset),
+            else linfa::traits::FitWith::fit_with(self, model, dataset)
+        )
+    }
+}
+
+/// linfa's `Transformer`, recorded where the transformer is an algorithm of its own: t-SNE, hierarchical clustering and
+/// diffusion maps. Scalers, projections and kernels only transform.
+pub trait Transformer<R: Records, T> {
+    /// Transforms `records`.
+    #[track_caller]
+    fn transform(&self, records: R) -> T;
+}
+
+impl<P, R, T> Transformer<R, T> for P
+where
+    P: linfa::traits::Transformer<R, T>,
+    R: Records,
+{
+    #[inline]
+    #[track_caller]
+    fn transform(&self, records: R) -> T {
+        if_on!(transform::transform(self, records), else linfa::traits::Transformer::transform(self, records))
+    }
+}
+
+/// linfa's `Predict`, which remembers whose prediction it is, for the metrics that are taken of it.
+pub trait Predict<R: Records, T> {
+    /// What the model says of `records`.
+    fn predict(&self, records: R) -> T;
+}
+
+impl<M, R, T> Predict<R, T> for M
+where
+    M: linfa::traits::Predict<R, T>,
+    R: Records,
+{
+    #[inline]
+    fn predict(&self, records: R) -> T {
+        if_on!(evaluate::predict(self, records), else linfa::traits::Predict::predict(self, records))
+    }
+}
+
+/// Gives a dataset the name under which it is recorded.
+pub trait Named {
+    /// The same dataset, recorded as `name`: as the input of a fit, and in the keys of metrics, such as `r2_score_valid`.
+    ///
+    /// The name belongs to the dataset's arrays as long as they stay as they are and where they are: a copy has none.
+    ///
+    /// ```
+    /// use runlog_linfa::Named;
+    ///
+    /// let (train, valid) = linfa_datasets::diabetes().split_with_ratio(0.8);
+    /// let (train, valid) = (train.named("train"), valid.named("valid"));
+    /// # drop((train, valid));
+    /// ```
+    #[must_use]
+    fn named(self, name: &str) -> Self;
+}
+
+impl<R: Records, T> Named for DatasetBase<R, T> {
+    fn named(self, name: &str) -> Self {
+        evaluate::name(&data::Data::of(&self), name);
+        self
+    }
+}
+
+/// linfa's traits, with the recorded ones in the place of its own.
+pub mod traits {
+    pub use crate::{Fit, FitWith, Predict, Transformer};
+    #[doc(no_inline)]
+    pub use linfa::traits::PredictInplace;
+}
+
+/// linfa's prelude, with the recorded traits in the place of its own; import it *instead of* linfa's.
 pub mod prelude {
-    pub use crate::Fit;
+    pub use crate::{
+        Autolog, BinaryClassification, Fit, FitWith, MultiTargetRegression, Named, Predict, Recorded,
+        SilhouetteScore, SingleTargetRegression, ToConfusionMatrix, Transformer,
+    };
     #[doc(no_inline)]
     pub use linfa::prelude::*;
 }
@@ -154,35 +324,4 @@ pub fn autolog_with(options: LinfaOptions) {
 /// This integration, for [`runlog_core::autolog::register`].
 pub fn integration() -> &'static Integration {
     &INTEGRATION
-}
-
-/// Reads a model that autologging saved: `path` is the file, or the folder of the logged model, or its URI:
-/// `models:/m-<id>`, or `runs:/<run id>/model`.
-///
-/// Name the type without borrowed labels: a tree over `&str` is read as one over `String`.
-///
-/// # Errors
-/// A file that is not there, and one that holds another type of model.
-///
-/// ```no_run
-/// use linfa_trees::DecisionTree;
-///
-/// let model: DecisionTree<f64, usize> = runlog_linfa::load("mlruns/0/models/m-…/artifacts")?;
-/// # Ok::<(), runlog_core::Error>(())
-/// ```
-pub fn load<M: DeserializeOwned>(path: impl AsRef<Path>) -> Result<M> {
-    let path = path.as_ref();
-    let uri = path.to_str().filter(|text| text.starts_with("models:") || text.starts_with("runs:"));
-    let read = if let Some(uri) = uri {
-        rmp_serde::from_slice(&model::load(uri)?.read(MODEL_FILE)?)
-    } else {
-        let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-        let reader = File::open(&file).map_err(|cause| Error::io("read the model", &file, cause))?;
-        rmp_serde::from_read(BufReader::new(reader))
-    };
-    read.map_err(|cause| {
-        Error::new(ErrorKind::Corrupt, "not this type of model; `model_class` in `MLmodel` names its type")
-            .with("path", path.display())
-            .because(cause)
-    })
 }

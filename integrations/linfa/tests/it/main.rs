@@ -3,13 +3,22 @@
 //! Autologging is on for the whole process; each test has a tracker of its own. What is about autologging being off
 //! runs in a process of its own.
 
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a child process answers its parent")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod algorithms;
+mod evaluated;
+mod faults;
+mod loaded;
 mod names;
 mod observed;
 mod off;
+mod scikit_learn;
+mod searched;
+mod settings;
+mod steps;
+mod table;
 
 use std::path::Path;
 
@@ -23,7 +32,7 @@ fn recorded<T>(body: impl FnOnce() -> T) -> (T, Vec<Run>) {
 }
 
 fn recorded_in<T>(uri: &str, body: impl FnOnce() -> T) -> (T, Vec<Run>, Tracker) {
-    runlog.linfa::autolog();
+    runlog_linfa::autolog();
     let mut config = Config::from_map(&[].into()).unwrap();
     config.quiet = true;
     // Files go below the working directory, wherever the database is: to the database's place, then.
