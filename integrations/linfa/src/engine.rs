@@ -26,7 +26,6 @@ use crate::params::Estimator;
 use crate::{FLAVOR, INTEGRATION, MODEL_FILE, evaluate, picture, proba};
 
 /// Fits as linfa does, and records it.
-#[cold]
 #[inline(never)]
 #[track_caller]
 pub(crate) fn fit<P, R, T, E>(params: &P, dataset: &DatasetBase<R, T>) -> Result<P::Object, E>

@@ -26,7 +26,6 @@ const RUNS_MAX: usize = 256;
 /// Predicts as linfa does, and remembers whose prediction it is.
 ///
 /// A prediction of a single row is not looked at: no metric of it means anything, and a loop over rows stays fast.
-#[cold]
 #[inline(never)]
 pub(crate) fn predict<M, R, T>(model: &M, records: R) -> T
 where

@@ -17,7 +17,6 @@ use crate::engine::{record_estimator, record_result};
 use crate::origin::{self, ModelPrint, Origin};
 
 /// Fits further as linfa does; the run of the first fit of a model records those that follow, each as one step.
-#[cold]
 #[inline(never)]
 #[track_caller]
 pub(crate) fn fit_with<'a, P, R, T, E>(

@@ -31,7 +31,7 @@
 //! use runlog_linfa::Autolog;
 //!
 //! runlog_linfa::autolog();
-//! # runlog_core::fluent::set_tracking_uri("memory:")?;
+//! # runlog_core::fluent::set_tracking_uri("memory:").unwrap();
 //! // before: DecisionTree::params().fit(&linfa_datasets::iris())?;
 //! DecisionTree::params().autolog().fit(&linfa_datasets::iris())?;
 //! # Ok::<(), linfa::Error>(())

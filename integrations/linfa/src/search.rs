@@ -49,7 +49,7 @@ pub trait Recorded {
     /// use runlog_linfa::Recorded;
     ///
     /// runlog_linfa::autolog();
-    /// # runlog_core::fluent::set_tracking_uri("memory:")?;
+    /// # runlog_core::fluent::set_tracking_uri("memory:").unwrap();
     /// let mut data = linfa_datasets::iris();
     /// let candidates: Vec<_> = (1..4).map(|depth| DecisionTree::params().max_depth(Some(depth))).collect();
     /// let accuracy = data

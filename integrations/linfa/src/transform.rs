@@ -19,7 +19,6 @@ use crate::kinds::Model;
 
 /// Transforms as linfa does; records it if the transformer is an algorithm of its own, such as t-SNE, rather than the
 /// use of something that was fitted.
-#[cold]
 #[inline(never)]
 #[track_caller]
 pub(crate) fn transform<P, R, T>(transformer: &P, records: R) -> T
