@@ -24,6 +24,11 @@
 //! - `use runlog_linfa::prelude::*;` *instead of* linfa's prelude,
 //! - `use runlog_linfa::traits::{Fit, Predict};`.
 //!
+//! Or write nothing: this crate is linfa, with these traits in the place of linfa's own. With
+//! `linfa = { package = "runlog-linfa", .. }` in the manifest, code that says `use linfa::prelude::*;` is recorded as it
+//! stands. Features of linfa are features of this crate. linfa's own traits are in [`real`]: write an estimator of your own
+//! as `impl linfa::real::traits::Fit<..> for ..`, since one written against [`Fit`] is no estimator to linfa.
+//!
 //! Two preludes at once compile, with a warning, and record nothing: the first glob import wins. Nothing is recorded
 //! either where the call goes through linfa's own trait: in `cross_validate`, behind `&dyn linfa::traits::Fit`, and in
 //! a function bounded by linfa's `Fit`. Bound it by ours.
@@ -62,21 +67,26 @@
 mod cast;
 mod data;
 mod engine;
-mod metrics;
 mod models;
 mod options;
 mod params;
+mod scores;
 
-use std::error::Error as StdError;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use linfa::dataset::{DatasetBase, Records};
-use runlog_core::autolog::{self, Integration};
-use runlog_core::{Error, ErrorKind, Result, model};
+use runlog_core::ErrorKind;
+use runlog_core::autolog::Integration;
 use serde::de::DeserializeOwned;
 
+/// linfa as it is: the traits that estimators of your own implement.
+#[doc(no_inline)]
+pub use ::linfa as real;
+// The whole of linfa, so that this crate can stand in its place. What this file names itself takes the place of linfa's:
+// a private module or import here must not have the name of a public item of linfa's root, or it would hide that.
+#[doc(no_inline)]
+pub use linfa::*;
 pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
 
 /// The name of the file that holds a logged model.
@@ -96,7 +106,7 @@ inventory::submit! { &INTEGRATION }
 ///
 /// It is implemented for everything that linfa's is, and is not for implementing: write an estimator of your own
 /// against `linfa::traits::Fit`.
-pub trait Fit<R: Records, T, E: StdError + From<linfa::Error>> {
+pub trait Fit<R: dataset::Records, T, E: std::error::Error + From<Error>> {
     /// The fitted model.
     type Object;
 
@@ -111,8 +121,8 @@ pub trait Fit<R: Records, T, E: StdError + From<linfa::Error>> {
 impl<P, R, T, E> Fit<R, T, E> for P
 where
     P: linfa::traits::Fit<R, T, E>,
-    R: Records,
-    E: StdError + From<linfa::Error>,
+    R: dataset::Records,
+    E: std::error::Error + From<Error>,
 {
     type Object = P::Object;
 
@@ -126,7 +136,7 @@ where
 pub mod traits {
     pub use crate::Fit;
     #[doc(no_inline)]
-    pub use linfa::traits::{FitWith, Predict, PredictInplace, Transformer};
+    pub use linfa::traits::*;
 }
 
 /// linfa's prelude, with [`Fit`] in the place of its own; import it *instead of* linfa's.
@@ -148,7 +158,7 @@ pub fn autolog() {
 /// They win over those of `runlog::autolog_with`, whenever that is called.
 pub fn autolog_with(options: LinfaOptions) {
     let LinfaOptions { common, own } = options;
-    autolog::configure(&INTEGRATION, common, own);
+    runlog_core::autolog::configure(&INTEGRATION, common, own);
 }
 
 /// This integration, for [`runlog_core::autolog::register`].
@@ -170,19 +180,23 @@ pub fn integration() -> &'static Integration {
 /// let model: DecisionTree<f64, usize> = runlog_linfa::load("mlruns/0/models/m-…/artifacts")?;
 /// # Ok::<(), runlog_core::Error>(())
 /// ```
-pub fn load<M: DeserializeOwned>(path: impl AsRef<Path>) -> Result<M> {
+pub fn load<M: DeserializeOwned>(path: impl AsRef<Path>) -> runlog_core::Result<M> {
     let path = path.as_ref();
     let uri = path.to_str().filter(|text| text.starts_with("models:") || text.starts_with("runs:"));
     let read = if let Some(uri) = uri {
-        rmp_serde::from_slice(&model::load(uri)?.read(MODEL_FILE)?)
+        rmp_serde::from_slice(&runlog_core::model::load(uri)?.read(MODEL_FILE)?)
     } else {
         let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-        let reader = File::open(&file).map_err(|cause| Error::io("read the model", &file, cause))?;
+        let reader =
+            File::open(&file).map_err(|cause| runlog_core::Error::io("read the model", &file, cause))?;
         rmp_serde::from_read(BufReader::new(reader))
     };
     read.map_err(|cause| {
-        Error::new(ErrorKind::Corrupt, "not this type of model; `model_class` in `MLmodel` names its type")
-            .with("path", path.display())
-            .because(cause)
+        runlog_core::Error::new(
+            ErrorKind::Corrupt,
+            "not this type of model; `model_class` in `MLmodel` names its type",
+        )
+        .with("path", path.display())
+        .because(cause)
     })
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::cast::cast;
 use crate::data::{Data, Matrix, Targets, Values};
-use crate::metrics::{self, Metrics};
+use crate::scores::{self, Metrics};
 
 /// How much of the training data is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +157,7 @@ where
         };
         let step = step(data.samples, limits.rows_max);
         let predicted = self.model.predict(&records.slice(s![..;step, ..]));
-        let metrics = metrics::regression(&truth.columns.slice(s![..;step, ..]), &predicted.view());
+        let metrics = scores::regression(&truth.columns.slice(s![..;step, ..]), &predicted.view());
         Ok(metrics.map(|metrics| Evaluation { metrics, confusion: None }))
     }
 
@@ -192,7 +192,7 @@ where
         let step = step(data.samples, limits.rows_max);
         let predicted = self.model.predict(&records.slice(s![..;step, ..]));
         let truth: ArrayView1<'_, L> = truth.slice(s![..;step]);
-        let Some((metrics, confusion)) = metrics::classification(&truth, &predicted.view()) else {
+        let Some((metrics, confusion)) = scores::classification(&truth, &predicted.view()) else {
             return Ok(None);
         };
         let confusion = confusion
@@ -233,11 +233,11 @@ where
         let Some(records) = M::Float::records(data) else { return Ok(None) };
         let mut metrics = Metrics::new();
         if let Some(centroids) = self.model.centroids() {
-            metrics.push(("training_inertia", metrics::inertia(records, &centroids)));
+            metrics.push(("training_inertia", scores::inertia(records, &centroids)));
         }
         let sample = records.slice(s![..;step(data.samples, limits.silhouette_rows_max), ..]);
         let clusters = self.model.predict(&sample);
-        if let Some(score) = metrics::silhouette(&sample, &clusters.view()) {
+        if let Some(score) = scores::silhouette(&sample, &clusters.view()) {
             metrics.push(("training_silhouette_score", score));
         }
         Ok(Some(Evaluation { metrics, confusion: None }))

@@ -13,7 +13,7 @@ use ndarray::Ix1;
 use rand::rngs::{SmallRng, StdRng};
 use rand::{SeedableRng, thread_rng};
 use runlog_core::{Run, RunStatus};
-use runlog.linfa::Fit;
+use runlog_linfa::Fit;
 
 use crate::{metric_keys, one_run};
 

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod algorithms;
+mod drop_in;
 mod names;
 mod observed;
 mod off;
@@ -23,7 +24,7 @@ fn recorded<T>(body: impl FnOnce() -> T) -> (T, Vec<Run>) {
 }
 
 fn recorded_in<T>(uri: &str, body: impl FnOnce() -> T) -> (T, Vec<Run>, Tracker) {
-    runlog.linfa::autolog();
+    runlog_linfa::autolog();
     let mut config = Config::from_map(&[].into()).unwrap();
     config.quiet = true;
     // Files go below the working directory, wherever the database is: to the database's place, then.

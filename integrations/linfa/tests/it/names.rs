@@ -13,7 +13,7 @@ macro_rules! fit_a_tree {
 
 mod linfas_prelude_and_our_fit {
     use linfa::prelude::*;
-    use runlog.linfa::Fit;
+    use runlog_linfa::Fit;
 
     #[test]
     fn is_recorded() {
@@ -24,7 +24,7 @@ mod linfas_prelude_and_our_fit {
 }
 
 mod our_prelude_alone {
-    use runlog.linfa::prelude::*;
+    use runlog_linfa::prelude::*;
 
     #[test]
     fn is_recorded() {
@@ -33,7 +33,7 @@ mod our_prelude_alone {
 }
 
 mod our_traits {
-    use runlog.linfa::traits::{Fit, Predict};
+    use runlog_linfa::traits::{Fit, Predict};
 
     #[test]
     fn is_recorded() {
@@ -45,7 +45,7 @@ mod our_traits {
 
 mod generic_code_bounded_by_our_fit {
     use linfa::dataset::{DatasetBase, Records};
-    use runlog.linfa::Fit;
+    use runlog_linfa::Fit;
 
     fn train<P, R, T, E>(params: &P, data: &DatasetBase<R, T>) -> P::Object
     where
@@ -69,7 +69,7 @@ mod pointers_and_checked_params {
 
     use linfa::ParamGuard;
     use linfa_trees::DecisionTree;
-    use runlog.linfa::Fit;
+    use runlog_linfa::Fit;
 
     #[test]
     fn are_recorded() {
@@ -94,7 +94,7 @@ mod pointers_and_checked_params {
 mod an_estimator_of_ones_own {
     use linfa::dataset::{AsSingleTargets, DatasetBase};
     use ndarray::Array2;
-    use runlog.linfa::Fit;
+    use runlog_linfa::Fit;
 
     struct Mean;
 

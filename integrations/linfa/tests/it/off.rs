@@ -5,7 +5,7 @@ use std::process::Command;
 use linfa_trees::DecisionTree;
 use runlog_core::fluent::{start_run, with_tracker};
 use runlog_core::{RunQuery, Tracker};
-use runlog.linfa::{Fit, LinfaOptions};
+use runlog_linfa::{Fit, LinfaOptions};
 
 const CASE: &str = "RUNLOG_LINFA_CASE";
 
@@ -25,14 +25,14 @@ fn in_a_child() {
     let Some(case) = std::env::var_os(CASE) else { return };
     match case.to_str().unwrap() {
         "never on" => {}
-        "disabled" => runlog.linfa::autolog_with(LinfaOptions::new().disable(true)),
-        "exclusive" => runlog.linfa::autolog_with(LinfaOptions::new().exclusive(true)),
-        "bare" => runlog.linfa::autolog_with(
+        "disabled" => runlog_linfa::autolog_with(LinfaOptions::new().disable(true)),
+        "exclusive" => runlog_linfa::autolog_with(LinfaOptions::new().exclusive(true)),
+        "bare" => runlog_linfa::autolog_with(
             LinfaOptions::new().log_models(false).log_datasets(false).post_training_metrics(false),
         ),
-        "sampled" => runlog.linfa::autolog_with(LinfaOptions::new().max_rows_for_metrics(40)),
+        "sampled" => runlog_linfa::autolog_with(LinfaOptions::new().max_rows_for_metrics(40)),
         "global call later" => {
-            runlog.linfa::autolog_with(LinfaOptions::new().log_models(false));
+            runlog_linfa::autolog_with(LinfaOptions::new().log_models(false));
             runlog_core::autolog::autolog();
         }
         "globally" => runlog_core::autolog::autolog(),
