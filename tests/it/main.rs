@@ -19,6 +19,8 @@ mod endings;
 #[cfg(test)]
 mod experiments;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 mod file_store;
 #[cfg(test)]
 mod functions;
