@@ -140,6 +140,23 @@ impl Config {
     }
 }
 
+/// The program that this process runs, as far as the system tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunningProgram {
+    /// Its file.
+    pub(crate) file: Option<PathBuf>,
+    /// The package that Cargo runs it for: `cargo run` and `cargo test` say so.
+    pub(crate) cargo_manifest_dir: Option<PathBuf>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub(crate) fn running_program() -> RunningProgram {
+    RunningProgram {
+        file: std::env::current_exe().ok(),
+        cargo_manifest_dir: std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from),
+    }
+}
+
 fn bad_value(name: &'static str, value: &str, meant: &str) -> Error {
     Error::invalid(format!("the environment variable {name} must be {meant}")).with("value", value)
 }

@@ -10,8 +10,9 @@
 //! Invariant: a scope holds no run alive, so a run may be ended on another thread than the one that started it, and
 //! leaves nothing behind on either.
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::error::{Error, Result};
 use crate::fluent;
@@ -36,11 +37,16 @@ pub(crate) struct Scope {
     base: Option<RunHandle>,
     /// Outermost first; some may have ended.
     stack: Vec<(WeakRun, Origin)>,
+    /// What each integration observes here without knowing its end.
+    open: Vec<(&'static str, WeakOpen)>,
 }
+
+/// Known to autologging alone.
+type WeakOpen = Weak<dyn Any + Send + Sync>;
 
 thread_local! {
     /// The scope of the task that is being polled, else the thread's own.
-    static SCOPE: RefCell<Scope> = const { RefCell::new(Scope { base: None, stack: Vec::new() }) };
+    static SCOPE: RefCell<Scope> = const { RefCell::new(Scope::of_thread()) };
 }
 
 /// Every run that this process started and has not ended, in the order of their starts.
@@ -50,8 +56,12 @@ static ACTIVE: Mutex<Vec<(RunHandle, Origin)>> = Mutex::new(Vec::new());
 static LAST: Mutex<Option<(WeakTracker, String)>> = Mutex::new(None);
 
 impl Scope {
+    const fn of_thread() -> Self {
+        Self { base: None, stack: Vec::new(), open: Vec::new() }
+    }
+
     pub(crate) fn of_task(base: Option<RunHandle>) -> Self {
-        Self { base, stack: Vec::new() }
+        Self { base, ..Self::of_thread() }
     }
 }
 
@@ -139,6 +149,26 @@ fn innermost() -> Option<RunHandle> {
 fn base() -> Option<RunHandle> {
     // A thread-local's destructor may ask after the scope is gone.
     SCOPE.try_with(|scope| scope.borrow().base.clone()).ok().flatten()
+}
+
+/// Notes what an integration observes in this scope, instead of what it did before.
+pub(crate) fn remember_open(integration: &'static str, training: WeakOpen) {
+    let remember = |scope: &RefCell<Scope>| {
+        let open = &mut scope.borrow_mut().open;
+        open.retain(|(name, _)| *name != integration);
+        open.push((integration, training));
+    };
+    // Where the thread is ending nothing can be opened any more.
+    SCOPE.try_with(remember).ok();
+}
+
+/// What an integration observes in this scope, if it is still observed.
+pub(crate) fn opened(integration: &str) -> Option<Arc<dyn Any + Send + Sync>> {
+    let find = |scope: &RefCell<Scope>| {
+        let scope = scope.borrow();
+        scope.open.iter().find(|(name, _)| *name == integration).and_then(|(_, training)| training.upgrade())
+    };
+    SCOPE.try_with(find).ok().flatten()
 }
 
 /// The run that a fluent call means here; `None` if the process has none.

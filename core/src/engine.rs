@@ -19,6 +19,8 @@ use crate::sync::{lock, wait};
 
 /// How long a synchronous log call waits for a store that does not answer.
 const WAIT_MAX: Duration = Duration::from_mins(1);
+/// How long the end of a run or of a tracker waits for the store; what is left then is safe in the journal.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How many refusals keep their full text.
 const REFUSALS_KEPT: usize = 1024;
 /// A refusal that had no record, such as a bad key, is found by ticket; tickets are counted here.
@@ -37,6 +39,8 @@ pub(crate) struct Engine {
     pub(crate) journal: Journal,
     pub(crate) place: Place,
     synchronous: bool,
+    /// How long ends wait for the store.
+    pub(crate) patience: Duration,
     progress: Mutex<Progress>,
     /// Told when the shipper should look.
     wake: Condvar,
@@ -91,6 +95,7 @@ impl Engine {
         journal: Journal,
         place: Place,
         synchronous: bool,
+        patience: Duration,
     ) -> Result<Arc<Self>> {
         exit::watch_exit();
         let mut engines = lock(&ENGINES);
@@ -101,6 +106,7 @@ impl Engine {
             journal,
             place,
             synchronous,
+            patience,
             progress: Mutex::default(),
             wake: Condvar::new(),
             further: Condvar::new(),

@@ -5,6 +5,7 @@
 
 pub mod artifact;
 pub mod autolog;
+pub mod build;
 pub mod clock;
 pub mod config;
 mod context;

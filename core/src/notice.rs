@@ -2,6 +2,7 @@
 //!
 //! A warning is said once per kind in a process: a loop that logs a million points must not print a million lines.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write as _;
@@ -11,11 +12,33 @@ use crate::sync::lock;
 
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says nothing on this thread while `call` runs, if `silent`.
+pub(crate) fn silenced<T>(silent: bool, call: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SILENT.try_with(|now| now.set(self.0)).ok();
+        }
+    }
+    // Where the thread is ending it is too late to be silent.
+    let before = SILENT.try_with(|now| now.replace(now.get() || silent)).unwrap_or_default();
+    let _restore = Restore(before);
+    call()
+}
+
+fn is_silent() -> bool {
+    SILENT.try_with(Cell::get).unwrap_or_default()
+}
+
 /// Something works worse than it should. Said once per `kind` in a process.
 ///
 /// Not to be called while the process exits.
 pub fn warn(kind: &str, message: fmt::Arguments<'_>) {
-    if first(kind) && !traced(|| tracing::warn!(target: "runlog", "{message}")) {
+    if !is_silent() && first(kind) && !traced(|| tracing::warn!(target: "runlog", "{message}")) {
         print(format_args!("warning: {message}"));
     }
 }
@@ -24,14 +47,14 @@ pub fn warn(kind: &str, message: fmt::Arguments<'_>) {
 ///
 /// Not to be called while the process exits.
 pub fn error(kind: &str, message: fmt::Arguments<'_>) {
-    if first(kind) && !traced(|| tracing::error!(target: "runlog", "{message}")) {
+    if !is_silent() && first(kind) && !traced(|| tracing::error!(target: "runlog", "{message}")) {
         print(format_args!("error: {message}"));
     }
 }
 
 /// Something a user wants to see, such as where a run is.
 pub(crate) fn tell(message: fmt::Arguments<'_>) {
-    if !traced(|| tracing::info!(target: "runlog", "{message}")) {
+    if !is_silent() && !traced(|| tracing::info!(target: "runlog", "{message}")) {
         print(message);
     }
 }

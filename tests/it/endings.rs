@@ -88,7 +88,7 @@ impl Row {
     /// Plays the scenario to its end, or kills it when it says that it is ready.
     fn play(&self) {
         let place = Place::new();
-        let told = if self.scenario == ["kill"] {
+        let told = if self.scenario[0] == "kill" {
             let mut child = place.start(&self.scenario);
             wait_until_ready(&mut child);
             child.kill().unwrap();

@@ -44,3 +44,7 @@ mod support;
 mod table;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod training;
+#[cfg(test)]
+mod unseen;

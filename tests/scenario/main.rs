@@ -15,6 +15,7 @@ mod death;
 mod logging;
 mod signals;
 mod store;
+mod training;
 
 use std::io::Read as _;
 use std::panic::catch_unwind;
@@ -140,11 +141,17 @@ fn main() -> Result<()> {
             wait_for_the_end_of_input();
             run.finish()
         }
+        ("kill", ["training"]) => {
+            let _training = training::observed();
+            println!("ready");
+            wait_for_the_end_of_input();
+            Ok(())
+        }
+        ("training", how) => training::end(how),
+        ("unseen", [how]) => training::unseen(how),
         ("die-at-creation", []) => death::die_at_creation(),
         ("as-pid-1", arguments) => death::as_pid_1(arguments),
-        ("signal", [handling, then @ ..]) => {
-            signals::wait_for_signal(handling, then.first() != Some(&"drop"))
-        }
+        ("signal", [handling, then @ ..]) => signals::wait_for_signal(handling, then.first().copied()),
         ("system-metrics", options) => logging::system_metrics(options),
         ("bad-key", []) => {
             let run = start()?;

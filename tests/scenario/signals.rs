@@ -3,24 +3,28 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use runlog::Result;
+use runlog::{ActiveRun, Result};
 
-use crate::{start, wait_for_the_end_of_input};
+use crate::{start, training, wait_for_the_end_of_input};
 
 const SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
 /// How often a handler of the program itself was called.
 static HANDLED: AtomicU64 = AtomicU64::new(0);
 
-/// Tells the test that it may send its signal, waits for it, and ends its run by `finish` or by dropping the guard.
-pub(crate) fn wait_for_signal(handling: &str, finish: bool) -> Result<()> {
+/// Tells the test that it may send its signal, waits for it, and ends its run by `finish` or by dropping the guard: its
+/// own, or that of a `training`.
+pub(crate) fn wait_for_signal(handling: &str, then: Option<&str>) -> Result<()> {
     // A shell that starts the tests in the background has SIGINT ignored, and children inherit that.
     set_handlers(libc::SIG_DFL);
     let (kind, when) = handling.split_once('-').unwrap_or((handling, "before"));
     if when == "before" {
         install(kind);
     }
-    let run = start()?;
+    let (run, training) = match then {
+        Some("training") => (None, Some(training::observed())),
+        _ => (Some(start()?), None),
+    };
     if when == "after" {
         install(kind);
     }
@@ -29,7 +33,8 @@ pub(crate) fn wait_for_signal(handling: &str, finish: bool) -> Result<()> {
         std::thread::spawn(tell_what_is_handled);
     }
     wait_for_the_end_of_input();
-    if finish { run.finish() } else { Ok(()) }
+    drop(training);
+    run.filter(|_| then != Some("drop")).map_or(Ok(()), ActiveRun::finish)
 }
 
 fn install(kind: &str) {

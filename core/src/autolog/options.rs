@@ -1,5 +1,8 @@
 //! What autologging may log, in MLflow's terms.
 
+/// The tag of a run that autologging started by itself: the integration's name.
+pub(super) const AUTOLOGGING: &str = "mlflow.autologging";
+
 /// What autologging logs, and when. The defaults are MLflow's.
 ///
 /// ```
@@ -95,26 +98,29 @@ impl AutologOptions {
 
     /// Whether a framework version that the integration was not tested with switches it off (default: no).
     ///
-    /// An adapter in Rust compiles only with the version that it is built for, so this changes nothing; it is here
-    /// because MLflow has it.
+    /// Which version a program has is read from the `Cargo.lock` it was built with; where that is not known, the version
+    /// counts as supported.
     pub fn disable_for_unsupported_versions(mut self, disable: bool) -> Self {
         self.disable_for_unsupported_versions = disable;
         self
     }
 
-    /// Logs what belongs to an optimizer step only for every `n`-th one (default: every one).
+    /// Logs what belongs to an optimizer step only for every `n`-th one (default: every one; 0: for none).
+    ///
+    /// As in MLflow the first one of a training that is logged is its `n`-th, and the last one has no privilege.
     pub fn every_n_steps(mut self, n: usize) -> Self {
         self.every_n_steps = n;
         self
     }
 
-    /// Logs what belongs to an epoch only for every `n`-th one (default: every one).
+    /// Logs what belongs to an epoch only for every `n`-th one, as [`every_n_steps`](Self::every_n_steps) (default: every
+    /// one; 0: for none).
     pub fn every_n_epochs(mut self, n: usize) -> Self {
         self.every_n_epochs = n;
         self
     }
 
-    /// A tag for every run that autologging starts itself.
+    /// A tag for every run that autologging starts itself; `mlflow.autologging` is not to be chosen.
     pub fn extra_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.extra_tags.push((key.into(), value.into()));
         self
@@ -124,6 +130,16 @@ impl AutologOptions {
     pub fn exclude(mut self, integration: impl Into<String>) -> Self {
         self.exclude.push(integration.into());
         self
+    }
+}
+
+impl AutologOptions {
+    /// Leaves out the tag that says who started a run; what to say about it.
+    pub(super) fn drop_reserved_tags(&mut self) -> Option<String> {
+        let given = self.extra_tags.len();
+        self.extra_tags.retain(|(key, _)| key != AUTOLOGGING);
+        (self.extra_tags.len() < given && !self.silent)
+            .then(|| format!("the extra tag `{AUTOLOGGING}` is left out: autologging sets it itself"))
     }
 }
 

@@ -8,8 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::integration::Integration;
 use super::options::AutologOptions;
-use super::registry::{Configuration, Integration};
+use super::registry::Configuration;
 use crate::config::Config;
 use crate::entity::{Dataset, LoggedModel};
 use crate::error::{Error, ErrorKind, Result};
@@ -68,14 +69,14 @@ impl Recorder {
         !self.0.failed.load(Ordering::Relaxed)
     }
 
-    /// Whether what belongs to this optimizer step is logged (`every_n_steps`).
+    /// Whether what belongs to this optimizer step, counted from 1, is logged (`every_n_steps`).
     pub fn wants_step(&self, step: usize) -> bool {
-        self.is_on() && step.is_multiple_of(self.options().every_n_steps.max(1))
+        self.is_on() && is_nth(step, self.options().every_n_steps)
     }
 
-    /// Whether what belongs to this epoch is logged (`every_n_epochs`).
+    /// Whether what belongs to this epoch, counted from 1, is logged (`every_n_epochs`).
     pub fn wants_epoch(&self, epoch: usize) -> bool {
-        self.is_on() && epoch.is_multiple_of(self.options().every_n_epochs.max(1))
+        self.is_on() && is_nth(epoch, self.options().every_n_epochs)
     }
 
     /// Logs something about the training: `what` names it in the warning, should `log` fail or panic.
@@ -110,21 +111,19 @@ impl Recorder {
         if !self.is_on() {
             return None;
         }
-        match guarded(|| log(&self.0.run)) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.0.failed.store(true, Ordering::Relaxed);
-                warn(self.0.integration, self.options(), what, &error);
-                if Config::from_env().is_ok_and(|config| config.autologging_testing) {
-                    raise(&error);
-                }
-                None
-            }
-        }
+        let log = || {
+            #[cfg(any(test, feature = "testing"))]
+            super::testing::strike(self.0.run.tracker())?;
+            log(&self.0.run)
+        };
+        let logged = guarded(self.options(), log);
+        logged.inspect_err(|error| self.failed(what, error)).ok()
     }
 
-    pub(super) fn warn(&self, what: &str, error: &Error) {
-        warn(self.0.integration, self.options(), what, error);
+    /// Ends the records of this training.
+    pub(super) fn failed(&self, what: &str, error: &Error) {
+        self.0.failed.store(true, Ordering::Relaxed);
+        failed(self.0.integration, self.options(), what, error);
     }
 }
 
@@ -137,9 +136,15 @@ impl fmt::Debug for Recorder {
     }
 }
 
-/// Runs our own code so that a panic in it is an error like any other.
-pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
+/// Whether this one, counted from 1, is an `n`-th one; none is a zeroth.
+fn is_nth(count: usize, n: usize) -> bool {
+    n != 0 && count.is_multiple_of(n)
+}
+
+/// Runs our own code so that a panic in it is an error like any other, and that it says nothing if it is to be silent.
+pub(super) fn guarded<T>(options: &AutologOptions, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    let call = || catch_unwind(AssertUnwindSafe(call));
+    notice::silenced(options.silent, call).unwrap_or_else(|payload| {
         let text = payload
             .downcast_ref::<&str>()
             .map(|text| (*text).to_owned())
@@ -149,7 +154,8 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-pub(super) fn warn(integration: &Integration, options: &AutologOptions, what: &str, error: &Error) {
+/// Says that autologging failed, unless it is to be silent; for those who test adapters it fails aloud.
+pub(super) fn failed(integration: &Integration, options: &AutologOptions, what: &str, error: &Error) {
     if !options.silent {
         let name = integration.name();
         notice::warn(
@@ -158,6 +164,10 @@ pub(super) fn warn(integration: &Integration, options: &AutologOptions, what: &s
                 "{name} autologging stopped for this training ({what}); the training is not affected: {error}"
             ),
         );
+    }
+    let testing = Config::from_env().is_ok_and(|config| config.autologging_testing);
+    if testing && !std::thread::panicking() {
+        raise(error);
     }
 }
 

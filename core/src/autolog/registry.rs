@@ -1,93 +1,16 @@
-//! Which integrations are linked, and how each is configured.
+//! Which integrations are known, and how each is configured.
 //!
 //! As in MLflow a call of an integration's own `autolog_with` replaces that integration's configuration whenever it is
 //! made, and the global call leaves such an integration alone, even if it is made later.
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::integration::Integration;
 use super::options::AutologOptions;
 use crate::notice;
 use crate::sync::lock;
-
-/// A framework adapter, as its crate registers it with [`inventory::submit!`].
-///
-/// ```
-/// use runlog_core::autolog::Integration;
-///
-/// static INTEGRATION: Integration = Integration::new("linfa", "0.8").tested("0.8.0", "0.8.1");
-/// # let _ = &INTEGRATION;
-/// ```
-///
-/// Linking is not enough: an adapter that no path in the program mentions is not linked at all. The facade `runlog`
-/// mentions each one under its feature.
-#[derive(Debug)]
-pub struct Integration {
-    name: &'static str,
-    framework_version: &'static str,
-    tested: Option<(&'static str, &'static str)>,
-    unseen: &'static str,
-    /// Whether trainings are observed.
-    switch: AtomicBool,
-    /// Whether one was, ever.
-    saw: AtomicBool,
-}
-
-inventory::collect!(&'static Integration);
-
-impl Integration {
-    /// An adapter called as its framework's main crate, such as `linfa`, for a version of it such as `0.8`. Another one
-    /// does not compile with it.
-    pub const fn new(name: &'static str, framework_version: &'static str) -> Self {
-        Self {
-            name,
-            framework_version,
-            tested: None,
-            unseen: "",
-            switch: AtomicBool::new(false),
-            saw: AtomicBool::new(false),
-        }
-    }
-
-    /// The oldest and the newest release of the framework that the adapter is tested with.
-    #[must_use]
-    pub const fn tested(self, oldest: &'static str, newest: &'static str) -> Self {
-        Self { tested: Some((oldest, newest)), ..self }
-    }
-
-    /// What to look at if a program trains and nothing is seen of it: the end of a sentence.
-    #[must_use]
-    pub const fn unseen(self, likely_cause: &'static str) -> Self {
-        Self { unseen: likely_cause, ..self }
-    }
-
-    /// The name in options and tags, such as `linfa`.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// The framework's version that the adapter is built for, such as `0.8`.
-    pub fn framework_version(&self) -> &'static str {
-        self.framework_version
-    }
-
-    /// Whether trainings are observed: one atomic load.
-    #[inline]
-    pub fn is_on(&self) -> bool {
-        self.switch.load(Ordering::Acquire)
-    }
-
-    pub(super) fn saw_a_training(&self) {
-        self.saw.store(true, Ordering::Relaxed);
-    }
-
-    /// The configuration in force.
-    pub(super) fn configuration(&self) -> Arc<Configuration> {
-        lock(&CONFIGURATIONS).get(self.name).cloned().unwrap_or_default()
-    }
-}
 
 /// How an integration is configured.
 #[derive(Default)]
@@ -99,25 +22,129 @@ pub(super) struct Configuration {
     globally: bool,
 }
 
-static CONFIGURATIONS: Mutex<BTreeMap<&'static str, Arc<Configuration>>> = Mutex::new(BTreeMap::new());
+struct Registry {
+    /// Those that could not register themselves.
+    registered: Vec<&'static Integration>,
+    /// What the global call said last, for those that become known later.
+    global: Option<Arc<Configuration>>,
+    configurations: BTreeMap<&'static str, Arc<Configuration>>,
+}
 
-/// Those that could not register themselves.
-static REGISTERED: Mutex<Vec<&'static Integration>> = Mutex::new(Vec::new());
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry::new());
 
-/// Makes an integration known where linking does not, as in some static libraries; call it before [`autolog`].
+/// What is to be said to the user; not before the registry is unlocked, since whoever listens may call us.
+type Warnings = Vec<String>;
+
+impl Registry {
+    const fn new() -> Self {
+        Self { registered: Vec::new(), global: None, configurations: BTreeMap::new() }
+    }
+
+    fn known(&self) -> Vec<&'static Integration> {
+        let linked = inventory::iter::<&'static Integration>().copied();
+        let mut known: Vec<&'static Integration> = linked.chain(self.registered.iter().copied()).collect();
+        known.sort_by_key(|integration| integration.name());
+        known.dedup_by_key(|integration| integration.name());
+        known
+    }
+
+    fn register(&mut self, integration: &'static Integration) -> Warnings {
+        let mut warnings = Warnings::new();
+        if self.known().iter().any(|known| known.name() == integration.name()) {
+            return warnings;
+        }
+        self.registered.push(integration);
+        if let Some(global) = self.global.clone() {
+            self.put_globally(integration, &global, &mut warnings);
+        }
+        warnings
+    }
+
+    fn configure_all(&mut self, mut options: AutologOptions) -> Warnings {
+        let mut warnings = Warnings::new();
+        warnings.extend(options.drop_reserved_tags());
+        let known = self.known();
+        if known.is_empty() {
+            warnings.push(
+                "autolog() has no framework to record: enable the feature of yours in Cargo.toml, such as \
+                 `runlog = { version = \"0.1\", features = [\"linfa\"] }`"
+                    .to_owned(),
+            );
+        }
+        let is_unknown = |name: &&String| !known.iter().any(|integration| integration.name() == *name);
+        warnings.extend(options.exclude.iter().filter(is_unknown).map(|name| {
+            format!("autologging was told to leave out `{name}`, but no integration has that name")
+        }));
+        let global = Arc::new(Configuration { options, own: None, globally: true });
+        self.global = Some(Arc::clone(&global));
+        for integration in known {
+            self.put_globally(integration, &global, &mut warnings);
+        }
+        if global.options.silent { Warnings::new() } else { warnings }
+    }
+
+    fn configure(&mut self, integration: &'static Integration, mut configuration: Configuration) -> Warnings {
+        let mut warnings = Warnings::new();
+        warnings.extend(configuration.options.drop_reserved_tags());
+        self.put(integration, Arc::new(configuration), &mut warnings);
+        warnings
+    }
+
+    /// Puts the configuration of the global call in force, unless the integration has its own or is excluded.
+    fn put_globally(
+        &mut self,
+        integration: &'static Integration,
+        global: &Arc<Configuration>,
+        warnings: &mut Warnings,
+    ) {
+        let name = integration.name();
+        let own = self.configurations.get(name).is_some_and(|configured| !configured.globally);
+        if !own && !global.options.exclude.iter().any(|excluded| excluded == name) {
+            self.put(integration, Arc::clone(global), warnings);
+        }
+    }
+
+    fn put(
+        &mut self,
+        integration: &'static Integration,
+        configuration: Arc<Configuration>,
+        warnings: &mut Warnings,
+    ) {
+        let options = &configuration.options;
+        let untested = (!options.disable).then(|| integration.untested()).flatten();
+        let off = options.disable || (untested.is_some() && options.disable_for_unsupported_versions);
+        if let Some(untested) = untested.filter(|_| !options.silent) {
+            let so = if off {
+                "it is off, as `disable_for_unsupported_versions` asks"
+            } else {
+                "it is on, and may miss something"
+            };
+            warnings.push(format!("{untested}: {so}"));
+        }
+        self.configurations.insert(integration.name(), configuration);
+        integration.switch(!off);
+    }
+}
+
+impl Integration {
+    /// The configuration in force.
+    pub(super) fn configuration(&self) -> Arc<Configuration> {
+        lock(&REGISTRY).configurations.get(self.name()).cloned().unwrap_or_default()
+    }
+}
+
+/// Makes an integration known where linking does not, as in some static libraries.
 ///
-/// An integration that is known already stays known once.
+/// One that is known already stays known once. One that becomes known after [`autolog`] was called is configured as
+/// that call said.
 pub fn register(integration: &'static Integration) {
-    lock(&REGISTERED).push(integration);
+    let warnings = lock(&REGISTRY).register(integration);
+    tell(warnings);
 }
 
 /// Every known integration, by name.
 pub fn integrations() -> Vec<&'static Integration> {
-    let linked = inventory::iter::<&'static Integration>().copied();
-    let mut known: Vec<&'static Integration> = linked.chain(lock(&REGISTERED).iter().copied()).collect();
-    known.sort_by_key(|integration| integration.name);
-    known.dedup_by_key(|integration| integration.name);
-    known
+    lock(&REGISTRY).known()
 }
 
 /// Lets every linked framework record its trainings by itself, with MLflow's defaults.
@@ -131,43 +158,22 @@ pub fn autolog() {
 ///
 /// An integration that was configured by its own `autolog_with` is left alone.
 pub fn autolog_with(options: AutologOptions) {
-    let linked = integrations();
-    if linked.is_empty() && !options.silent {
-        notice::warn(
-            "no-integrations",
-            format_args!(
-                "autolog() has no framework to record: enable the feature of yours in Cargo.toml, such as \
-                 `runlog = {{ version = \"0.1\", features = [\"linfa\"] }}`"
-            ),
-        );
-    }
-    for name in &options.exclude {
-        if !linked.iter().any(|integration| integration.name == name) && !options.silent {
-            notice::warn(
-                &format!("exclude: {name}"),
-                format_args!("autologging was told to leave out `{name}`, but no integration has that name"),
-            );
-        }
-    }
-    let configuration = Arc::new(Configuration { options, own: None, globally: true });
-    let mut configurations = lock(&CONFIGURATIONS);
-    for integration in linked {
-        let own = configurations.get(integration.name).is_some_and(|configured| !configured.globally);
-        if own || configuration.options.exclude.iter().any(|name| name == integration.name) {
-            continue;
-        }
-        integration.switch.store(!configuration.options.disable, Ordering::Release);
-        configurations.insert(integration.name, Arc::clone(&configuration));
-    }
+    let warnings = lock(&REGISTRY).configure_all(options);
+    tell(warnings);
 }
 
 /// Configures one integration, with the options that all share and those that only it has; what its `autolog_with`
 /// calls. It wins over the global call, whenever that is made.
 pub fn configure<O: Any + Send + Sync>(integration: &'static Integration, options: AutologOptions, own: O) {
-    let mut configurations = lock(&CONFIGURATIONS);
-    integration.switch.store(!options.disable, Ordering::Release);
     let configuration = Configuration { options, own: Some(Arc::new(own)), globally: false };
-    configurations.insert(integration.name, Arc::new(configuration));
+    let warnings = lock(&REGISTRY).configure(integration, configuration);
+    tell(warnings);
+}
+
+fn tell(warnings: Warnings) {
+    for warning in warnings {
+        notice::warn(&warning, format_args!("{warning}"));
+    }
 }
 
 #[cfg(test)]
@@ -178,16 +184,126 @@ mod tests {
         Box::leak(Box::new(Integration::new(name, "0")))
     }
 
+    /// One that is tested with another version of this crate's dependency than it has.
+    fn untested() -> &'static Integration {
+        Box::leak(Box::new(Integration::new("semver", "0").tested("0.1.0", "0.1.0")))
+    }
+
+    fn own(options: AutologOptions) -> Configuration {
+        Configuration { options, own: Some(Arc::new(())), globally: false }
+    }
+
+    fn options() -> AutologOptions {
+        AutologOptions::new()
+    }
+
+    /// A registry that knows these.
+    fn registry(integrations: &[&'static Integration]) -> Registry {
+        let mut registry = Registry::new();
+        for integration in integrations {
+            assert_eq!(registry.register(integration), [""; 0]);
+        }
+        registry
+    }
+
+    fn in_force<'r>(registry: &'r Registry, integration: &Integration) -> &'r AutologOptions {
+        &registry.configurations[integration.name()].options
+    }
+
     #[test]
     fn an_own_call_replaces_the_whole_configuration() {
         let integration = integration("own");
-        configure(integration, AutologOptions::new().log_models(false).exclusive(true), ());
-        assert!(integration.is_on() && !integration.configuration().options.log_models);
-        configure(integration, AutologOptions::new().log_datasets(false), ());
-        assert!(
-            integration.configuration().options.log_models && !integration.configuration().options.exclusive
-        );
-        configure(integration, AutologOptions::new().disable(true), ());
+        let mut registry = registry(&[]);
+        registry.configure(integration, own(options().log_models(false).exclusive(true)));
+        assert!(integration.is_on() && !in_force(&registry, integration).log_models);
+        registry.configure(integration, own(options().log_datasets(false)));
+        assert_eq!(*in_force(&registry, integration), options().log_datasets(false));
+        registry.configure(integration, own(options().disable(true)));
         assert!(!integration.is_on());
+    }
+
+    #[test]
+    fn the_global_call_configures_all_but_those_that_have_their_own() {
+        let (one, other) = (integration("one"), integration("other"));
+        let mut registry = registry(&[one, other]);
+        registry.configure(one, own(options().log_models(false)));
+        registry.configure_all(options().log_datasets(false));
+        assert_eq!(
+            *in_force(&registry, one),
+            options().log_models(false),
+            "its own, though that was earlier"
+        );
+        assert_eq!(*in_force(&registry, other), options().log_datasets(false));
+        registry.configure_all(options().disable(true));
+        assert!(one.is_on() && !other.is_on());
+        registry.configure_all(options());
+        assert!(other.is_on(), "what the global call said it may say otherwise");
+        registry.configure(other, own(options().exclusive(true)));
+        assert_eq!(*in_force(&registry, other), options().exclusive(true), "its own replaces the global one");
+        registry.configure(one, own(options().disable(true)));
+        registry.configure_all(options());
+        assert!(!one.is_on(), "one that was switched off by its own call stays off");
+    }
+
+    #[test]
+    fn what_is_excluded_stays_as_it_is() {
+        let (one, other) = (integration("one"), integration("other"));
+        let mut registry = registry(&[one, other]);
+        registry.configure_all(options().exclude("other"));
+        assert!(one.is_on() && !other.is_on());
+        registry.configure_all(options());
+        registry.configure_all(options().disable(true).exclude("other"));
+        assert!(!one.is_on() && other.is_on());
+        let warnings = registry.configure_all(options().exclude("keras"));
+        assert!(matches!(&warnings[..], [unknown] if unknown.contains("`keras`")), "{warnings:?}");
+    }
+
+    #[test]
+    fn what_is_registered_late_is_configured_as_the_last_global_call_said() {
+        let late = integration("late");
+        let mut registry = registry(&[]);
+        let warnings = registry.configure_all(options().log_models(false));
+        assert!(warnings[0].contains("no framework"), "{warnings:?}");
+        registry.register(late);
+        assert!(late.is_on() && !in_force(&registry, late).log_models);
+        registry.configure(late, own(options()));
+        registry.register(late);
+        assert_eq!(registry.known().len(), 1, "it stays known once");
+        assert_eq!(*in_force(&registry, late), options(), "and as it is configured");
+    }
+
+    #[test]
+    fn an_untested_version_is_told_and_switched_off_only_on_request() {
+        let integration = untested();
+        let mut registry = registry(&[integration]);
+        let on = registry.configure_all(options());
+        assert!(matches!(&on[..], [on] if on.contains("0.1.0") && on.contains("it is on")), "{on:?}");
+        assert!(integration.is_on());
+        let off = registry.configure(integration, own(options().disable_for_unsupported_versions(true)));
+        assert!(matches!(&off[..], [off] if off.contains("it is off")), "{off:?}");
+        assert!(!integration.is_on());
+        let off = registry.configure(integration, own(options().disable(true)));
+        assert_eq!(off, [""; 0], "there is nothing to say of what is not wanted");
+    }
+
+    #[test]
+    fn silent_means_that_nothing_is_said() {
+        let mut registry = registry(&[]);
+        let options = || options().silent(true).extra_tag("mlflow.autologging", "x").exclude("keras");
+        assert_eq!(registry.configure_all(options()), [""; 0]);
+        assert_eq!(registry.register(untested()), [""; 0]);
+        assert_eq!(registry.configure(untested(), own(options())), [""; 0]);
+    }
+
+    #[test]
+    fn the_tag_that_says_who_started_a_run_is_not_the_users_to_choose() {
+        let integration = integration("tags");
+        let mut registry = registry(&[integration]);
+        let options = || options().extra_tag("mlflow.autologging", "x").extra_tag("team", "vision");
+        for warnings in [registry.configure_all(options()), registry.configure(integration, own(options()))] {
+            assert!(matches!(&warnings[..], [left_out] if left_out.contains("is left out")), "{warnings:?}");
+        }
+        let expected = [("team".to_owned(), "vision".to_owned())];
+        assert_eq!(in_force(&registry, integration).extra_tags, expected);
     }
 }

@@ -10,8 +10,9 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use super::recorder::{Recorder, guarded, warn};
-use super::registry::{Configuration, Integration};
+use super::integration::Integration;
+use super::options::{AUTOLOGGING, AutologOptions};
+use super::recorder::{Recorder, failed, guarded};
 use crate::current::{self, Origin};
 use crate::entity::RunStatus;
 use crate::error::Result;
@@ -21,14 +22,9 @@ use crate::options::RunOptions;
 use crate::run::{ActiveRun, RunHandle};
 use crate::sync::lock;
 
-/// The tag of a run that autologging started by itself: the integration's name.
-const AUTOLOGGING: &str = "mlflow.autologging";
-
 thread_local! {
     /// The call that trains in this thread: a training inside another is part of it.
     static SESSION: RefCell<Weak<Session>> = const { RefCell::new(Weak::new()) };
-    /// The trainings without a known end that this thread opened last, by integration.
-    static OPEN: RefCell<Vec<(&'static str, Weak<Shared>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The guard of one observed training: an adapter starts it before the framework trains, and ends it.
@@ -79,7 +75,8 @@ impl Training {
     /// Starts to observe a training that ends when this guard is dropped, such as a loop around an optimizer.
     ///
     /// As [`start`](Self::start), but other calls in this thread are still observed, and trainings that the same
-    /// integration opens in this thread while this one lives share its run: each is another [`part`](Recorder::part).
+    /// integration opens in this thread while this one lives share its run: each is another [`part`](Recorder::part). In an
+    /// async task with a scope of its own ([`InRun`](crate::InRun)) the task counts instead of the thread.
     #[track_caller]
     pub fn open(integration: &'static Integration) -> Option<Self> {
         Self::new(integration, Location::caller(), true)
@@ -95,33 +92,20 @@ impl Training {
         }
         integration.saw_a_training();
         let configuration = integration.configuration();
-        let started = guarded(|| Shared::join_or_start(integration, &configuration, caller, open));
-        match started {
-            Ok(shared) => shared.map(|shared| Self::of(integration, configuration, shared, open)),
-            Err(error) => {
-                warn(integration, &configuration.options, "starting", &error);
-                None
-            }
-        }
-    }
-
-    fn of(
-        integration: &'static Integration,
-        configuration: Arc<Configuration>,
-        shared: Arc<Shared>,
-        open: bool,
-    ) -> Self {
-        let part = shared.new_part();
+        let options = &configuration.options;
+        let started = guarded(options, || Shared::join_or_start(integration, options, caller, open));
+        let (shared, part) =
+            started.inspect_err(|error| failed(integration, options, "starting", error)).ok()??;
         let session = (!open).then(|| {
             let session = Arc::new(Session::default());
             SESSION.try_with(|current| *current.borrow_mut() = Arc::downgrade(&session)).ok();
             session
         });
         if open {
-            remember_open(integration, &shared);
+            current::remember_open(integration.name(), Arc::downgrade(&shared) as _);
         }
         let recorder = Recorder::new(integration, configuration, shared.run.clone(), part);
-        Self { recorder, shared, session, ended: false }
+        Some(Self { recorder, shared, session, ended: false })
     }
 
     /// The training went well: a run that it started ends `FINISHED`.
@@ -131,7 +115,10 @@ impl Training {
 
     /// The training returned an error: a run that it started ends `FAILED`, with the error's text.
     pub fn fail(mut self, error: &dyn std::error::Error) {
-        self.end(Some((RunStatus::Failed, error.to_string())));
+        // It is the user's error, and its text may do anything.
+        let text = guarded(self.recorder.options(), || Ok(error.to_string()));
+        let why = text.unwrap_or_else(|_panicked| "an error without a text".to_owned());
+        self.end(Some((RunStatus::Failed, why)));
     }
 
     /// The training was interrupted: a run that it started ends `KILLED`, with the reason.
@@ -146,8 +133,9 @@ impl Training {
         if let Some(session) = &self.session {
             session.0.store(true, Ordering::Release);
         }
-        if let Err(error) = guarded(|| self.shared.end_part(self.recorder.part(), wrong)) {
-            self.recorder.warn("ending", &error);
+        let end = || self.shared.end_part(self.recorder.part(), wrong);
+        if let Err(error) = guarded(self.recorder.options(), end) {
+            self.recorder.failed("ending", &error);
         }
     }
 }
@@ -172,52 +160,49 @@ impl Drop for Training {
 }
 
 impl Shared {
+    /// What a new training is part of, and as which part; `None` if it is not to be observed.
     fn join_or_start(
         integration: &'static Integration,
-        configuration: &Configuration,
+        options: &AutologOptions,
         caller: &'static Location<'static>,
         open: bool,
-    ) -> Result<Option<Arc<Self>>> {
-        let options = &configuration.options;
+    ) -> Result<Option<(Arc<Self>, usize)>> {
         let users = current::find_to_join()?;
         if users.is_some() && options.exclusive {
             return Ok(None);
         }
-        if let Some(shared) =
-            opened_here(integration).filter(|shared| open && shared.may_take(users.as_ref()))
-        {
-            return Ok(Some(shared));
+        let opened = opened_here(integration).filter(|shared| open && shared.is_for(users.as_ref()));
+        if let Some((shared, part)) = opened.and_then(|shared| shared.new_part().map(|part| (shared, part))) {
+            return Ok(Some((shared, part)));
         }
         let (run, managed) = if let Some(users) = users {
             (users, None)
         } else {
             let mut start = RunOptions::new().silent(options.silent).tag(AUTOLOGGING, integration.name());
             start.origin = Origin::Autologging;
-            for (key, value) in options.extra_tags.iter().filter(|(key, _)| key != AUTOLOGGING) {
+            for (key, value) in &options.extra_tags {
                 start = start.tag(key, value);
             }
             let managed = crate::start::start_run(&fluent::tracker()?, &start, caller)?;
             (managed.handle(), Some(managed))
         };
-        Ok(Some(Arc::new(Self { run, managed: Mutex::new(managed), live: Mutex::default() })))
+        let live = Live { parts: BTreeSet::from([1]), wrong: None };
+        let shared = Self { run, managed: Mutex::new(managed), live: Mutex::new(live) };
+        Ok(Some((Arc::new(shared), 1)))
     }
 
-    /// Whether a new training that would join `users` may share this one's run.
-    fn may_take(&self, users: Option<&RunHandle>) -> bool {
-        let same_run = match users {
-            Some(users) => self.run.is_same(users),
-            None => lock(&self.managed).is_some(),
-        };
-        same_run && self.run.is_active() && !lock(&self.live).parts.is_empty()
+    /// Whether the run is the one that a new training would join, or if it would join none, one of ours.
+    fn is_for(&self, users: Option<&RunHandle>) -> bool {
+        let same = users.map_or_else(|| lock(&self.managed).is_some(), |users| self.run.is_same(users));
+        same && self.run.is_active()
     }
 
-    fn new_part(&self) -> usize {
+    /// The smallest free number, from 1; `None` if all parts have ended, and the run with them.
+    fn new_part(&self) -> Option<usize> {
         let parts = &mut lock(&self.live).parts;
-        let mut part = 1;
-        while !parts.insert(part) {
-            part += 1;
-        }
-        part
+        let free = (1..=parts.len() + 1).find(|part| !parts.contains(part)).filter(|_| !parts.is_empty())?;
+        parts.insert(free);
+        Some(free)
     }
 
     /// Ends a part; the last one ends the run, as the first that went wrong says.
@@ -245,181 +230,10 @@ fn in_session() -> bool {
     session.is_some_and(|session| !session.0.load(Ordering::Acquire))
 }
 
+/// The trainings without a known end that this scope opened last.
 fn opened_here(integration: &Integration) -> Option<Arc<Shared>> {
-    OPEN.try_with(|open| {
-        let open = open.borrow();
-        open.iter().find(|(name, _)| *name == integration.name()).and_then(|(_, shared)| shared.upgrade())
-    })
-    .ok()
-    .flatten()
-}
-
-fn remember_open(integration: &Integration, shared: &Arc<Shared>) {
-    let remember = |open: &RefCell<Vec<_>>| {
-        let mut open = open.borrow_mut();
-        open.retain(|(name, _)| *name != integration.name());
-        open.push((integration.name(), Arc::downgrade(shared)));
-    };
-    // Where the thread is ending nothing can be opened any more.
-    OPEN.try_with(remember).ok();
+    current::opened(integration.name())?.downcast().ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::panic::catch_unwind;
-
-    use super::super::AutologOptions;
-    use super::super::registry::configure;
-    use super::*;
-    use crate::config::Config;
-    use crate::entity::Run;
-    use crate::error::Error;
-    use crate::fluent::with_tracker;
-    use crate::store::RunQuery;
-    use crate::tracker::Tracker;
-
-    fn tracker() -> Tracker {
-        Tracker::with_config(Some("memory:"), Config::from_map(&HashMap::new()).unwrap()).unwrap()
-    }
-
-    fn integration(name: &'static str, options: AutologOptions) -> &'static Integration {
-        let integration = Box::leak(Box::new(Integration::new(name, "0")));
-        configure(integration, options.silent(true), ());
-        integration
-    }
-
-    fn runs(tracker: &Tracker) -> Vec<Run> {
-        tracker.search_runs(RunQuery::new().all_experiments()).unwrap()
-    }
-
-    #[test]
-    fn without_a_run_of_the_users_a_training_gets_one_that_is_tagged() {
-        let tracker = tracker();
-        let integration = integration("managed", AutologOptions::new().extra_tag("team", "vision"));
-        with_tracker(&tracker, || {
-            let training = Training::start(integration).unwrap();
-            training.record("metrics", |run| run.log_metric("loss", 0.5, 1).wait());
-            training.finish();
-        });
-        let runs = runs(&tracker);
-        assert_eq!((runs.len(), runs[0].info.status), (1, RunStatus::Finished));
-        assert_eq!((runs[0].tag(AUTOLOGGING), runs[0].tag("team")), (Some("managed"), Some("vision")));
-        assert_eq!(runs[0].metric("loss"), Some(0.5));
-    }
-
-    #[test]
-    fn a_run_of_the_users_is_joined_and_never_ended_nor_tagged() {
-        let tracker = tracker();
-        let integration = integration("joined", AutologOptions::new().extra_tag("team", "vision"));
-        let run = tracker.start_run("mine").unwrap();
-        let training = Training::start(integration).unwrap();
-        assert_eq!(training.run().run_id(), run.run_id());
-        training.fail(&Error::invalid("the data is empty"));
-        let mine = tracker.get_run(run.run_id()).unwrap();
-        assert_eq!(
-            (mine.info.status, mine.tag(AUTOLOGGING), mine.tag("team")),
-            (RunStatus::Running, None, None)
-        );
-        run.finish().unwrap();
-    }
-
-    #[test]
-    fn an_exclusive_integration_records_nothing_beside_a_run_of_the_users() {
-        let tracker = tracker();
-        let integration = integration("exclusive", AutologOptions::new().exclusive(true));
-        let run = tracker.start_run("mine").unwrap();
-        assert!(Training::start(integration).is_none());
-        run.finish().unwrap();
-        with_tracker(&tracker, || Training::start(integration).unwrap().finish());
-        assert_eq!(runs(&tracker).len(), 2);
-    }
-
-    #[test]
-    fn a_training_inside_another_is_part_of_it() {
-        let tracker = tracker();
-        let integration = integration("nested", AutologOptions::new());
-        with_tracker(&tracker, || {
-            let outer = Training::start(integration).unwrap();
-            assert!(Training::start(integration).is_none());
-            outer.finish();
-            Training::start(integration).unwrap().finish();
-        });
-        assert_eq!(runs(&tracker).len(), 2);
-    }
-
-    #[test]
-    fn an_error_or_panic_in_an_adapter_ends_its_records_and_nothing_else() {
-        let tracker = tracker();
-        let integration = integration("failing", AutologOptions::new());
-        with_tracker(&tracker, || {
-            for fault in [|| Err(Error::invalid("ours")), || panic!("ours")] {
-                let training = Training::start(integration).unwrap();
-                training.record("before", |run| run.log_metric("before", 1.0, 0).wait());
-                training.record("params", |_| fault());
-                training.record("after", |run| run.log_metric("after", 1.0, 0).wait());
-                training.finish();
-            }
-        });
-        for run in runs(&tracker) {
-            assert_eq!(run.info.status, RunStatus::Finished);
-            assert_eq!((run.metric("before"), run.metric("after")), (Some(1.0), None));
-        }
-    }
-
-    #[test]
-    fn a_training_that_fails_or_panics_fails_its_run_with_the_reason() {
-        let tracker = tracker();
-        let integration = integration("failed", AutologOptions::new());
-        with_tracker(&tracker, || {
-            Training::start(integration).unwrap().fail(&Error::invalid("the data is empty"));
-            catch_unwind(|| {
-                let _training = Training::start(integration).unwrap();
-                panic!("shapes differ");
-            })
-            .unwrap_err();
-        });
-        let ended: Vec<_> =
-            runs(&tracker).iter().map(|run| run.tag("runlog.ended_by").unwrap().to_owned()).collect();
-        assert!(ended.iter().any(|why| why == "the data is empty"));
-        assert!(ended.iter().any(|why| why.contains("shapes differ")));
-    }
-
-    #[test]
-    fn trainings_that_are_open_at_once_share_a_run_which_the_last_one_ends() {
-        let tracker = tracker();
-        let integration = integration("open", AutologOptions::new());
-        with_tracker(&tracker, || {
-            let generator = Training::open(integration).unwrap();
-            let critic = Training::open(integration).unwrap();
-            assert_eq!((generator.part(), critic.part()), (1, 2));
-            assert_eq!(generator.run().run_id(), critic.run().run_id());
-            critic.fail(&Error::invalid("diverged"));
-            assert_eq!(runs(&tracker)[0].info.status, RunStatus::Running);
-            generator.finish();
-            Training::open(integration).unwrap().finish();
-        });
-        let mut ended: Vec<_> = runs(&tracker).iter().map(|run| run.info.status).collect();
-        ended.sort_by_key(|status| *status as u8);
-        assert_eq!(ended, [RunStatus::Finished, RunStatus::Failed]);
-    }
-
-    #[test]
-    fn an_open_training_keeps_no_call_from_being_observed_and_no_run_of_the_users_from_starting() {
-        let tracker = tracker();
-        let (open, call) =
-            (integration("loop", AutologOptions::new()), integration("call", AutologOptions::new()));
-        with_tracker(&tracker, || {
-            let open = Training::open(open).unwrap();
-            let call = Training::start(call).unwrap();
-            assert_ne!(open.run().run_id(), call.run().run_id());
-            call.finish();
-            let users = fluent::start_run("mine").unwrap();
-            assert!(tracker.get_run(users.run_id()).unwrap().tag("mlflow.parentRunId").is_none());
-            users.finish().unwrap();
-            assert_eq!(fluent::active_run().unwrap().run_id(), open.run().run_id());
-            open.finish();
-        });
-        assert_eq!(runs(&tracker).len(), 3);
-    }
-}
+mod tests;

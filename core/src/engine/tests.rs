@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Engine;
+use super::{Engine, PATIENCE as END_PATIENCE};
 use crate::entity::{Dataset, DatasetInput, NewRun, Run, RunStatus};
 use crate::error::ErrorKind;
 use crate::journal::record::{Point, Text};
@@ -34,7 +34,7 @@ impl Rig {
         let faulty = Arc::new(Faulty::scripted(Arc::clone(&store) as _, script));
         let place = Place::Directory(dir.path().to_owned());
         let journal = Journal::open(&place, "s");
-        let engine = Engine::start(Arc::clone(&faulty) as _, journal, place, false).unwrap();
+        let engine = Engine::start(Arc::clone(&faulty) as _, journal, place, false, END_PATIENCE).unwrap();
         let definitions = engine.journal.definitions();
         definitions.key("loss").unwrap();
         let run = definitions.run(RunDefinition { run_id: run_id.clone(), owned: false }).unwrap();

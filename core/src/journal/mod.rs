@@ -45,12 +45,14 @@ use crate::sync::lock;
 
 /// Segments that may be in use at once: 1 GiB.
 const SEGMENTS_MAX: u16 = 256;
+/// The slots in them.
+const SLOTS_MAX: u64 = (SEGMENTS_MAX as u64) << SLOTS_LOG2;
 /// Room beside those for what is reserved while the bound is being checked.
 const SEGMENTS_SLACK: usize = 16;
 /// Where a segment's number is looked up; more than can be in use.
 const RING: usize = 512;
 /// The share of the journal that only params, tags and ends may use: 1 %.
-const RESERVE_SLOTS: u64 = SEGMENTS_MAX as u64 * SLOTS as u64 / 100;
+const RESERVE_SHARE: u64 = 100;
 /// Segments that are made before they are needed.
 const SEGMENTS_AHEAD: u64 = 2;
 /// Slots whose pages are made writable before they are needed: 1 MiB.
@@ -63,6 +65,8 @@ const ASIDE_BYTES: usize = 64 * 1024;
 pub(crate) struct Journal {
     /// The next sequence to reserve, alone on its cache line.
     tail: Aligned,
+    /// How many slots may be in use at once.
+    slots_max: u64,
     /// Metrics are dropped from this sequence on.
     metric_limit: AtomicU64,
     /// Everything is dropped from this sequence on.
@@ -143,6 +147,11 @@ impl Journal {
     ///
     /// Where no directory can be written, it is kept in memory, and that is said once.
     pub(crate) fn open(place: &Place, address: &str) -> Self {
+        Self::bounded(place, address, SLOTS_MAX)
+    }
+
+    /// As [`open`](Self::open), with room for so many slots.
+    pub(crate) fn bounded(place: &Place, address: &str, slots_max: u64) -> Self {
         let made = match place {
             Place::Memory => None,
             Place::Directory(dir) => Home::create(dir, address)
@@ -163,6 +172,7 @@ impl Journal {
         };
         let journal = Self {
             tail: Aligned(AtomicU64::new(0)),
+            slots_max,
             metric_limit: AtomicU64::new(0),
             text_limit: AtomicU64::new(0),
             ring: (0..RING).map(|_| AtomicU32::new(0)).collect(),
@@ -315,9 +325,9 @@ impl Journal {
     }
 
     fn set_limits(&self, first_segment: u64) {
-        let end = (first_segment + u64::from(SEGMENTS_MAX)) << SLOTS_LOG2;
+        let end = (first_segment << SLOTS_LOG2) + self.slots_max;
         self.text_limit.store(end, Ordering::Relaxed);
-        self.metric_limit.store(end - RESERVE_SLOTS, Ordering::Relaxed);
+        self.metric_limit.store(end - self.slots_max / RESERVE_SHARE, Ordering::Relaxed);
         if self.is_sealed() {
             self.seal();
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Column, DataType, IS_EXTERNAL, ModelOptions, ModelPlace, ModelSpec, Schema, Signature};
 use crate::entity::{LoggedModel, Metric, ModelOutput, ModelStatus, Param, Run};
 use crate::error::Result;
-use crate::run::{END_WAIT, RunHandle, is_of_the_machine};
+use crate::run::{RunHandle, is_of_the_machine};
 use crate::store::{Batch, Store};
 use crate::tracker::Tracker;
 use crate::{clock, notice};
@@ -16,7 +16,7 @@ use crate::{clock, notice};
 pub(crate) fn log_model(tracker: &Tracker, run: Option<&RunHandle>, spec: ModelSpec) -> Result<LoggedModel> {
     let engine = tracker.engine()?;
     // The params and metrics logged so far are the model's, too.
-    engine.flush(END_WAIT)?;
+    engine.flush(engine.patience)?;
     let store = &*engine.store;
     let logged = run.map(|run| store.get_run(run.run_id())).transpose()?;
     let model = if let Some(model_id) = &spec.model_id {

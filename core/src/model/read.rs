@@ -68,6 +68,34 @@ impl MlModel {
         self.flavors.get(name)?.as_object()
     }
 
+    /// What the loader of a framework's flavor must know, such as `runlog.linfa`, in a program that has `version` of the
+    /// framework. The flavor's config says the version it was saved with, as `linfa_version`.
+    ///
+    /// # Errors
+    /// `NotFound` if the model has no such flavor; `Unsupported` if another minor of the framework saved it (another
+    /// major from 1.0 on), since neither promises to read the other's files.
+    pub fn flavor_for(&self, name: &str, version: &str) -> Result<&Map<String, Value>> {
+        let Some(config) = self.flavor(name) else {
+            let has: Vec<_> = self.flavors.keys().map(String::as_str).collect();
+            let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+            return Err(Error::not_found(format!("the model has no flavor `{name}`")).with("it_has", has));
+        };
+        let framework = name.rsplit('.').next().unwrap_or(name);
+        // One that does not say is tried: its files will tell.
+        let saved_by = config.get(&format!("{framework}_version")).and_then(Value::as_str);
+        match saved_by {
+            Some(saved_by) if release_line(saved_by) != release_line(version) => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the model was saved with {framework} {saved_by} and cannot be read with {framework} {version}; load \
+                     it in a program built with {framework} {}",
+                    release_line(saved_by)
+                ),
+            )),
+            _ => Ok(config),
+        }
+    }
+
     /// What goes into the model and comes out; `None` if it does not say.
     ///
     /// # Errors
@@ -109,6 +137,14 @@ impl ModelFiles {
     /// What the file `MLmodel` says.
     pub fn mlmodel(&self) -> &MlModel {
         &self.described
+    }
+
+    /// As [`MlModel::flavor_for`]: every loader of a framework's models begins with it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn flavor_for(&self, name: &str, version: &str) -> Result<&Map<String, Value>> {
+        self.described.flavor_for(name, version)
     }
 
     /// The content of a file of the folder.
@@ -154,6 +190,12 @@ impl ModelFiles {
         let text = std::str::from_utf8(&content).map_err(|cause| no_json().because(cause))?;
         json::from_python(text).map(Some).map_err(|cause| no_json().because(cause))
     }
+}
+
+/// What of a version must be the same: `0.8` of `0.8.1`, `1` of `1.4.0`.
+fn release_line(version: &str) -> &str {
+    let parts = if version.starts_with("0.") { 2 } else { 1 };
+    version.match_indices('.').nth(parts - 1).map_or(version, |(end, _)| &version[..end])
 }
 
 fn below(root: &str, path: &str) -> String {
@@ -227,6 +269,29 @@ utc_time_created: '2026-11-23 08:00:00.123456'
         let Some(Schema::Tensors(tensors)) = signature.outputs else { panic!("tensors") };
         assert_eq!((tensors[0].dtype, &*tensors[0].shape), (DType::Int64, &[-1][..]));
         assert_eq!(signature.params[0].default, json!(0.5));
+    }
+
+    #[test]
+    fn a_flavor_is_for_the_framework_of_its_release_line_only() {
+        let described = |flavors: &str| MlModel::parse(format!("flavors: {flavors}").as_bytes()).unwrap();
+        let model = described("{runlog.linfa: {linfa_version: '0.8.1', data: m}, python_function: {}}");
+        for fits in ["0.8", "0.8.0", "0.8.1", "0.8.17"] {
+            assert_eq!(model.flavor_for("runlog.linfa", fits).unwrap()["data"], "m", "{fits}");
+        }
+        for other in ["0.9.0", "0.80.1", "0.7", "1.8.1"] {
+            let error = model.flavor_for("runlog.linfa", other).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains("built with linfa 0.8"), "{error}");
+        }
+        let error = model.flavor_for("runlog.burn", "0.22.1").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("runlog.linfa, python_function"), "{error}");
+        let stable = described("{runlog.x: {x_version: 1.4.0}}");
+        assert!(
+            stable.flavor_for("runlog.x", "1.9").is_ok() && stable.flavor_for("runlog.x", "2.0").is_err()
+        );
+        assert!(described("{runlog.x: {}}").flavor_for("runlog.x", "2.0").is_ok(), "it does not say");
+        assert!(described("{}").flavor_for("x", "1").unwrap_err().to_string().contains("none"));
     }
 
     #[test]

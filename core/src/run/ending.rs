@@ -2,9 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::{Binding, RunHandle};
+use crate::autolog;
 use crate::clock;
 use crate::current;
 use crate::entity::RunStatus;
@@ -16,8 +16,6 @@ use crate::validate;
 
 /// The tag that says why a run ended as it did, where that was not by `finish()`.
 pub(crate) const ENDED_BY: &str = "runlog.ended_by";
-/// How long the end of a run waits for the store; what is left then is safe in the journal.
-pub(crate) const END_WAIT: Duration = Duration::from_secs(10);
 
 impl RunHandle {
     /// Ends the run once: `None` if it had ended, or is another process's to end; else what the monitor said.
@@ -55,7 +53,7 @@ impl RunHandle {
             notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
         }
         let Binding { engine, .. } = &self.0.home;
-        if let Err(waiting) = engine.flush(END_WAIT) {
+        if let Err(waiting) = engine.flush(engine.patience) {
             if !engine.journal.is_durable() {
                 return Err(waiting.with("run", self.run_id()));
             }
@@ -67,6 +65,11 @@ impl RunHandle {
                     self.run_id()
                 ),
             );
+        }
+        // A run below another one, or one that failed, may have ended before the training began.
+        let inside = self.0.parent.as_ref().is_some_and(Self::is_active);
+        if status == RunStatus::Finished && !inside && !engine.journal.is_sealed() {
+            autolog::tell_if_nothing_was_seen();
         }
         let losses = self.losses();
         if losses.is_empty() { Ok(()) } else { Err(Error::lost(losses).with("run", self.run_id())) }

@@ -34,7 +34,7 @@ use crate::validate;
 use crate::value::{Step, Value};
 
 pub use active::ActiveRun;
-pub(crate) use ending::{END_WAIT, ENDED_BY};
+pub(crate) use ending::ENDED_BY;
 pub use metric::MetricHandle;
 use models::Models;
 pub(crate) use models::is_of_the_machine;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::artifact::Uploads;
 use crate::config::Config;
 use crate::context;
-use crate::engine::Engine;
+use crate::engine::{Engine, PATIENCE};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::journal::{Journal, Place, dead_journals};
@@ -29,8 +29,6 @@ use crate::{start, validate};
 
 /// How long a read waits for what this process logged and the store has not taken yet.
 const READ_WAIT: Duration = Duration::from_secs(5);
-/// How long a tracker that is dropped waits for its store; what is left then is safe in the journal.
-const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 /// A connection: one store, one artifact root, one journal. Cheap to clone.
 ///
@@ -114,8 +112,26 @@ impl Tracker {
     }
 
     fn new(uri: String, config: Config, journals: bool) -> Result<Self> {
-        Ok(Self(Arc::new(Inner {
-            home: Self::connect(&uri, &config, journals)?,
+        let home = Self::connect(&uri, &config, journals)?;
+        Ok(Self::with_engine(home, uri, config, journals))
+    }
+
+    /// A tracker in memory, for tests of what becomes of a training when the store, or the journal, has trouble.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn over(
+        store: Arc<dyn Store>,
+        journal: Journal,
+        config: Config,
+        patience: Duration,
+    ) -> Result<Self> {
+        exit::watch_forks();
+        let engine = Engine::start(store, journal, Place::Memory, config.synchronous, patience)?;
+        Ok(Self::with_engine(engine, "memory:".to_owned(), config, false))
+    }
+
+    fn with_engine(home: Arc<Engine>, uri: String, config: Config, journals: bool) -> Self {
+        Self(Arc::new(Inner {
+            home,
             address: store::canonical(&uri, &config.working_dir),
             uri,
             journals,
@@ -125,7 +141,7 @@ impl Tracker {
             models: models::Models::new(config.active_model_id.clone()),
             uploads: Uploads::new(),
             config,
-        })))
+        }))
     }
 
     /// Connects to a store that exists, to read: nothing is created, and nothing recovered unless
@@ -169,7 +185,7 @@ impl Tracker {
             (store, if store::is_in_memory(uri) { Place::Memory } else { Place::of(&address, config) })
         };
         let journal = Journal::open(if journals { &place } else { &Place::Memory }, &address);
-        Engine::start(store, journal, place, config.synchronous)
+        Engine::start(store, journal, place, config.synchronous, PATIENCE)
     }
 
     /// The URI that this tracker was opened with.
@@ -322,9 +338,9 @@ impl Tracker {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.uploads.wait_for(None, None);
-        self.home.close(CLOSE_WAIT);
+        self.home.close(self.home.patience);
         if let Some(engine) = lock(&self.forked).take() {
-            engine.close(CLOSE_WAIT);
+            engine.close(engine.patience);
         }
     }
 }

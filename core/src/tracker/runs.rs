@@ -3,7 +3,6 @@
 use super::Tracker;
 use crate::entity::{Metric, Run, RunChange, RunStatus};
 use crate::error::Result;
-use crate::run::END_WAIT;
 use crate::start::PARENT;
 use crate::{clock, current, validate};
 
@@ -82,7 +81,7 @@ impl Tracker {
     fn change(&self, run_id: &str, change: &RunChange) -> Result<()> {
         validate::run_id(run_id)?;
         let engine = self.engine()?;
-        engine.flush(END_WAIT)?;
+        engine.flush(engine.patience)?;
         engine.store.update_run(run_id, change)
     }
 
@@ -101,7 +100,7 @@ impl Tracker {
             active.end_and_deliver(RunStatus::Killed, Some("deleted while it was active"))
         });
         let engine = self.engine()?;
-        engine.flush(END_WAIT)?;
+        engine.flush(engine.patience)?;
         engine.store.delete_run(run_id, clock::now_ms())?;
         ended
     }
@@ -113,7 +112,7 @@ impl Tracker {
     pub fn restore_run(&self, run_id: &str) -> Result<()> {
         validate::run_id(run_id)?;
         let engine = self.engine()?;
-        engine.flush(END_WAIT)?;
+        engine.flush(engine.patience)?;
         engine.store.restore_run(run_id)
     }
 }

@@ -9,8 +9,6 @@
 
 use linfa::dataset::{CountedTargets, DatasetBase, Pr};
 use ndarray::{ArcArray, Array, Array2, ArrayView, ArrayView2, Dimension};
-use rand::rngs::{SmallRng, StdRng, ThreadRng};
-use rand_xoshiro::Xoshiro256Plus;
 
 /// A type that [`cast`] may give out, named with `'static` for all its lifetimes.
 ///
@@ -44,11 +42,20 @@ macro_rules! known {
 }
 
 known!((), bool, u8, u32, u64, usize, i32, i64, f32, f64, String, Pr);
-known!(SmallRng, StdRng, ThreadRng, Xoshiro256Plus);
 
 // SAFETY: the one lifetime is replaced; shared references are covariant.
 unsafe impl Known for &'static str {
     type At<'x> = &'x str;
+}
+
+// SAFETY: the one lifetime is replaced; shared references are covariant.
+unsafe impl Known for &'static [bool] {
+    type At<'x> = &'x [bool];
+}
+
+// SAFETY: as above.
+unsafe impl Known for &'static [Pr] {
+    type At<'x> = &'x [Pr];
 }
 
 // SAFETY: an owned array holds its elements; a shared reference to it only reads them.
@@ -66,51 +73,104 @@ unsafe impl<E: Known, D: Dimension + 'static> Known for ArrayView<'static, E, D>
     type At<'x> = ArrayView<'x, E::At<'x>, D>;
 }
 
-/// Types over a label, which may be a borrowed text.
-macro_rules! known_over_labels {
-    ($($float:ty),*) => {$(
-        known_over_labels!(@label $float, 'x: (), ());
-        known_over_labels!(@label $float, 'x: bool, bool);
-        known_over_labels!(@label $float, 'x: usize, usize);
-        known_over_labels!(@label $float, 'x: String, String);
-        known_over_labels!(@label $float, 'x: &'static str, &'x str);
-    )*};
-    (@label $float:ty, $x:lifetime: $label:ty, $short:ty) => {
-        known_over_labels!(@types $x:
-            linfa_trees::DecisionTree<$float, $label> => linfa_trees::DecisionTree<$float, $short>,
-            linfa_trees::DecisionTreeParams<$float, $label> => linfa_trees::DecisionTreeParams<$float, $short>,
-            linfa_trees::DecisionTreeValidParams<$float, $label>
-                => linfa_trees::DecisionTreeValidParams<$float, $short>,
-            linfa_bayes::GaussianNb<$float, $label> => linfa_bayes::GaussianNb<$float, $short>,
-            linfa_bayes::GaussianNbParams<$float, $label> => linfa_bayes::GaussianNbParams<$float, $short>,
-            linfa_bayes::GaussianNbValidParams<$float, $label> => linfa_bayes::GaussianNbValidParams<$float, $short>,
-            linfa_bayes::MultinomialNb<$float, $label> => linfa_bayes::MultinomialNb<$float, $short>,
-            linfa_bayes::MultinomialNbParams<$float, $label> => linfa_bayes::MultinomialNbParams<$float, $short>,
-            linfa_bayes::MultinomialNbValidParams<$float, $label>
-                => linfa_bayes::MultinomialNbValidParams<$float, $short>,
-            linfa_logistic::FittedLogisticRegression<$float, $label>
-                => linfa_logistic::FittedLogisticRegression<$float, $short>,
-            linfa_logistic::MultiFittedLogisticRegression<$float, $label>
-                => linfa_logistic::MultiFittedLogisticRegression<$float, $short>,
-        );
+/// Calls a macro for every instance of a generic type: `instances!({then, args} 'x Type<letters>)` expands to
+/// `then! { args 'x long => short, [types] }` for each combination, where `long` names borrowed labels for `'static`,
+/// `short` for `'x`, and `types` are those of the letters, with the short label.
+///
+/// | letter | its types |
+/// |---|---|
+/// | `F` | the floats |
+/// | `L` | the labels of linfa |
+/// | `K` | those that are `Copy`, `I` the one that counts |
+/// | `C` | whatever logistic regression takes as a class |
+/// | `R` | random number generators |
+/// | `D` | distances; `O` those other than the Euclidean one |
+/// | `N` | searches for the nearest neighbours |
+///
+/// An alias hides what does not vary, as in `type Stumps<F> = AdaBoost<DecisionTree<F, usize>, usize>`.
+macro_rules! instances {
+    ($then:tt $x:lifetime $name:ident<$($letter:ident),*>) => {
+        instances!(@ $then $x $name [] [] $($letter)*);
     };
-    (@types $x:lifetime: $($long:ty => $short:ty,)*) => {$(
+    (@ {$then:ident $(, $arg:tt)*} $x:lifetime $name:ident [$($long:ty,)*] [$($short:ty,)*]) => {
+        $then! { $($arg)* $x $name<$($long),*> => $name<$($short),*>, [$($short),*] }
+    };
+    (@ $then:tt $x:lifetime $name:ident $long:tt $short:tt F $($rest:ident)*) => {
+        instances!(@each $then $x $name $long $short [$($rest)*] f64 => f64, f32 => f32);
+    };
+    (@ $then:tt $x:lifetime $name:ident $long:tt $short:tt L $($rest:ident)*) => {
+        instances!(@each $then $x $name $long $short [$($rest)*] String => String);
+        instances!(@ $then $x $name $long $short K $($rest)*);
+    };
+    (@ $then:tt $x:lifetime $name:ident $long:tt $short:tt I $($rest:ident)*) => {
+        instances!(@each $then $x $name $long $short [$($rest)*] usize => usize);
+    };
+    (@ $then:tt $x:lifetime $name:ident $long:tt $short:tt K $($rest:ident)*) => {
+        instances!(@each $then $x $name $long $short [$($rest)*] usize => usize, bool => bool);
+        instances!(@text $then $x $name $long $short [$($rest)*]);
+    };
+    (@ $then:tt $x:lifetime $name:ident $long:tt $short:tt C $($rest:ident)*) => {
+        instances!(@each $then $x $name $long $short [$($rest)*] i32 => i32, i64 => i64, u8 => u8, u32 => u32);
+        instances!(@ $then $x $name $long $short L $($rest)*);
+    };
+    (@ $then:tt $x:lifetime $name:ident $long:tt $short:tt R $($rest:ident)*) => {
+        instances!(@each $then $x $name $long $short [$($rest)*]
+            rand_xoshiro::Xoshiro256Plus => rand_xoshiro::Xoshiro256Plus,
+            rand::rngs::SmallRng => rand::rngs::SmallRng,
+            rand::rngs::StdRng => rand::rngs::StdRng,
+            rand::rngs::ThreadRng => rand::rngs::ThreadRng);
+    };
+    (@ $then:tt $x:lifetime $name:ident [$float:ty, $($long:ty,)*] $short:tt D $($rest:ident)*) => {
+        instances!(@each $then $x $name [$float, $($long,)*] $short [$($rest)*]
+            linfa_nn::distance::L2Dist => linfa_nn::distance::L2Dist);
+        instances!(@ $then $x $name [$float, $($long,)*] $short O $($rest)*);
+    };
+    (@ $then:tt $x:lifetime $name:ident [$float:ty, $($long:ty,)*] $short:tt O $($rest:ident)*) => {
+        instances!(@each $then $x $name [$float, $($long,)*] $short [$($rest)*]
+            linfa_nn::distance::L1Dist => linfa_nn::distance::L1Dist,
+            linfa_nn::distance::LInfDist => linfa_nn::distance::LInfDist,
+            linfa_nn::distance::LpDist<$float> => linfa_nn::distance::LpDist<$float>);
+    };
+    (@ $then:tt $x:lifetime $name:ident $long:tt $short:tt N $($rest:ident)*) => {
+        instances!(@each $then $x $name $long $short [$($rest)*]
+            linfa_nn::CommonNearestNeighbour => linfa_nn::CommonNearestNeighbour,
+            linfa_nn::KdTree => linfa_nn::KdTree,
+            linfa_nn::BallTree => linfa_nn::BallTree,
+            linfa_nn::LinearSearch => linfa_nn::LinearSearch);
+    };
+    // What is loaded borrows from nothing.
+    (@text {loadable $(, $arg:tt)*} $x:lifetime $name:ident $long:tt $short:tt $rest:tt) => {};
+    (@text $then:tt $x:lifetime $name:ident $long:tt $short:tt $rest:tt) => {
+        instances!(@each $then $x $name $long $short $rest &'static str => &$x str);
+    };
+    (@each $then:tt $x:lifetime $name:ident $long:tt $short:tt $rest:tt) => {};
+    (@each $then:tt $x:lifetime $name:ident [$($long:ty,)*] [$($short:ty,)*] [$($rest:ident)*]
+        $long_one:ty => $short_one:ty $(, $more_long:ty => $more_short:ty)*) => {
+        instances!(@ $then $x $name [$($long,)* $long_one,] [$($short,)* $short_one,] $($rest)*);
+        instances!(@each $then $x $name [$($long,)*] [$($short,)*] [$($rest)*] $($more_long => $more_short),*);
+    };
+}
+
+/// Makes one instance of [`instances`] a [`Known`] type.
+///
+/// For types that are named by a path and parameters: what they borrow is their label, and nothing else.
+macro_rules! known_instance {
+    ($x:lifetime $long:ty => $short:ty, $types:tt) => {
+        #[expect(unsafe_code, reason = "the contract of `Known` is kept as said below")]
         // SAFETY: the label's lifetime, if any, is replaced; `covariant` makes the compiler check the variance.
-        unsafe impl Known for $long {
+        unsafe impl $crate::cast::Known for $long {
             type At<$x> = $short;
         }
         const _: () = {
             fn covariant<'long: 'short, 'short>(
-                value: &'short <$long as Known>::At<'long>,
-            ) -> &'short <$long as Known>::At<'short> {
+                value: &'short <$long as $crate::cast::Known>::At<'long>,
+            ) -> &'short <$long as $crate::cast::Known>::At<'short> {
                 value
             }
             let _ = covariant;
         };
-    )*};
+    };
 }
-
-known_over_labels!(f32, f64);
 
 /// Counted targets over a label, whose array may be a view.
 macro_rules! known_counted {
@@ -124,69 +184,45 @@ macro_rules! known_counted {
 
 known_counted!('x: () => (), 'x: bool => bool, 'x: usize => usize, 'x: String => String, 'x: &'static str => &'x str);
 
-/// Whole datasets of one float, owned or views: linfa tells the names of their targets for such types only.
+/// Whole datasets, owned or views.
 macro_rules! known_datasets {
     ($($x:lifetime: $float:ty),*) => {$(
-        // SAFETY: owned arrays and views replace their lifetimes themselves; the struct holds them as plain data.
-        unsafe impl<D: Dimension + 'static> Known for DatasetBase<Array2<$float>, Array<$float, D>> {
-            type At<$x> = Self;
+        // SAFETY: the arrays replace their lifetimes themselves; the struct holds them as plain data.
+        unsafe impl<E: Known, D: Dimension + 'static> Known for DatasetBase<Array2<$float>, Array<E, D>> {
+            type At<$x> = DatasetBase<Array2<$float>, Array<E::At<$x>, D>>;
         }
         // SAFETY: as above.
-        unsafe impl<D: Dimension + 'static> Known
-            for DatasetBase<ArrayView2<'static, $float>, ArrayView<'static, $float, D>>
+        unsafe impl<E: Known, D: Dimension + 'static> Known
+            for DatasetBase<ArrayView2<'static, $float>, Array<E, D>>
         {
-            type At<$x> = DatasetBase<ArrayView2<$x, $float>, ArrayView<$x, $float, D>>;
+            type At<$x> = DatasetBase<ArrayView2<$x, $float>, Array<E::At<$x>, D>>;
+        }
+        // SAFETY: as above.
+        unsafe impl<E: Known, D: Dimension + 'static> Known
+            for DatasetBase<ArrayView2<'static, $float>, ArrayView<'static, E, D>>
+        {
+            type At<$x> = DatasetBase<ArrayView2<$x, $float>, ArrayView<$x, E::At<$x>, D>>;
         }
     )*};
 }
 
 known_datasets!('x: f32, 'x: f64);
 
-/// Types over a float alone.
-macro_rules! known_over_floats {
-    ($($float:ty),*) => {$(
-        known!(
-            linfa_linear::FittedLinearRegression<$float>,
-            linfa_linear::FittedIsotonicRegression<$float>,
-            linfa_linear::TweedieRegressor<$float>,
-            linfa_linear::TweedieRegressorParams<$float>,
-            linfa_linear::TweedieRegressorValidParams<$float>,
-            linfa_elasticnet::ElasticNet<$float>,
-            linfa_elasticnet::ElasticNetParams<$float>,
-            linfa_elasticnet::ElasticNetValidParams<$float>,
-            linfa_elasticnet::MultiTaskElasticNet<$float>,
-            linfa_elasticnet::MultiTaskElasticNetParams<$float>,
-            linfa_elasticnet::MultiTaskElasticNetValidParams<$float>,
-            linfa_logistic::LogisticRegression<$float>,
-            linfa_logistic::ValidLogisticRegression<$float>,
-            linfa_logistic::MultiLogisticRegression<$float>,
-            linfa_logistic::ValidMultiLogisticRegression<$float>,
-            linfa_svm::Svm<$float, bool>,
-            linfa_svm::Svm<$float, Pr>,
-            linfa_svm::Svm<$float, $float>,
-            linfa_svm::SvmParams<$float, bool>,
-            linfa_svm::SvmParams<$float, Pr>,
-            linfa_svm::SvmParams<$float, $float>,
-            linfa_svm::SvmValidParams<$float, bool>,
-            linfa_svm::SvmValidParams<$float, Pr>,
-            linfa_svm::SvmValidParams<$float, $float>,
-            linfa_clustering::KMeans<$float, linfa_nn::distance::L2Dist>,
-            linfa_clustering::GaussianMixtureModel<$float>,
-        );
-        known_over_floats!(@rng $float: SmallRng, StdRng, ThreadRng, Xoshiro256Plus);
-    )*};
-    (@rng $float:ty: $($rng:ty),*) => {
-        known!($(
-            linfa_clustering::KMeansParams<$float, $rng, linfa_nn::distance::L2Dist>,
-            linfa_clustering::KMeansValidParams<$float, $rng, linfa_nn::distance::L2Dist>,
-            linfa_clustering::GmmParams<$float, $rng>,
-            linfa_clustering::GmmValidParams<$float, $rng>,
-        )*);
-    };
+// SAFETY: a shared reference is covariant, in its own lifetime and in what it refers to.
+unsafe impl<K: Known> Known for &'static K {
+    type At<'x> = &'x K::At<'x>;
 }
 
-known_over_floats!(f32, f64);
-known!(linfa_linear::LinearRegression, linfa_linear::IsotonicRegression);
+// SAFETY: an option holds its value as plain data.
+unsafe impl<K: Known> Known for Option<K> {
+    type At<'x> = Option<K::At<'x>>;
+}
+
+// SAFETY: a result holds its value as plain data.
+#[cfg(feature = "tsne")]
+unsafe impl<F: Known> Known for Result<Array2<F>, linfa_tsne::TSneError> {
+    type At<'x> = Result<Array2<F::At<'x>>, linfa_tsne::TSneError>;
+}
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,8 @@ pub(crate) struct Data<'x> {
     pub(crate) targets: Targets<'x>,
     pub(crate) samples: usize,
     pub(crate) features: usize,
+    /// Whether the samples count differently.
+    pub(crate) is_weighted: bool,
     feature_names: &'x [String],
     target_names: &'x [String],
 }
@@ -63,37 +65,51 @@ pub(crate) enum Targets<'x> {
 macro_rules! each_type {
     ($targets:expr, $values:ident => $body:expr, $unknown:expr) => {
         match $targets {
-            Targets::F64($values) => $body,
-            Targets::F32($values) => $body,
-            Targets::Usize($values) => $body,
-            Targets::Bool($values) => $body,
-            Targets::Str($values) => $body,
-            Targets::String($values) => $body,
-            Targets::I32($values) => $body,
-            Targets::I64($values) => $body,
-            Targets::U8($values) => $body,
-            Targets::U32($values) => $body,
-            Targets::Unknown => $unknown,
+            $crate::data::Targets::F64($values) => $body,
+            $crate::data::Targets::F32($values) => $body,
+            $crate::data::Targets::Usize($values) => $body,
+            $crate::data::Targets::Bool($values) => $body,
+            $crate::data::Targets::Str($values) => $body,
+            $crate::data::Targets::String($values) => $body,
+            $crate::data::Targets::I32($values) => $body,
+            $crate::data::Targets::I64($values) => $body,
+            $crate::data::Targets::U8($values) => $body,
+            $crate::data::Targets::U32($values) => $body,
+            $crate::data::Targets::Unknown => $unknown,
         }
     };
 }
 
+pub(crate) use each_type;
+
 impl<'x> Data<'x> {
     pub(crate) fn of<R: Records, T>(dataset: &'x DatasetBase<R, T>) -> Self {
-        let records = if let Some(view) = matrix::<f64, R>(&dataset.records) {
+        Self {
+            targets: Targets::of(&dataset.targets),
+            is_weighted: dataset.weights().is_some(),
+            feature_names: dataset.feature_names(),
+            target_names: target_names(dataset),
+            ..Self::of_records(&dataset.records)
+        }
+    }
+
+    /// Of records without targets.
+    pub(crate) fn of_records<R: Records>(records: &'x R) -> Self {
+        let matrix = if let Some(view) = matrix::<f64, R>(records) {
             Matrix::F64(view)
-        } else if let Some(view) = matrix::<f32, R>(&dataset.records) {
+        } else if let Some(view) = matrix::<f32, R>(records) {
             Matrix::F32(view)
         } else {
             Matrix::Unknown
         };
         Self {
-            records,
-            targets: Targets::of(&dataset.targets),
-            samples: dataset.records.nsamples(),
-            features: dataset.records.nfeatures(),
-            feature_names: dataset.feature_names(),
-            target_names: target_names(dataset),
+            records: matrix,
+            targets: Targets::Unknown,
+            samples: records.nsamples(),
+            features: records.nfeatures(),
+            is_weighted: false,
+            feature_names: &[],
+            target_names: &[],
         }
     }
 
@@ -210,7 +226,7 @@ impl<'x, E> Values<'x, E> {
 }
 
 impl<'x> Targets<'x> {
-    fn of<T>(targets: &'x T) -> Self {
+    pub(crate) fn of<T>(targets: &'x T) -> Self {
         macro_rules! first_of {
             ($($variant:ident($element:ty)),*) => {$(
                 if let Some(values) = values::<$element, T>(targets) {
@@ -291,7 +307,8 @@ fn values<E: Known, T>(value: &T) -> Option<Values<'_, E::At<'_>>> {
     }
 }
 
-fn one_column<E>(vector: ArrayView1<'_, E>) -> Values<'_, E> {
+/// One target, as a column.
+pub(crate) fn one_column<E>(vector: ArrayView1<'_, E>) -> Values<'_, E> {
     Values { columns: vector.insert_axis(Axis(1)), single: true }
 }
 

@@ -1,22 +1,27 @@
 //! One observed fit: the user's fit runs once, plainly, and what can be told of it is recorded afterwards.
 //!
-//! Nothing of the estimator or the data is read before the fit, so that observing cannot change its result; everything
+//! Nothing of the estimator or the data is read before the fit, so that observing cannot change its result (but for a
+//! model that is fitted further, which is looked up by its bytes, and data that a transformer consumes); everything
 //! after it runs inside [`Recorder::record`], where no error and no panic of ours reaches the caller.
 
 use std::error::Error as StdError;
 use std::panic::Location;
 
 use linfa::dataset::{DatasetBase, Records};
-use runlog_core::Result;
 use runlog_core::autolog::{AutologOptions, Recorder, Training};
 use runlog_core::data::Source;
 use runlog_core::model::{ModelSpec, Signature};
+use runlog_core::{Dataset, Png, Result, RunHandle};
+use serde_json::Value;
 
+use crate::algorithms::recognise;
+use crate::autologged::is_autologged;
 use crate::data::Data;
-use crate::models::{Model, recognise};
+use crate::kinds::Model;
 use crate::options::Settings;
+use crate::origin::{self, ModelPrint, Origin};
 use crate::params::Estimator;
-use crate::{FLAVOR, INTEGRATION, MODEL_FILE};
+use crate::{FLAVOR, INTEGRATION, MODEL_FILE, evaluate, picture, proba};
 
 /// Fits as linfa does, and records it if autologging is on.
 #[track_caller]
@@ -26,23 +31,16 @@ where
     R: Records,
     E: StdError + From<linfa::Error>,
 {
-    if !INTEGRATION.is_on() {
+    if !INTEGRATION.is_on() || is_autologged::<P>() {
         return params.fit(dataset);
     }
     let caller = Location::caller();
     let Some(training) = Training::start(&INTEGRATION) else { return params.fit(dataset) };
     let result = params.fit(dataset);
-    training.record("the estimator", |run| {
-        let estimator = Estimator::of(params)?;
-        run.set_tag("estimator_name", &estimator.name);
-        run.set_tag("estimator_class", std::any::type_name::<P>());
-        run.set_tag("runlog.source", format_args!("{}:{}", caller.file(), caller.line()));
-        run.log_param_pairs(estimator.params);
-        Ok(())
-    });
+    record_estimator(&training, params, caller);
     match &result {
         Ok(model) => {
-            record_result(&training, model, dataset, caller);
+            record_result(&training, model, dataset, caller, 1);
             training.finish();
         }
         Err(error) => training.fail(error),
@@ -50,17 +48,36 @@ where
     result
 }
 
-fn record_result<M, R: Records, T>(
+pub(crate) fn record_estimator<P>(recorder: &Recorder, params: &P, caller: &'static Location<'static>) {
+    recorder.record("the estimator", |run| {
+        let estimator = Estimator::of(params)?;
+        tag_estimator::<P>(run, &estimator.name, caller);
+        run.log_param_pairs(estimator.params);
+        Ok(())
+    });
+}
+
+pub(crate) fn tag_estimator<P>(run: &RunHandle, name: &str, caller: &'static Location<'static>) {
+    run.set_tag("estimator_name", name);
+    run.set_tag("estimator_class", std::any::type_name::<P>());
+    run.set_tag("runlog.source", format_args!("{}:{}", caller.file(), caller.line()));
+}
+
+/// Records the model of a fit, or of the `fits`-th one of a model that is fitted again and again.
+///
+/// Then the dataset is noted once, and the model stored after 1, 2, 4, … fits: which of them is the last one, nobody
+/// says.
+pub(crate) fn record_result<M, R: Records, T>(
     recorder: &Recorder,
     model: &M,
     dataset: &DatasetBase<R, T>,
     caller: &'static Location<'static>,
+    fits: usize,
 ) {
     let own = recorder.own_options().copied().unwrap_or_else(Settings::default);
-    recorder.log_dataset("train", || {
-        let source = Source::code([("mlflow.source.name", caller.file())]);
-        Data::of(dataset).describe("dataset", source)
-    });
+    if fits == 1 {
+        recorder.log_dataset("train", || describe(&Data::of(dataset), caller));
+    }
     let Some(known) = recognise(model) else {
         tracing::debug!(
             target: "runlog::linfa",
@@ -69,20 +86,70 @@ fn record_result<M, R: Records, T>(
         );
         return;
     };
-    if own.post_training_metrics {
-        recorder.record("the training metrics", |run| {
-            let Some(evaluation) = known.evaluate(&Data::of(dataset), own.limits)? else { return Ok(()) };
-            run.log_metrics(evaluation.metrics, 0);
-            match evaluation.confusion {
-                Some(confusion) => run.log_dict(&confusion, "training_confusion_matrix.json"),
-                None => Ok(()),
-            }
+    let step = i64::try_from(fits - 1).unwrap_or(i64::MAX);
+    let mut bytes = None;
+    if let Some(why) = known.unsaved() {
+        tracing::debug!(target: "runlog::linfa", model = std::any::type_name::<M>(), why, "the model is not saved");
+    } else {
+        recorder.record("the model", |_| {
+            bytes = Some(known.to_msgpack()?);
+            Ok(())
         });
     }
-    recorder.log_model(|options| spec::<M>(known.as_ref(), &Data::of(dataset), options));
+    let logged = bytes.as_ref().filter(|_| fits.is_power_of_two()).and_then(|bytes| {
+        recorder.log_model(|options| {
+            Ok(spec::<M>(known.as_ref(), bytes.clone(), &Data::of(dataset), options).step(step))
+        })
+    });
+    if let Some(bytes) = &bytes {
+        let origin =
+            Origin { recorder: recorder.clone(), model_id: logged.map(|model| model.model_id), fits };
+        origin::remember_model(ModelPrint::of::<M>(bytes), origin);
+    }
+    if own.post_training_metrics && recorder.wants_step(fits - 1) {
+        recorder.record("the training metrics", |run| {
+            let data = Data::of(dataset);
+            let Some(evaluation) = known.evaluate(&data, own.limits)? else { return Ok(()) };
+            run.log_metrics(evaluation.metrics, step);
+            let probabilities = proba::of(model, &data, own.limits.step(data.samples));
+            if let Some(probabilities) = &probabilities {
+                run.log_metrics(probabilities.metrics(), step);
+            }
+            let Some(confusion) = evaluation.confusion.filter(|_| fits == 1) else { return Ok(()) };
+            run.log_dict(&confusion, "training_confusion_matrix.json")?;
+            if own.pictures {
+                let labels = confusion["labels"].as_array().cloned().unwrap_or_default();
+                run.log_figure(
+                    &Png(picture::confusion(&labels, &counts(&confusion))?),
+                    "training_confusion_matrix.png",
+                )?;
+                for (name, picture) in probabilities.iter().flat_map(|all| all.pictures()).flatten() {
+                    run.log_figure(&Png(picture), name)?;
+                }
+            }
+            Ok(())
+        });
+    }
 }
 
-fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions) -> Result<ModelSpec> {
+fn counts(confusion: &Value) -> Vec<Vec<u64>> {
+    let rows = confusion["matrix"].as_array().into_iter().flatten();
+    rows.map(|row| row.as_array().into_iter().flatten().filter_map(Value::as_u64).collect()).collect()
+}
+
+/// The dataset as the user calls it, or `dataset`.
+pub(crate) fn describe(data: &Data<'_>, caller: &'static Location<'static>) -> Result<Dataset> {
+    let source = Source::code([("mlflow.source.name", caller.file())]);
+    let name = evaluate::name_of(data);
+    data.describe(name.as_deref().unwrap_or("dataset"), source)
+}
+
+fn spec<'x, M>(
+    model: &dyn Model<'x>,
+    bytes: Vec<u8>,
+    data: &Data<'x>,
+    options: &AutologOptions,
+) -> ModelSpec {
     let mut spec = ModelSpec::new("model")
         .model_type(model.name())
         .flavor(
@@ -94,9 +161,9 @@ fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions)
                 ("model_class", std::any::type_name::<M>()),
             ],
         )
-        .file(MODEL_FILE, model.to_msgpack()?);
+        .file(MODEL_FILE, bytes);
     if options.logs_model_signatures() {
-        let outputs = model.output(data.samples, data).batch_schema();
+        let outputs = model.output(data.samples, data).map(|output| output.batch_schema());
         spec = spec.signature(Signature::new(data.input_schema(), outputs));
     }
     if options.logs_input_examples()
@@ -104,5 +171,5 @@ fn spec<'x, M>(model: &dyn Model<'x>, data: &Data<'x>, options: &AutologOptions)
     {
         spec = spec.input_example(example);
     }
-    Ok(spec)
+    spec
 }

@@ -45,7 +45,7 @@
 //! | regression | `training_mean_squared_error`, `…_mean_absolute_error`, `…_r2_score`, `…_root_mean_squared_error`, `…_score` |
 //! | classification | `training_accuracy_score`, `…_precision_score`, `…_recall_score`, `…_f1_score` (weighted), `…_score`, and `training_confusion_matrix.json` (up to 256 classes) |
 //! | clustering | `training_inertia` (k-means), `training_silhouette_score` |
-//! | model | a logged model `model` with signature, loaded by [`load`] |
+//! | model | a logged model `model` with signature, loaded by [`load_model`] |
 //! | end | FINISHED; FAILED with the message for `Err` and for a panic |
 //!
 //! Metrics are scikit-learn's, of at most [`ROWS_FOR_METRICS_MAX`] evenly spread rows (the silhouette of
@@ -64,30 +64,44 @@
 
 #![deny(unsafe_code)]
 
+#[macro_use]
 mod cast;
+
+mod algorithms;
+mod autologged;
 mod data;
 mod engine;
-mod models;
+mod evaluate;
+mod forms;
+mod incremental;
+mod kinds;
+mod load;
+mod measures;
 mod options;
+mod origin;
 mod params;
+mod picture;
+mod proba;
 mod scores;
+mod search;
+mod transform;
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
-
-use runlog_core::ErrorKind;
 use runlog_core::autolog::Integration;
-use serde::de::DeserializeOwned;
 
 /// linfa as it is: the traits that estimators of your own implement.
 #[doc(no_inline)]
 pub use ::linfa as real;
+pub use autologged::{Autolog, Autologged};
 // The whole of linfa, so that this crate can stand in its place. What this file names itself takes the place of linfa's:
 // a private module or import here must not have the name of a public item of linfa's root, or it would hide that.
 #[doc(no_inline)]
 pub use linfa::*;
+pub use load::{LoadModel, load_model};
+pub use measures::{
+    BinaryClassification, MultiTargetRegression, SilhouetteScore, SingleTargetRegression, ToConfusionMatrix,
+};
 pub use options::{LinfaOptions, ROWS_FOR_METRICS_MAX, SILHOUETTE_ROWS_MAX};
+pub use search::{CrossValidation, Recorded};
 
 /// The name of the file that holds a logged model.
 pub const MODEL_FILE: &str = "model.msgpack";
@@ -132,16 +146,126 @@ where
     }
 }
 
-/// linfa's traits, with [`Fit`] in the place of its own.
+/// linfa's `FitWith`, recorded: the same name, the same generics, the same result.
+///
+/// The first call starts a run; calls that fit its model further are recorded in the same run, one step each.
+pub trait FitWith<'a, R: dataset::Records, T, E: std::error::Error + From<Error>> {
+    /// The model that is fitted further.
+    type ObjectIn: 'a;
+    /// The model afterwards.
+    type ObjectOut: 'a;
+
+    /// Fits `model` to `dataset` as well, and records it where autologging is on.
+    ///
+    /// # Errors
+    /// Those of the estimator, untouched.
+    #[track_caller]
+    fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E>;
+}
+
+impl<'a, P, R, T, E> FitWith<'a, R, T, E> for P
+where
+    P: linfa::traits::FitWith<'a, R, T, E>,
+    R: dataset::Records,
+    E: std::error::Error + From<Error>,
+{
+    type ObjectIn = P::ObjectIn;
+    type ObjectOut = P::ObjectOut;
+
+    #[track_caller]
+    fn fit_with(&self, model: Self::ObjectIn, dataset: &'a DatasetBase<R, T>) -> Result<Self::ObjectOut, E> {
+        incremental::fit_with(self, model, dataset)
+    }
+}
+
+/// linfa's `Transformer`, recorded where the transformer is an algorithm of its own: t-SNE, hierarchical clustering and
+/// diffusion maps. Scalers, projections and kernels only transform.
+pub trait Transformer<R: dataset::Records, T> {
+    /// Transforms `records`.
+    #[track_caller]
+    fn transform(&self, records: R) -> T;
+}
+
+impl<P, R, T> Transformer<R, T> for P
+where
+    P: linfa::traits::Transformer<R, T>,
+    R: dataset::Records,
+{
+    #[track_caller]
+    fn transform(&self, records: R) -> T {
+        transform::transform(self, records)
+    }
+}
+
+/// linfa's `Predict`, which remembers whose prediction it is, for the metrics that are taken of it.
+pub trait Predict<R: dataset::Records, T> {
+    /// What the model says of `records`.
+    fn predict(&self, records: R) -> T;
+}
+
+impl<M, R, T> Predict<R, T> for M
+where
+    M: linfa::traits::Predict<R, T>,
+    R: dataset::Records,
+{
+    fn predict(&self, records: R) -> T {
+        if !INTEGRATION.is_on() {
+            return linfa::traits::Predict::predict(self, records);
+        }
+        let rows = records.nsamples();
+        let prediction = linfa::traits::Predict::predict(self, records);
+        evaluate::predicted(self, rows, &prediction);
+        prediction
+    }
+}
+
+/// Gives a dataset the name under which it is recorded.
+pub trait Named {
+    /// The same dataset, recorded as `name`: as the input of a fit, and in the keys of metrics, such as `r2_score_valid`.
+    ///
+    /// The name belongs to the dataset's arrays as long as they stay as they are and where they are: a copy has none.
+    ///
+    /// ```
+    /// use runlog_linfa::Named;
+    ///
+    /// let (train, valid) = linfa_datasets::diabetes().split_with_ratio(0.8);
+    /// let (train, valid) = (train.named("train"), valid.named("valid"));
+    /// # drop((train, valid));
+    /// ```
+    #[must_use]
+    fn named(self, name: &str) -> Self;
+}
+
+impl<R: dataset::Records, T> Named for DatasetBase<R, T> {
+    fn named(self, name: &str) -> Self {
+        evaluate::name(&data::Data::of(&self), name);
+        self
+    }
+}
+
+/// linfa's traits, with the recorded ones in the place of its own.
 pub mod traits {
-    pub use crate::Fit;
+    pub use crate::{Fit, FitWith, Predict, Transformer};
     #[doc(no_inline)]
     pub use linfa::traits::*;
 }
 
-/// linfa's prelude, with [`Fit`] in the place of its own; import it *instead of* linfa's.
+/// linfa's metrics, with the recorded traits in the place of its own.
+pub mod metrics {
+    pub use crate::{
+        BinaryClassification, MultiTargetRegression, SilhouetteScore, SingleTargetRegression,
+        ToConfusionMatrix,
+    };
+    #[doc(no_inline)]
+    pub use linfa::metrics::*;
+}
+
+/// linfa's prelude, with the recorded traits in the place of its own; import it *instead of* linfa's.
 pub mod prelude {
-    pub use crate::Fit;
+    pub use crate::{
+        Autolog, BinaryClassification, Fit, FitWith, MultiTargetRegression, Named, Predict, Recorded,
+        SilhouetteScore, SingleTargetRegression, ToConfusionMatrix, Transformer,
+    };
     #[doc(no_inline)]
     pub use linfa::prelude::*;
 }
@@ -164,39 +288,4 @@ pub fn autolog_with(options: LinfaOptions) {
 /// This integration, for [`runlog_core::autolog::register`].
 pub fn integration() -> &'static Integration {
     &INTEGRATION
-}
-
-/// Reads a model that autologging saved: `path` is the file, or the folder of the logged model, or its URI:
-/// `models:/m-<id>`, or `runs:/<run id>/model`.
-///
-/// Name the type without borrowed labels: a tree over `&str` is read as one over `String`.
-///
-/// # Errors
-/// A file that is not there, and one that holds another type of model.
-///
-/// ```no_run
-/// use linfa_trees::DecisionTree;
-///
-/// let model: DecisionTree<f64, usize> = runlog_linfa::load("mlruns/0/models/m-…/artifacts")?;
-/// # Ok::<(), runlog_core::Error>(())
-/// ```
-pub fn load<M: DeserializeOwned>(path: impl AsRef<Path>) -> runlog_core::Result<M> {
-    let path = path.as_ref();
-    let uri = path.to_str().filter(|text| text.starts_with("models:") || text.starts_with("runs:"));
-    let read = if let Some(uri) = uri {
-        rmp_serde::from_slice(&runlog_core::model::load(uri)?.read(MODEL_FILE)?)
-    } else {
-        let file = if path.is_dir() { path.join(MODEL_FILE) } else { path.to_owned() };
-        let reader =
-            File::open(&file).map_err(|cause| runlog_core::Error::io("read the model", &file, cause))?;
-        rmp_serde::from_read(BufReader::new(reader))
-    };
-    read.map_err(|cause| {
-        runlog_core::Error::new(
-            ErrorKind::Corrupt,
-            "not this type of model; `model_class` in `MLmodel` names its type",
-        )
-        .with("path", path.display())
-        .because(cause)
-    })
 }

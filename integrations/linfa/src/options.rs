@@ -2,7 +2,7 @@
 
 use runlog_core::autolog::AutologOptions;
 
-use crate::models::Limits;
+use crate::kinds::Limits;
 
 /// Rows that are predicted for the training metrics, unless [`LinfaOptions::max_rows_for_metrics`] says otherwise.
 ///
@@ -13,6 +13,9 @@ pub const ROWS_FOR_METRICS_MAX: usize = 100_000;
 ///
 /// The cost grows with the square: 2 000 rows are 4 million distances, some 50 ms.
 pub const SILHOUETTE_ROWS_MAX: usize = 2_000;
+
+/// Candidates of a cross-validation that get a run of their own; MLflow's own number.
+const TUNING_RUNS_MAX: usize = 5;
 
 /// How linfa is autologged: the shared [`AutologOptions`], and what only fitted estimators have.
 ///
@@ -46,6 +49,22 @@ impl LinfaOptions {
         self
     }
 
+    /// Whether to draw a classifier's confusion matrix and curves; they are, by default.
+    ///
+    /// The confusion matrix is there as JSON as well.
+    pub fn pictures(mut self, draw: bool) -> Self {
+        self.own.pictures = draw;
+        self
+    }
+
+    /// The most candidates of a recorded cross-validation that get a child run, the best first; `None` for all.
+    ///
+    /// 5 by default, as MLflow's `max_tuning_runs`.
+    pub fn max_tuning_runs(mut self, runs: impl Into<Option<usize>>) -> Self {
+        self.own.tuning_runs_max = runs.into();
+        self
+    }
+
     /// The most rows to predict for the training metrics; more are sampled evenly.
     ///
     /// [`ROWS_FOR_METRICS_MAX`] by default.
@@ -69,6 +88,8 @@ runlog_core::shared_autolog_options!(LinfaOptions, common);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) post_training_metrics: bool,
+    pub(crate) pictures: bool,
+    pub(crate) tuning_runs_max: Option<usize>,
     pub(crate) limits: Limits,
 }
 
@@ -76,6 +97,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             post_training_metrics: true,
+            pictures: true,
+            tuning_runs_max: Some(TUNING_RUNS_MAX),
             limits: Limits { rows_max: ROWS_FOR_METRICS_MAX, silhouette_rows_max: SILHOUETTE_ROWS_MAX },
         }
     }

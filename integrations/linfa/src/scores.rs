@@ -5,10 +5,12 @@
 
 mod classification;
 mod clustering;
+mod probability;
 mod regression;
 
 pub(crate) use classification::classification;
 pub(crate) use clustering::{inertia, silhouette};
+pub(crate) use probability::{Curve, log_loss, precision_recall_curve, roc_auc, roc_curve};
 pub(crate) use regression::regression;
 
 /// Metrics by key, in the order they are reported.
@@ -16,6 +18,6 @@ pub(crate) type Metrics = Vec<(&'static str, f64)>;
 
 /// A count as a number to calculate with; exact below 2⁵³.
 #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
-fn number(count: usize) -> f64 {
+pub(crate) fn number(count: usize) -> f64 {
     count as f64
 }

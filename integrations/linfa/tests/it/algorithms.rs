@@ -33,6 +33,19 @@ const CLASSIFICATION: [&str; 5] = [
     "training_score",
 ];
 
+/// Of models that tell how probable each class is.
+const PROBABILITIES: [&str; 7] = [
+    "training_accuracy_score",
+    "training_f1_score",
+    "training_log_loss",
+    "training_precision_score",
+    "training_recall_score",
+    "training_roc_auc",
+    "training_score",
+];
+
+const K_MEANS: [&str; 3] = ["training_inertia", "training_score", "training_silhouette_score"];
+
 /// What every recorded fit has, whatever was fitted.
 #[track_caller]
 fn check(run: &Run, estimator: &str, params: &[(&str, &str)], metrics: &[&str]) {
@@ -78,13 +91,13 @@ fn the_other_kinds_in_single_precision() {
     let records = linfa_datasets::iris().records.map(|value| *value as f32);
     let data = DatasetBase::new(records, linfa_datasets::iris().targets);
     let (_, run) = one_run(|| DecisionTree::params().fit(&data).unwrap());
-    check(&run, "DecisionTree", &[("min_impurity_decrease", "1e-05")], &CLASSIFICATION);
+    check(&run, "DecisionTree", &[("min_impurity_decrease", "1e-05")], &PROBABILITIES);
     let (_, run) = one_run(|| GaussianNb::params().fit(&data).unwrap());
-    check(&run, "GaussianNb", &[("var_smoothing", "1e-09")], &CLASSIFICATION);
+    check(&run, "GaussianNb", &[("var_smoothing", "1e-09")], &PROBABILITIES);
     let (_, run) = one_run(|| MultiLogisticRegression::default().max_iterations(9).fit(&data).unwrap());
-    check(&run, "MultiLogisticRegression", &[("max_iterations", "9")], &CLASSIFICATION);
+    check(&run, "MultiLogisticRegression", &[("max_iterations", "9")], &PROBABILITIES);
     let (_, run) = one_run(|| KMeans::params_with_rng(3, thread_rng()).fit(&data).unwrap());
-    check(&run, "KMeans", &[], &["training_inertia", "training_silhouette_score"]);
+    check(&run, "KMeans", &[], &K_MEANS);
     let flags = data.map_targets(|class| *class == 0);
     let (_, run) = one_run(|| Svm::<f32, bool>::params().linear_kernel().fit(&flags).unwrap());
     check(&run, "Svm", &[("kernel.method", "Linear")], &CLASSIFICATION);
@@ -113,40 +126,40 @@ fn decision_trees_over_every_label() {
         &run,
         "DecisionTree",
         &[("max_depth", "2"), ("split_quality", "Gini"), ("min_weight_leaf", "1.0")],
-        &CLASSIFICATION,
+        &PROBABILITIES,
     );
     let matrix = model.predict(&data).confusion_matrix(&data).unwrap();
     assert!(close(run.metric("training_accuracy_score").unwrap(), f64::from(matrix.accuracy())));
 
     let texts = linfa_datasets::iris().map_targets(|class| format!("class {class}"));
     let (_, run) = one_run(|| DecisionTree::params().fit(&texts).unwrap());
-    check(&run, "DecisionTree", &[], &CLASSIFICATION);
+    check(&run, "DecisionTree", &[], &PROBABILITIES);
 
     let borrowed = linfa_datasets::iris().map_targets(|class| if *class == 0 { "first" } else { "other" });
     let (_, run) = one_run(|| DecisionTree::params().fit(&borrowed).unwrap());
-    check(&run, "DecisionTree", &[], &CLASSIFICATION);
+    check(&run, "DecisionTree", &[], &PROBABILITIES);
 
     let flags = linfa_datasets::iris().map_targets(|class| *class == 1);
     let (_, run) = one_run(|| DecisionTree::params().fit(&flags).unwrap());
-    check(&run, "DecisionTree", &[], &CLASSIFICATION);
+    check(&run, "DecisionTree", &[], &PROBABILITIES);
 }
 
 #[test]
 fn logistic_regression_of_two_and_of_many_classes() {
     let data = linfa_datasets::winequality().map_targets(|quality| if *quality > 6 { "good" } else { "bad" });
     let (_, run) = one_run(|| LogisticRegression::default().max_iterations(30).fit(&data).unwrap());
-    check(&run, "LogisticRegression", &[("max_iterations", "30"), ("alpha", "1.0")], &CLASSIFICATION);
+    check(&run, "LogisticRegression", &[("max_iterations", "30"), ("alpha", "1.0")], &PROBABILITIES);
 
     let data = linfa_datasets::iris();
     let (_, run) = one_run(|| MultiLogisticRegression::default().max_iterations(30).fit(&data).unwrap());
-    check(&run, "MultiLogisticRegression", &[("max_iterations", "30")], &CLASSIFICATION);
+    check(&run, "MultiLogisticRegression", &[("max_iterations", "30")], &PROBABILITIES);
 }
 
 #[test]
 fn gaussian_naive_bayes() {
     let data = linfa_datasets::iris();
     let (_, run) = one_run(|| GaussianNb::params().var_smoothing(1e-5).fit(&data).unwrap());
-    check(&run, "GaussianNb", &[("var_smoothing", "1e-05")], &CLASSIFICATION);
+    check(&run, "GaussianNb", &[("var_smoothing", "1e-05")], &PROBABILITIES);
 }
 
 #[test]
@@ -159,7 +172,7 @@ fn support_vector_machines_of_all_three_kinds() {
 
     let (_, run) =
         one_run(|| Svm::<_, linfa::dataset::Pr>::params().gaussian_kernel(30.0).fit(&data).unwrap());
-    check(&run, "Svm", &[("kernel.method", "Gaussian(30.0)")], &CLASSIFICATION);
+    check(&run, "Svm", &[("kernel.method", "Gaussian(30.0)")], &PROBABILITIES);
 
     let (data, _) = linfa_datasets::diabetes().split_with_ratio(0.3);
     let (_, run) = one_run(|| Svm::<_, f64>::params().c_svr(100.0, None).linear_kernel().fit(&data).unwrap());
@@ -176,7 +189,7 @@ fn k_means_is_a_clustering_even_on_labelled_data() {
         &run,
         "KMeans",
         &[("n_clusters", "3"), ("tolerance", "0.001"), ("init", "KMeansPlusPlus"), ("dist_fn", "L2Dist")],
-        &["training_inertia", "training_silhouette_score"],
+        &K_MEANS,
     );
     // linfa's own is the mean, scikit-learn's and ours the sum.
     let sum = model.transform(&data.records).sum();
@@ -188,9 +201,9 @@ fn k_means_is_a_clustering_even_on_labelled_data() {
 fn clusterings_without_labels() {
     let data = DatasetBase::from(linfa_datasets::iris().records);
     let (_, run) = one_run(|| KMeans::params_with_rng(2, StdRng::seed_from_u64(7)).fit(&data).unwrap());
-    check(&run, "KMeans", &[], &["training_inertia", "training_silhouette_score"]);
+    check(&run, "KMeans", &[], &K_MEANS);
     let (_, run) = one_run(|| GaussianMixtureModel::params(2).fit(&data).unwrap());
-    check(&run, "Gmm", &[("n_clusters", "2")], &["training_silhouette_score"]);
+    check(&run, "GaussianMixtureModel", &[("n_clusters", "2")], &["training_silhouette_score"]);
 }
 
 #[test]
@@ -198,11 +211,11 @@ fn views_and_parts_of_a_dataset() {
     let data = linfa_datasets::iris();
     let view: DatasetBase<_, ndarray::ArrayView<'_, usize, Ix1>> = data.view();
     let (_, run) = one_run(|| DecisionTree::params().fit(&view).unwrap());
-    check(&run, "DecisionTree", &[], &CLASSIFICATION);
+    check(&run, "DecisionTree", &[], &PROBABILITIES);
 
     // Labels that linfa has counted.
     let (train, _) = linfa_datasets::iris().split_with_ratio(0.8);
     let one = train.one_vs_all().unwrap().remove(0).1;
     let (_, run) = one_run(|| DecisionTree::params().fit(&one).unwrap());
-    check(&run, "DecisionTree", &[], &CLASSIFICATION);
+    check(&run, "DecisionTree", &[], &PROBABILITIES);
 }

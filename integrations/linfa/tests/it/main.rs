@@ -8,9 +8,12 @@
 
 mod algorithms;
 mod drop_in;
+mod evaluated;
 mod names;
 mod observed;
 mod off;
+mod searched;
+mod steps;
 
 use std::path::Path;
 

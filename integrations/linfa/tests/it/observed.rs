@@ -74,13 +74,14 @@ fn a_model_is_saved_as_it_is_and_described() {
     assert_eq!((model.name.as_str(), model.model_type.as_deref()), ("model", Some("DecisionTree")));
     assert!(model.params.iter().any(|param| param.key == "split_quality"));
 
-    let loaded: DecisionTree<f64, usize> = runlog_linfa::load(&model.artifact_location).unwrap();
+    let loaded: DecisionTree<f64, usize> = runlog_linfa::load_model(&model.artifact_location).unwrap();
     assert_eq!(loaded, fitted);
     for uri in [format!("models:/{}", model.model_id), format!("runs:/{}/model", runs[0].info.run_id)] {
-        let loaded: DecisionTree<f64, usize> = with_tracker(&tracker, || runlog_linfa::load(&uri)).unwrap();
+        let loaded: DecisionTree<f64, usize> =
+            with_tracker(&tracker, || runlog_linfa::load_model(&uri)).unwrap();
         assert_eq!(loaded, fitted, "{uri}");
     }
-    let wrong = runlog_linfa::load::<KMeans<f64, linfa_nn::distance::L2Dist>>(&model.artifact_location);
+    let wrong = runlog_linfa::load_model::<KMeans<f64, linfa_nn::distance::L2Dist>>(&model.artifact_location);
     assert!(wrong.unwrap_err().to_string().contains("model_class"));
 
     let described = std::fs::read_to_string(format!("{}/MLmodel", model.artifact_location)).unwrap();

@@ -65,11 +65,11 @@ fn off_records_nothing() {
 fn options_leave_out_what_they_say() {
     assert_eq!(child("exclusive"), "0 0 0 0");
     assert_eq!(child("bare"), "5 0 0 0");
-    assert_eq!(child("sampled"), "5 5 1 1");
+    assert_eq!(child("sampled"), "5 7 1 1");
 }
 
 #[test]
 fn the_own_call_wins_over_a_later_global_one() {
-    assert_eq!(child("global call later"), "5 5 1 0");
-    assert_eq!(child("globally"), "5 5 1 1");
+    assert_eq!(child("global call later"), "5 7 1 0");
+    assert_eq!(child("globally"), "5 7 1 1");
 }

@@ -1,0 +1,154 @@
+//! Whose run a training gets, and how it ends, wherever and however often trainings go on.
+
+use std::collections::HashMap;
+use std::panic::catch_unwind;
+
+use super::super::registry::configure;
+use super::*;
+use crate::config::Config;
+use crate::entity::Run;
+use crate::error::Error;
+use crate::fluent::with_tracker;
+use crate::store::RunQuery;
+use crate::tracker::Tracker;
+
+fn tracker() -> Tracker {
+    Tracker::with_config(Some("memory:"), Config::from_map(&HashMap::new()).unwrap()).unwrap()
+}
+
+fn integration(name: &'static str, options: AutologOptions) -> &'static Integration {
+    let integration = Box::leak(Box::new(Integration::new(name, "0")));
+    configure(integration, options.silent(true), ());
+    integration
+}
+
+fn runs(tracker: &Tracker) -> Vec<Run> {
+    tracker.search_runs(RunQuery::new().all_experiments()).unwrap()
+}
+
+#[test]
+fn without_a_run_of_the_users_a_training_gets_one_that_is_tagged() {
+    let tracker = tracker();
+    let integration = integration("managed", AutologOptions::new().extra_tag("team", "vision"));
+    with_tracker(&tracker, || {
+        let training = Training::start(integration).unwrap();
+        training.record("metrics", |run| run.log_metric("loss", 0.5, 1).wait());
+        training.finish();
+    });
+    let runs = runs(&tracker);
+    assert_eq!((runs.len(), runs[0].info.status), (1, RunStatus::Finished));
+    assert_eq!((runs[0].tag(AUTOLOGGING), runs[0].tag("team")), (Some("managed"), Some("vision")));
+    assert_eq!(runs[0].metric("loss"), Some(0.5));
+}
+
+#[test]
+fn a_run_of_the_users_is_joined_and_never_ended_nor_tagged() {
+    let tracker = tracker();
+    let integration = integration("joined", AutologOptions::new().extra_tag("team", "vision"));
+    let run = tracker.start_run("mine").unwrap();
+    let training = Training::start(integration).unwrap();
+    assert_eq!(training.run().run_id(), run.run_id());
+    training.fail(&Error::invalid("the data is empty"));
+    let mine = tracker.get_run(run.run_id()).unwrap();
+    assert_eq!((mine.info.status, mine.tag(AUTOLOGGING), mine.tag("team")), (RunStatus::Running, None, None));
+    run.finish().unwrap();
+}
+
+#[test]
+fn an_exclusive_integration_records_nothing_beside_a_run_of_the_users() {
+    let tracker = tracker();
+    let integration = integration("exclusive", AutologOptions::new().exclusive(true));
+    let run = tracker.start_run("mine").unwrap();
+    assert!(Training::start(integration).is_none());
+    run.finish().unwrap();
+    with_tracker(&tracker, || Training::start(integration).unwrap().finish());
+    assert_eq!(runs(&tracker).len(), 2);
+}
+
+#[test]
+fn a_training_inside_another_is_part_of_it() {
+    let tracker = tracker();
+    let integration = integration("nested", AutologOptions::new());
+    with_tracker(&tracker, || {
+        let outer = Training::start(integration).unwrap();
+        assert!(Training::start(integration).is_none());
+        outer.finish();
+        Training::start(integration).unwrap().finish();
+    });
+    assert_eq!(runs(&tracker).len(), 2);
+}
+
+#[test]
+fn an_error_or_panic_in_an_adapter_ends_its_records_and_nothing_else() {
+    let tracker = tracker();
+    let integration = integration("failing", AutologOptions::new());
+    with_tracker(&tracker, || {
+        for fault in [|| Err(Error::invalid("ours")), || panic!("ours")] {
+            let training = Training::start(integration).unwrap();
+            training.record("before", |run| run.log_metric("before", 1.0, 0).wait());
+            training.record("params", |_| fault());
+            training.record("after", |run| run.log_metric("after", 1.0, 0).wait());
+            training.finish();
+        }
+    });
+    for run in runs(&tracker) {
+        assert_eq!(run.info.status, RunStatus::Finished);
+        assert_eq!((run.metric("before"), run.metric("after")), (Some(1.0), None));
+    }
+}
+
+#[test]
+fn a_training_that_fails_or_panics_fails_its_run_with_the_reason() {
+    let tracker = tracker();
+    let integration = integration("failed", AutologOptions::new());
+    with_tracker(&tracker, || {
+        Training::start(integration).unwrap().fail(&Error::invalid("the data is empty"));
+        catch_unwind(|| {
+            let _training = Training::start(integration).unwrap();
+            panic!("shapes differ");
+        })
+        .unwrap_err();
+    });
+    let ended: Vec<_> =
+        runs(&tracker).iter().map(|run| run.tag("runlog.ended_by").unwrap().to_owned()).collect();
+    assert!(ended.iter().any(|why| why == "the data is empty"));
+    assert!(ended.iter().any(|why| why.contains("shapes differ")));
+}
+
+#[test]
+fn trainings_that_are_open_at_once_share_a_run_which_the_last_one_ends() {
+    let tracker = tracker();
+    let integration = integration("open", AutologOptions::new());
+    with_tracker(&tracker, || {
+        let generator = Training::open(integration).unwrap();
+        let critic = Training::open(integration).unwrap();
+        assert_eq!((generator.part(), critic.part()), (1, 2));
+        assert_eq!(generator.run().run_id(), critic.run().run_id());
+        critic.fail(&Error::invalid("diverged"));
+        assert_eq!(runs(&tracker)[0].info.status, RunStatus::Running);
+        generator.finish();
+        Training::open(integration).unwrap().finish();
+    });
+    let mut ended: Vec<_> = runs(&tracker).iter().map(|run| run.info.status).collect();
+    ended.sort_by_key(|status| *status as u8);
+    assert_eq!(ended, [RunStatus::Finished, RunStatus::Failed]);
+}
+
+#[test]
+fn an_open_training_keeps_no_call_from_being_observed_and_no_run_of_the_users_from_starting() {
+    let tracker = tracker();
+    let (open, call) =
+        (integration("loop", AutologOptions::new()), integration("call", AutologOptions::new()));
+    with_tracker(&tracker, || {
+        let open = Training::open(open).unwrap();
+        let call = Training::start(call).unwrap();
+        assert_ne!(open.run().run_id(), call.run().run_id());
+        call.finish();
+        let users = fluent::start_run("mine").unwrap();
+        assert!(tracker.get_run(users.run_id()).unwrap().tag("mlflow.parentRunId").is_none());
+        users.finish().unwrap();
+        assert_eq!(fluent::active_run().unwrap().run_id(), open.run().run_id());
+        open.finish();
+    });
+    assert_eq!(runs(&tracker).len(), 3);
+}

@@ -1,0 +1,37 @@
+//! linfa-clustering: k-means, Gaussian mixtures, and what clusters by density.
+
+use linfa_clustering::{
+    DbscanParams, DbscanValidParams, GaussianMixtureModel, GmmParams, GmmValidParams, KMeans, KMeansParams,
+    KMeansValidParams, OpticsAnalysis, OpticsParams, OpticsValidParams,
+};
+use linfa_nn::distance::L2Dist;
+use ndarray::ArrayView2;
+
+use crate::forms::Own;
+use crate::params::by_debug;
+
+/// The k-means of scikit-learn; by another distance there is no inertia.
+type Euclidean<F> = KMeans<F, L2Dist>;
+
+fn centroids<F: linfa::Float>(model: &Euclidean<F>) -> ArrayView2<'_, F> {
+    model.centroids().view()
+}
+
+algorithms! {
+    "KMeans" {
+        params by_debug: KMeansParams<F, R, D>, KMeansValidParams<F, R, D>;
+        model (around centroids), saved Own: Euclidean<F>;
+        model clusterer, saved Own: KMeans<F, O>;
+    }
+    "GaussianMixtureModel" {
+        params by_debug: GmmParams<F, R>, GmmValidParams<F, R>;
+        model clusterer, saved Own: GaussianMixtureModel<F>;
+    }
+    "Dbscan" {
+        params by_debug: DbscanParams<F, D, N>, DbscanValidParams<F, D, N>;
+    }
+    "Optics" {
+        params by_debug: OpticsParams<F, D, N>, OpticsValidParams<F, D, N>;
+        model outcome, saved Own: OpticsAnalysis<F>;
+    }
+}
