@@ -5,25 +5,41 @@
 /// The table of one crate: for each algorithm its settings and how they are read, its models, their kind and form.
 ///
 /// ```text
-/// "DecisionTree" {
+/// "DecisionTree" fits {
 ///     params by_serialize: DecisionTreeParams<F, L>, DecisionTreeValidParams<F, L>;
 ///     model classifier, saved Own: DecisionTree<F, L>;
 /// }
 /// ```
+/// - It `fits`, or `transforms`, which is a run as well, or `prepares` data for others, which is none.
 /// - Letters stand for the types of [`instances`].
 /// - `by_serialize`, `by_debug`, `name_only`, or a function of the file.
 /// - The kinds are those of [`kind`].
 /// - `saved Form` is written and loaded again, `written Form` loads as another type, `unsaved "…"` says why not.
+/// - `gives` names the `Result`s of transforming, whose error ends the run.
 macro_rules! algorithms {
-    ($($algorithm:literal {
+    ($($algorithm:literal $does:ident {
         $(params $read:ident: $($params:ident<$($of_params:ident),*>),+;)*
         $(model $kind:tt, $how:ident $form:tt: $($model:ident<$($of_model:ident),*>),+;)*
+        $(gives $($result:ident<$($of_result:ident),*>),+;)?
     })*) => {
         $($($(instances!({known_instance} 'x $params<$($of_params),*>);)+)*)*
         $($($(
             instances!({known_instance} 'x $model<$($of_model),*>);
             instances!({loadable, $how, $form} 'x $model<$($of_model),*>);
         )+)*)*
+
+        $($($(instances!({known_instance} 'x $result<$($of_result),*>);)+)?)*
+
+        pub(super) fn transforms<P>() -> Option<()> {
+            $($($(instances!({transforms, P, $does} 'x $params<$($of_params),*>);)+)*)*
+            None
+        }
+
+        pub(super) fn open<T>(output: &T) -> Option<$crate::transform::Made<'_>> {
+            $($($(instances!({open, T, output} 'x $result<$($of_result),*>);)+)?)*
+            let _ = output;
+            None
+        }
 
         pub(super) fn settings<P>(params: &P) -> Option<$crate::algorithms::Settings> {
             $($($(instances!({read, P, params, $algorithm, $read} 'x $params<$($of_params),*>);)+)*)*
@@ -34,6 +50,28 @@ macro_rules! algorithms {
             $($($(instances!({wrap, M, model, $algorithm, $kind, $how, $form} 'x $model<$($of_model),*>);)+)*)*
             let _ = model;
             None
+        }
+    };
+}
+
+/// Returns if a `$P` transforms.
+macro_rules! transforms {
+    ($P:ident transforms $x:lifetime $long:ty => $short:ty, $types:tt) => {
+        if typeid::of::<$P>() == typeid::of::<$long>() {
+            return Some(());
+        }
+    };
+    ($P:ident $_does:ident $x:lifetime $long:ty => $short:ty, $types:tt) => {};
+}
+
+/// Returns what is in `$output` if it is this `Result`.
+macro_rules! open {
+    ($T:ident $output:ident $x:lifetime $long:ty => $short:ty, $types:tt) => {
+        if let Some(output) = $crate::cast::cast::<$long, $T>($output) {
+            return Some(match output {
+                Ok(made) => $crate::transform::Made::of(made),
+                Err(error) => $crate::transform::Made::Nothing(error),
+            });
         }
     };
 }
@@ -67,7 +105,7 @@ macro_rules! form {
         $crate::forms::Form::Unsaved($why)
     };
     ($_how:ident $form:ident) => {
-        $crate::forms::Form::As(<$form as $crate::forms::Write<_>>::write)
+        $crate::forms::Form::of::<$form>()
     };
 }
 
@@ -169,6 +207,7 @@ use runlog_core::Result;
 
 use crate::kinds::Model;
 use crate::params::Pairs;
+use crate::transform::Made;
 
 /// What is read of an estimator.
 pub(crate) struct Settings {
@@ -177,24 +216,25 @@ pub(crate) struct Settings {
     pub(crate) pairs: Result<Pairs>,
 }
 
-/// Tries the crates that are built in, in turn.
+/// Tries a function of each crate that is built in, in turn.
 macro_rules! first_of {
-    ($function:ident($value:expr): $($feature:literal $module:ident),*) => {{
-        $(
-            #[cfg(feature = $feature)]
-            if let Some(found) = $module::$function($value) {
-                return Some(found);
-            }
-        )*
-        None
-    }};
-    ($function:ident($value:expr)) => {
-        first_of!($function($value):
+    (@ $call:tt $($feature:literal $module:ident),*) => {
+        $(first_of!(@in $feature $module $call);)*
+    };
+    (@in $feature:literal $module:ident [$($call:tt)*]) => {
+        #[cfg(feature = $feature)]
+        if let Some(found) = $module::$($call)* {
+            return Some(found);
+        }
+    };
+    ($($call:tt)*) => {{
+        first_of!(@ [$($call)*]
             "bayes" bayes, "clustering" clustering, "elasticnet" elasticnet, "ensemble" ensemble, "ftrl" ftrl,
             "hierarchical" hierarchical, "ica" ica, "kernel" kernel, "lars" lars, "linear" linear,
             "logistic" logistic, "pls" pls, "preprocessing" preprocessing, "reduction" reduction, "svm" svm,
-            "trees" trees, "tsne" tsne)
-    };
+            "trees" trees, "tsne" tsne);
+        None
+    }};
 }
 
 /// The settings of an estimator of a known type.
@@ -207,4 +247,19 @@ pub(crate) fn settings<P>(params: &P) -> Option<Settings> {
 pub(crate) fn recognise<'x, M>(model: &'x M) -> Option<Box<dyn Model<'x> + 'x>> {
     let _ = model;
     first_of!(model(model))
+}
+
+/// Whether to transform with a `P` is to run an algorithm: scalers, projections and kernels are steps on the way, done
+/// again for each batch, and a run for each would drown the others.
+pub(crate) fn transforms<P>() -> bool {
+    fn found<P>() -> Option<()> {
+        first_of!(transforms::<P>())
+    }
+    found::<P>().is_some()
+}
+
+/// What is in the `Result` of a transformation; `None` for another type.
+pub(crate) fn open<T>(output: &T) -> Option<Made<'_>> {
+    let _ = output;
+    first_of!(open(output))
 }

@@ -218,12 +218,6 @@ unsafe impl<K: Known> Known for Option<K> {
     type At<'x> = Option<K::At<'x>>;
 }
 
-// SAFETY: a result holds its value as plain data.
-#[cfg(feature = "tsne")]
-unsafe impl<F: Known> Known for Result<Array2<F>, linfa_tsne::TSneError> {
-    type At<'x> = Result<Array2<F::At<'x>>, linfa_tsne::TSneError>;
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::{Array1, ArrayView1};

@@ -87,18 +87,10 @@ pub(crate) fn record_result<M, R: Records, T>(
         return;
     };
     let step = i64::try_from(fits - 1).unwrap_or(i64::MAX);
-    let mut bytes = None;
-    if let Some(why) = known.unsaved() {
-        tracing::debug!(target: "runlog::linfa", model = std::any::type_name::<M>(), why, "the model is not saved");
-    } else {
-        recorder.record("the model", |_| {
-            bytes = Some(known.to_msgpack()?);
-            Ok(())
-        });
-    }
+    let bytes = bytes_of(recorder, known.as_ref());
     let logged = bytes.as_ref().filter(|_| fits.is_power_of_two()).and_then(|bytes| {
         recorder.log_model(|options| {
-            Ok(spec::<M>(known.as_ref(), bytes.clone(), &Data::of(dataset), options).step(step))
+            Ok(spec(known.as_ref(), bytes.clone(), Some(&Data::of(dataset)), options).step(step))
         })
     });
     if let Some(bytes) = &bytes {
@@ -132,6 +124,26 @@ pub(crate) fn record_result<M, R: Records, T>(
     }
 }
 
+/// Records what a transformation made, if it is a model.
+pub(crate) fn record_made<'x>(recorder: &Recorder, made: &dyn Model<'x>) {
+    if let Some(bytes) = bytes_of(recorder, made) {
+        recorder.log_model(|options| Ok(spec(made, bytes, None, options)));
+    }
+}
+
+/// The model as it is saved; the run says why it is not.
+fn bytes_of<'x>(recorder: &Recorder, known: &dyn Model<'x>) -> Option<Vec<u8>> {
+    let mut bytes = None;
+    recorder.record("the model", |run| {
+        match known.unsaved() {
+            Some(why) => drop(run.set_tag("runlog.model_unsaved", why)),
+            None => bytes = Some(known.to_msgpack()?),
+        }
+        Ok(())
+    });
+    bytes
+}
+
 fn counts(confusion: &Value) -> Vec<Vec<u64>> {
     let rows = confusion["matrix"].as_array().into_iter().flatten();
     rows.map(|row| row.as_array().into_iter().flatten().filter_map(Value::as_u64).collect()).collect()
@@ -144,10 +156,11 @@ pub(crate) fn describe(data: &Data<'_>, caller: &'static Location<'static>) -> R
     data.describe(name.as_deref().unwrap_or("dataset"), source)
 }
 
-fn spec<'x, M>(
+/// The data is gone where a transformation took it.
+fn spec<'x>(
     model: &dyn Model<'x>,
     bytes: Vec<u8>,
-    data: &Data<'x>,
+    data: Option<&Data<'x>>,
     options: &AutologOptions,
 ) -> ModelSpec {
     let mut spec = ModelSpec::new("model")
@@ -158,10 +171,12 @@ fn spec<'x, M>(
                 ("data", MODEL_FILE),
                 ("format", "MessagePack with field names"),
                 ("linfa_version", INTEGRATION.framework_version()),
-                ("model_class", std::any::type_name::<M>()),
+                ("loads_as", model.loads_as().as_deref().unwrap_or_default()),
+                ("model_class", model.class()),
             ],
         )
         .file(MODEL_FILE, bytes);
+    let Some(data) = data else { return spec };
     if options.logs_model_signatures() {
         let outputs = model.output(data.samples, data).map(|output| output.batch_schema());
         spec = spec.signature(Signature::new(data.input_schema(), outputs));

@@ -45,6 +45,9 @@ pub(crate) trait Model<'x> {
     /// The algorithm's name, such as `DecisionTree`.
     fn name(&self) -> &'static str;
 
+    /// The type, as Rust tells it.
+    fn class(&self) -> &'static str;
+
     /// Measures it on at most so many rows of `data`; `None` if the data does not fit the model's kind.
     fn evaluate(&self, data: &Data<'x>, limits: Limits) -> Result<Option<Evaluation>>;
 
@@ -59,6 +62,9 @@ pub(crate) trait Model<'x> {
     /// # Errors
     /// The type cannot be saved.
     fn to_msgpack(&self) -> Result<Vec<u8>>;
+
+    /// The type that reads these bytes, such as `DecisionTree<f64, usize>`.
+    fn loads_as(&self) -> Option<String>;
 }
 
 /// The floats that linfa knows.
@@ -149,6 +155,10 @@ impl<'x, M, K: Kind<'x, M>> Model<'x> for Known<'x, M, K> {
         self.name
     }
 
+    fn class(&self) -> &'static str {
+        std::any::type_name::<M>()
+    }
+
     fn evaluate(&self, data: &Data<'x>, limits: Limits) -> Result<Option<Evaluation>> {
         self.kind.evaluate(self.model, data, limits)
     }
@@ -163,6 +173,10 @@ impl<'x, M, K: Kind<'x, M>> Model<'x> for Known<'x, M, K> {
 
     fn to_msgpack(&self) -> Result<Vec<u8>> {
         self.form.write(self.model)
+    }
+
+    fn loads_as(&self) -> Option<String> {
+        self.form.loads_as()
     }
 }
 

@@ -63,6 +63,30 @@
 //! linfa runs it, and nothing of it is read before it has ended.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(feature = "all"),
+    expect(dead_code, reason = "an algorithm crate uses its own part of what is here")
+)]
+#![cfg_attr(
+    not(any(
+        feature = "bayes",
+        feature = "clustering",
+        feature = "elasticnet",
+        feature = "ensemble",
+        feature = "ftrl",
+        feature = "ica",
+        feature = "kernel",
+        feature = "lars",
+        feature = "linear",
+        feature = "logistic",
+        feature = "pls",
+        feature = "preprocessing",
+        feature = "reduction",
+        feature = "svm",
+        feature = "trees",
+    )),
+    expect(unused_macros, reason = "the other algorithm crates have no models")
+)]
 
 #[macro_use]
 mod cast;

@@ -1,7 +1,6 @@
-//! One observed transformation, where transforming is the algorithm: t-SNE, hierarchical clustering, diffusion maps.
+//! One observed transformation, where transforming is the algorithm: t-SNE, DBSCAN, hierarchical clustering.
 //!
-//! Scalers, projections and kernels are steps on the way, done again for each batch: a run for each would drown the
-//! others, so they are never recorded here (what fits them is).
+//! Which algorithms do, the table of [`crate::algorithms`] says.
 
 use std::error::Error as StdError;
 use std::panic::Location;
@@ -11,10 +10,12 @@ use ndarray::Array2;
 use runlog_core::autolog::Training;
 
 use crate::INTEGRATION;
+use crate::algorithms::{open, recognise, transforms};
 use crate::autologged::is_autologged;
 use crate::cast::{Known, cast};
 use crate::data::Data;
-use crate::engine::{describe, record_estimator};
+use crate::engine::{describe, record_estimator, record_made};
+use crate::kinds::Model;
 
 /// Transforms as linfa does; records it if the transformer is an algorithm of its own, such as t-SNE, rather than the
 /// use of something that was fitted.
@@ -24,7 +25,7 @@ where
     P: linfa::traits::Transformer<R, T>,
     R: Records,
 {
-    if !INTEGRATION.is_on() || is_autologged::<P>() || !is_algorithm::<P>() {
+    if !INTEGRATION.is_on() || is_autologged::<P>() || !transforms::<P>() {
         return transformer.transform(records);
     }
     let caller = Location::caller();
@@ -34,55 +35,49 @@ where
     let samples = records.nsamples();
     let output = transformer.transform(records);
     record_estimator(&training, transformer, caller);
-    training.record("the output", |run| {
-        if let Some(shape) = output_shape(&output) {
-            run.set_tag("runlog.output_shape", format_args!("{shape:?}"));
-        } else {
-            run.set_tag("runlog.samples", samples);
-        }
-        Ok(())
-    });
-    match output_error(&output) {
-        Some(error) => training.fail(error),
-        None => training.finish(),
-    }
+    record_output(training, &output, samples);
     output
 }
 
-/// Whether to transform with a `P` is to run an algorithm.
-fn is_algorithm<P>() -> bool {
-    let name = std::any::type_name::<P>();
-    ["linfa_tsne::", "linfa_hierarchical::", "linfa_reduction::diffusion_map::"]
-        .iter()
-        .any(|algorithm| name.starts_with(algorithm))
-}
-
-/// The rows and columns of an array that came out, as such or as a result.
-fn output_shape<T>(output: &T) -> Option<[usize; 2]> {
-    fn of<F: Known, T>(output: &T) -> Option<[usize; 2]> {
-        if let Some(Ok(array)) = embedded::<F, T>(output) {
-            return Some([array.nrows(), array.ncols()]);
+fn record_output<T>(training: Training, output: &T, samples: usize) {
+    let made = open(output).unwrap_or_else(|| Made::of(output));
+    training.record("the output", |run| {
+        match &made {
+            Made::Array(shape) => run.set_tag("runlog.output_shape", format_args!("{shape:?}")),
+            _ => run.set_tag("runlog.samples", samples),
+        };
+        Ok(())
+    });
+    match made {
+        Made::Nothing(error) => training.fail(error),
+        Made::Known(model) => {
+            record_made(&training, model.as_ref());
+            training.finish();
         }
-        cast::<Array2<F>, T>(output).map(|array| [array.nrows(), array.ncols()])
+        Made::Array(_) | Made::Other => training.finish(),
     }
-    of::<f64, T>(output).or_else(|| of::<f32, T>(output))
 }
 
-/// The error that came out instead of an array.
-fn output_error<T>(output: &T) -> Option<&dyn StdError> {
-    fn of<F: Known, T>(output: &T) -> Option<&dyn StdError> {
-        embedded::<F, T>(output)?.err().map(|error| error as &dyn StdError)
+/// What a transformation made.
+pub(crate) enum Made<'x> {
+    /// An array of so many rows and columns.
+    Array([usize; 2]),
+    /// Something that is known by its type.
+    Known(Box<dyn Model<'x> + 'x>),
+    /// Something else, such as labels.
+    Other,
+    /// Nothing, because of this.
+    Nothing(&'x dyn StdError),
+}
+
+impl<'x> Made<'x> {
+    pub(crate) fn of<T>(output: &'x T) -> Self {
+        fn shape<F: Known, T>(output: &T) -> Option<[usize; 2]> {
+            cast::<Array2<F>, T>(output).map(|array| [array.nrows(), array.ncols()])
+        }
+        if let Some(shape) = shape::<f64, T>(output).or_else(|| shape::<f32, T>(output)) {
+            return Self::Array(shape);
+        }
+        recognise(output).map_or(Self::Other, Self::Known)
     }
-    of::<f64, T>(output).or_else(|| of::<f32, T>(output))
-}
-
-/// What t-SNE returns.
-#[cfg(feature = "tsne")]
-fn embedded<F: Known, T>(output: &T) -> Option<Result<&Array2<F::At<'_>>, &linfa_tsne::TSneError>> {
-    cast::<Result<Array2<F>, linfa_tsne::TSneError>, T>(output).map(Result::as_ref)
-}
-
-#[cfg(not(feature = "tsne"))]
-fn embedded<F: Known, T>(_: &T) -> Option<Result<&Array2<F::At<'_>>, &linfa::Error>> {
-    None
 }

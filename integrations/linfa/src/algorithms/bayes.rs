@@ -9,15 +9,15 @@ use crate::forms::Own;
 use crate::params::by_debug;
 
 algorithms! {
-    "GaussianNb" {
+    "GaussianNb" fits {
         params by_debug: GaussianNbParams<F, L>, GaussianNbValidParams<F, L>;
         model classifier, saved Own: GaussianNb<F, L>;
     }
-    "MultinomialNb" {
+    "MultinomialNb" fits {
         params by_debug: MultinomialNbParams<F, L>, MultinomialNbValidParams<F, L>;
         model classifier, saved Own: MultinomialNb<F, L>;
     }
-    "BernoulliNb" {
+    "BernoulliNb" fits {
         params by_debug: BernoulliNbParams<F, L>, BernoulliNbValidParams<F, L>;
         model classifier, unsaved "linfa-bayes gives its fields to nobody": BernoulliNb<F, L>;
     }

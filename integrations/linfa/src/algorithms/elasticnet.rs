@@ -9,11 +9,11 @@ use crate::forms::Own;
 use crate::params::by_debug;
 
 algorithms! {
-    "ElasticNet" {
+    "ElasticNet" fits {
         params by_debug: ElasticNetParams<F>, ElasticNetValidParams<F>;
         model regressor, saved Own: ElasticNet<F>;
     }
-    "MultiTaskElasticNet" {
+    "MultiTaskElasticNet" fits {
         params by_debug: MultiTaskElasticNetParams<F>, MultiTaskElasticNetValidParams<F>;
         model multi_regressor, saved Own: MultiTaskElasticNet<F>;
     }

@@ -19,11 +19,11 @@ type BoostedParams<F, I, R> = AdaBoostParams<DecisionTreeParams<F, I>, R>;
 type BoostedValidParams<F, I, R> = AdaBoostValidParams<DecisionTreeParams<F, I>, R>;
 
 algorithms! {
-    "RandomForest" {
+    "RandomForest" fits {
         params by_debug: RandomForestParams<F, K, R>, ForestValidParams<F, K, R>;
         model ensemble, saved Fields: RandomForest<F, K>;
     }
-    "AdaBoost" {
+    "AdaBoost" fits {
         params by_debug: BoostedParams<F, I, R>, BoostedValidParams<F, I, R>;
         model ensemble, saved Fields: Boosted<F, I>;
     }

@@ -6,7 +6,7 @@ use crate::forms::Own;
 use crate::params::by_debug;
 
 algorithms! {
-    "Ftrl" {
+    "Ftrl" fits {
         params by_debug: FtrlParams<F, R>;
         model probable, saved Own: Ftrl<F>;
     }

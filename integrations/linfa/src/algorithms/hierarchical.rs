@@ -1,11 +1,16 @@
 //! linfa-hierarchical: agglomerative clustering; what it makes is labels, not a model.
 
-use linfa_hierarchical::{HierarchicalCluster, ValidHierarchicalCluster};
+use linfa::DatasetBase;
+use linfa_hierarchical::{HierarchicalCluster, HierarchicalError, ValidHierarchicalCluster};
+use linfa_kernel::Kernel;
 
 use crate::params::by_debug;
 
+type Clusters<F> = Result<DatasetBase<Kernel<F>, Vec<usize>>, HierarchicalError<F>>;
+
 algorithms! {
-    "HierarchicalCluster" {
+    "HierarchicalCluster" transforms {
         params by_debug: HierarchicalCluster<F>, ValidHierarchicalCluster<F>;
+        gives Clusters<F>;
     }
 }

@@ -10,7 +10,7 @@ use crate::forms::Own;
 use crate::params::by_debug;
 
 algorithms! {
-    "FastIca" {
+    "FastIca" fits {
         params by_debug: FastIcaParams<F>, FastIcaValidParams<F>;
         model (transformer components), saved Own: FastIca<F>;
     }

@@ -2,16 +2,17 @@
 
 use linfa::{Float, ParamGuard};
 use linfa_lars::{Lars, LarsParams, LarsValidParams};
+use linfa_linear::FittedLinearRegression;
 use ndarray::Array1;
 use runlog_core::Result;
 use runlog_core::flatten::flatten;
 use serde::Serialize;
 
-use crate::forms::{Write, to_msgpack};
+use crate::forms::{Write, class_of, to_msgpack};
 use crate::params::Pairs;
 
 algorithms! {
-    "Lars" {
+    "Lars" fits {
         params unchecked: LarsParams<F>;
         params checked: LarsValidParams<F>;
         model regressor, written Linear: Lars<F>;
@@ -50,5 +51,9 @@ impl<F: Float + Serialize> Write<Lars<F>> for Linear {
             params: &'m Array1<F>,
         }
         to_msgpack(&Fields { intercept: model.intercept(), params: model.hyperplane() })
+    }
+
+    fn loads_as() -> String {
+        class_of::<FittedLinearRegression<F>>()
     }
 }

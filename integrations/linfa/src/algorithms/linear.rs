@@ -9,15 +9,15 @@ use crate::forms::Own;
 use crate::params::{by_debug, by_serialize};
 
 algorithms! {
-    "LinearRegression" {
+    "LinearRegression" fits {
         params by_serialize: LinearRegression<>;
         model regressor, saved Own: FittedLinearRegression<F>;
     }
-    "IsotonicRegression" {
+    "IsotonicRegression" fits {
         params by_serialize: IsotonicRegression<>;
         model regressor, saved Own: FittedIsotonicRegression<F>;
     }
-    "TweedieRegressor" {
+    "TweedieRegressor" fits {
         params by_debug: TweedieRegressorParams<F>, TweedieRegressorValidParams<F>;
         model regressor, saved Own: TweedieRegressor<F>;
     }

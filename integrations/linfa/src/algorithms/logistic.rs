@@ -9,11 +9,11 @@ use crate::forms::Own;
 use crate::params::by_serialize;
 
 algorithms! {
-    "LogisticRegression" {
+    "LogisticRegression" fits {
         params by_serialize: LogisticRegression<F>, ValidLogisticRegression<F>;
         model classifier, saved Own: FittedLogisticRegression<F, C>;
     }
-    "MultiLogisticRegression" {
+    "MultiLogisticRegression" fits {
         params by_serialize: MultiLogisticRegression<F>, ValidMultiLogisticRegression<F>;
         model classifier, saved Own: MultiFittedLogisticRegression<F, C>;
     }

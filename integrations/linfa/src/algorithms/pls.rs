@@ -10,19 +10,19 @@ use crate::forms::Own;
 use crate::params::{by_serialize, name_only};
 
 algorithms! {
-    "PlsRegression" {
+    "PlsRegression" fits {
         params name_only: PlsRegressionParams<F>, PlsRegressionValidParams<F>;
         model multi_regressor, saved Own: PlsRegression<F>;
     }
-    "PlsCanonical" {
+    "PlsCanonical" fits {
         params name_only: PlsCanonicalParams<F>, PlsCanonicalValidParams<F>;
         model multi_regressor, saved Own: PlsCanonical<F>;
     }
-    "PlsCca" {
+    "PlsCca" fits {
         params name_only: PlsCcaParams<F>, PlsCcaValidParams<F>;
         model multi_regressor, saved Own: PlsCca<F>;
     }
-    "PlsSvd" {
+    "PlsSvd" fits {
         params by_serialize: PlsSvdParams<>;
         model (transformer components), unsaved "linfa-pls gives the means and deviations in it to nobody": PlsSvd<F>;
     }

@@ -9,15 +9,15 @@ use crate::forms::Own;
 use crate::params::by_serialize;
 
 algorithms! {
-    "LinearScaler" {
+    "LinearScaler" fits {
         params by_serialize: LinearScalerParams<F>;
         model (transformer same), saved Own: LinearScaler<F>;
     }
-    "Whitener" {
+    "Whitener" fits {
         params by_serialize: Whitener<>;
         model (transformer whitened), saved Own: FittedWhitener<F>;
     }
-    "NormScaler" {
+    "NormScaler" prepares {
         params by_serialize: NormScaler<>;
     }
 }

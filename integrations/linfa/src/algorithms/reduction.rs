@@ -6,7 +6,9 @@ use linfa_reduction::random_projection::{
     GaussianRandomProjection, GaussianRandomProjectionParams, GaussianRandomProjectionValidParams,
     SparseRandomProjection, SparseRandomProjectionParams, SparseRandomProjectionValidParams,
 };
-use linfa_reduction::{DiffusionMap, DiffusionMapParams, DiffusionMapValidParams, Pca, PcaParams};
+use linfa_reduction::{
+    DiffusionMap, DiffusionMapParams, DiffusionMapValidParams, Pca, PcaParams, ReductionError,
+};
 use ndarray::Array2;
 use rand::Rng;
 use runlog_core::Result;
@@ -18,22 +20,24 @@ use crate::params::{Pairs, by_debug, by_serialize};
 
 /// linfa fits it in double precision only.
 type Components = Pca<f64>;
+type Map<F> = std::result::Result<DiffusionMap<F>, ReductionError>;
 
 algorithms! {
-    "Pca" {
+    "Pca" fits {
         params by_serialize: PcaParams<>;
         model (transformer components), saved Own: Components<>;
     }
-    "DiffusionMap" {
+    "DiffusionMap" transforms {
         params by_debug: DiffusionMapParams<>, DiffusionMapValidParams<>;
         model outcome, unsaved "it embeds the samples it was made of, and no others": DiffusionMap<F>;
+        gives Map<F>;
     }
-    "GaussianRandomProjection" {
+    "GaussianRandomProjection" fits {
         params gaussian: GaussianRandomProjectionParams<R>;
         params gaussian_checked: GaussianRandomProjectionValidParams<R>;
         model (transformer columns), unsaved "linfa-reduction gives its matrix to nobody": GaussianRandomProjection<F>;
     }
-    "SparseRandomProjection" {
+    "SparseRandomProjection" fits {
         params sparse: SparseRandomProjectionParams<R>;
         params sparse_checked: SparseRandomProjectionValidParams<R>;
         model (transformer columns), unsaved "linfa-reduction gives its matrix to nobody": SparseRandomProjection<F>;

@@ -17,7 +17,7 @@ type NumbersParams<F> = SvmParams<F, F>;
 type NumbersValidParams<F> = SvmValidParams<F, F>;
 
 algorithms! {
-    "Svm" {
+    "Svm" fits {
         params by_debug: FlagsParams<F>, FlagsValidParams<F>, ProbabilitiesParams<F>, ProbabilitiesValidParams<F>;
         params by_debug: NumbersParams<F>, NumbersValidParams<F>;
         model decider, saved Own: Flags<F>;

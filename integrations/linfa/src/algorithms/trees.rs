@@ -6,7 +6,7 @@ use crate::forms::Own;
 use crate::params::by_serialize;
 
 algorithms! {
-    "DecisionTree" {
+    "DecisionTree" fits {
         params by_serialize: DecisionTreeParams<F, L>, DecisionTreeValidParams<F, L>;
         model classifier, saved Own: DecisionTree<F, L>;
     }

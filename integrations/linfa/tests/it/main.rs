@@ -14,6 +14,7 @@ mod observed;
 mod off;
 mod searched;
 mod steps;
+mod table;
 
 use std::path::Path;
 

@@ -82,7 +82,7 @@ fn a_model_is_saved_as_it_is_and_described() {
         assert_eq!(loaded, fitted, "{uri}");
     }
     let wrong = runlog_linfa::load_model::<KMeans<f64, linfa_nn::distance::L2Dist>>(&model.artifact_location);
-    assert!(wrong.unwrap_err().to_string().contains("model_class"));
+    assert!(wrong.unwrap_err().to_string().contains("loads as `DecisionTree<f64, usize>`"));
 
     let described = std::fs::read_to_string(format!("{}/MLmodel", model.artifact_location)).unwrap();
     for line in [
