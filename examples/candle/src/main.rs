@@ -1,3 +1,0 @@
-//! Training with candle that records itself.
-
-fn main() {}
