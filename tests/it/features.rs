@@ -16,9 +16,12 @@ const BEGIN: &str =
     "# Features of the framework, written by `UPDATE_FEATURES=1 cargo test --test it features`:\n";
 const END: &str = "# End of the features of the framework.\n";
 
-/// A package of ours, the framework whose place it takes, and what its default has besides the framework's.
-const PACKAGES: [(&str, &str, &[&str]); 3] =
-    [("linfa", "linfa", &["all"]), ("candle", "candle-nn", &[]), ("burn", "burn", &["train"])];
+/// A package of ours, the framework whose place it takes, and what a feature switches on here besides.
+const PACKAGES: [(&str, &str, &[(&str, &str)]); 3] = [
+    ("linfa", "linfa", &[("default", "all")]),
+    ("candle", "candle-nn", &[]),
+    ("burn", "burn", &[("default", "train"), ("rl", "train")]),
+];
 
 /// A feature that is not forwarded. One lock file holds one crate that links the system's BLAS, and linfa's features bring
 /// another version of it than this one of burn's deprecated backend.
@@ -41,7 +44,7 @@ fn packages() -> Vec<Value> {
 
 /// The lines for `framework`: each of its features switches on the same there, and here those that it implies, so that
 /// our own code sees in its features what the framework's code sees in its.
-fn forwarded(packages: &[Value], framework: &str, ours: &[&str]) -> String {
+fn forwarded(packages: &[Value], framework: &str, ours: &[(&str, &str)]) -> String {
     let found: Vec<_> = packages.iter().filter(|package| package["name"] == framework).collect();
     assert_eq!(found.len(), 1, "one version of {framework}");
     let features = found[0]["features"].as_object().unwrap();
@@ -51,7 +54,7 @@ fn forwarded(packages: &[Value], framework: &str, ours: &[&str]) -> String {
         let mut list = vec![format!("{framework}/{name}")];
         let implied = implied.as_array().unwrap().iter().map(|value| value.as_str().unwrap());
         list.extend(implied.filter(|name| here(name)).map(str::to_owned));
-        list.extend(ours.iter().filter(|_| name == "default").map(|&name| name.to_owned()));
+        list.extend(ours.iter().filter(|(feature, _)| feature == name).map(|(_, also)| (*also).to_owned()));
         writeln!(lines, "{name} = {list:?}").unwrap();
     }
     lines

@@ -145,13 +145,14 @@ fn is_nth(count: usize, n: usize) -> bool {
 pub(super) fn guarded<T>(options: &AutologOptions, call: impl FnOnce() -> Result<T>) -> Result<T> {
     let call = || catch_unwind(AssertUnwindSafe(call));
     notice::silenced(options.silent, call).unwrap_or_else(|payload| {
-        let text = payload
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Err(Error::new(ErrorKind::Unexpected, format!("the adapter panicked: {text}")))
+        Err(Error::new(ErrorKind::Unexpected, format!("the adapter panicked: {}", text_of(&*payload))))
     })
+}
+
+/// What a panic said; nothing if that is no text.
+pub(super) fn text_of(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }
 
 /// Says that autologging failed, unless it is to be silent; for those who test adapters it fails aloud.

@@ -3,6 +3,7 @@
 //! Invariants: the user's training is called exactly once and its result is the user's, whatever happens here; a run
 //! that the user started is logged to and never ended.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::integration::Integration;
 use super::options::{AUTOLOGGING, AutologOptions};
-use super::recorder::{Recorder, failed, guarded};
+use super::recorder::{Recorder, failed, guarded, text_of};
 use crate::current::{self, Origin};
 use crate::entity::RunStatus;
 use crate::error::Result;
@@ -124,6 +125,16 @@ impl Training {
     /// The training was interrupted: a run that it started ends `KILLED`, with the reason.
     pub fn kill(mut self, reason: &str) {
         self.end(Some((RunStatus::Killed, reason.to_owned())));
+    }
+
+    /// The training panicked, and the panic was caught: a run that it started ends `FAILED`, with what `payload` says.
+    ///
+    /// For a panic that goes on in another thread than it began in; one that goes on in its own is seen when the guard is
+    /// dropped.
+    pub fn panicked(mut self, payload: &(dyn Any + Send)) {
+        let text = text_of(payload);
+        let here = exit::last_panic().filter(|last| !text.is_empty() && last.ends_with(text));
+        self.end(Some((RunStatus::Failed, here.unwrap_or_else(|| format!("panicked: {text}")))));
     }
 
     fn end(&mut self, wrong: Option<(RunStatus, String)>) {

@@ -172,7 +172,8 @@ mod mlp {
             let (map, (x, y)) = (runlog_candle::VarMap::new(), batch());
             let mlp = Mlp::new(&map);
             let mut optimizer = runlog_candle::AdamW::new(map.all_vars(), ParamsAdamW::default()).unwrap();
-            bencher.bench_local(|| optimizer.backward_step(&runlog_candle::loss::nll(&mlp.forward(&x)?, &y)?));
+            bencher
+                .bench_local(|| optimizer.backward_step(&runlog_candle::loss::nll(&mlp.forward(&x)?, &y)?));
         });
     }
 }

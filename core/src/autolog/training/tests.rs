@@ -152,3 +152,21 @@ fn an_open_training_keeps_no_call_from_being_observed_and_no_run_of_the_users_fr
     });
     assert_eq!(runs(&tracker).len(), 3);
 }
+
+#[test]
+fn a_panic_of_another_thread_is_told_by_its_payload_and_one_of_this_with_its_place() {
+    let tracker = tracker();
+    let integration = integration("resumed", AutologOptions::new());
+    let ended = |panics: fn()| {
+        with_tracker(&tracker, || {
+            let training = Training::start(integration).unwrap();
+            let payload = catch_unwind(panics).unwrap_err();
+            training.panicked(&*payload);
+        });
+        runs(&tracker)[0].tag("runlog.ended_by").unwrap().to_owned()
+    };
+    let elsewhere = ended(|| std::panic::resume_unwind(Box::new("shapes differ".to_owned())));
+    assert_eq!(elsewhere, "panicked: shapes differ");
+    let here = ended(|| panic!("shapes differ"));
+    assert!(here.contains("training.rs") && here.ends_with("shapes differ"), "{here}");
+}

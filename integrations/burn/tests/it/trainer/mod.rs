@@ -1,0 +1,11 @@
+//! burn's own trainer.
+
+mod agents;
+mod ended;
+mod evaluated;
+mod faults;
+mod folder;
+mod recorded;
+mod saved;
+mod setup;
+mod untouched;
