@@ -1,4 +1,5 @@
 //! Finds the example programs that linfa's crates ship, and writes a module for each that includes its source as it is.
+//! For candle, which ships none that prints the same at each start, there is one in `programs`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +12,9 @@ use serde_json::Value;
 mod left_out;
 
 fn main() {
-    for input in ["../../Cargo.lock", "../../../Cargo.lock", "build.rs", "../build.rs"] {
+    for input in
+        ["../../Cargo.lock", "../../../Cargo.lock", "build.rs", "../build.rs", "programs", "../programs"]
+    {
         if Path::new(input).exists() {
             println!("cargo::rerun-if-changed={input}");
         }
@@ -33,6 +36,12 @@ fn main() {
             }
         }
     }
+    let here = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).to_owned();
+    let root = here.ancestors().find(|dir| dir.join("programs").exists()).unwrap();
+    names.push(("candle/digits".to_owned(), root.join("programs/candle_digits.rs")));
+    names.retain(|(name, _)| {
+        env::var_os("CARGO_FEATURE_EVERY").is_some() || left_out::FEW.contains(&name.as_str())
+    });
     names.sort();
     for (name, path) in &names {
         let module = name.replace(['-', '/'], "_");
