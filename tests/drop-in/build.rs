@@ -1,5 +1,5 @@
 //! Finds the example programs that linfa's crates ship, and writes a module for each that includes its source as it is.
-//! For candle, which ships none that prints the same at each start, there is one in `programs`.
+//! For candle, which ships none that prints the same at each start, there is one in `programs`, and the one of the docs.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -38,7 +38,9 @@ fn main() {
     }
     let here = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).to_owned();
     let root = here.ancestors().find(|dir| dir.join("programs").exists()).unwrap();
-    names.push(("candle/digits".to_owned(), root.join("programs/candle_digits.rs")));
+    for name in ["candle/digits", "linfa/diabetes"] {
+        names.push((name.to_owned(), root.join(format!("programs/{}.rs", name.replace('/', "_")))));
+    }
     names.retain(|(name, _)| {
         env::var_os("CARGO_FEATURE_EVERY").is_some() || left_out::FEW.contains(&name.as_str())
     });

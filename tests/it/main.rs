@@ -25,6 +25,8 @@ mod file_store;
 #[cfg(test)]
 mod functions;
 #[cfg(test)]
+mod linked;
+#[cfg(test)]
 mod logging;
 #[cfg(test)]
 mod many;
@@ -42,6 +44,8 @@ mod search;
 mod support;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod three_ways;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -1,7 +1,8 @@
 // Digits with candle, as its users write it: the same text stands over candle-nn and over the package in its place.
 
 use candle_core::{DType, Device, Result, Tensor, D};
-use candle_nn::{linear, loss, ops, AdamW, Linear, Module, Optimizer, ParamsAdamW, VarBuilder, VarMap};
+use candle_nn::{linear, ops, Linear, Module, Optimizer, ParamsAdamW, VarBuilder};
+use candle_nn::{loss, AdamW, VarMap};
 
 struct Mlp {
     ln1: Linear,

@@ -32,6 +32,7 @@ use Same::{ButNumbers, Whole};
 /// no cross-validation. Kernels and scalers only transform; they are no runs of their own.
 const PROGRAMS: &[(&str, Same, usize)] = &[
     ("candle/digits", Whole, 1),
+    ("linfa/diabetes", Whole, 1),
     ("linfa-bayes/winequality_bayes", Whole, 1),
     ("linfa-bayes/winequality_bernouilli", Whole, 1),
     ("linfa-bayes/winequality_multinomial", Whole, 1),
@@ -164,7 +165,7 @@ fn programs_do_the_same_over_the_package_in_the_frameworks_place() {
             scope.spawn(work);
         }
     });
-    let expected = if cfg!(feature = "every") { PROGRAMS.len() } else { 7 };
+    let expected = if cfg!(feature = "every") { PROGRAMS.len() } else { 8 };
     assert_eq!(built.len(), expected, "{built:?}");
 }
 
