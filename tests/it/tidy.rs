@@ -65,10 +65,11 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of the libraries and the command, without the files that hold only tests.
+/// The code of the libraries and the command, without the files that hold only tests or benches.
 fn product() -> Vec<Source> {
     let mut sources = sources(&["src", "core/src", "monitor/src", "integrations"]);
-    sources.retain(|source| !source.path.ends_with("/tests.rs") && !source.path.contains("/tests/"));
+    sources.retain(|source| !source.path.ends_with("/tests.rs"));
+    sources.retain(|source| !["/tests/", "/benches/"].iter().any(|place| source.path.contains(place)));
     assert!(sources.len() > 20, "the sources are not where this test looks");
     sources
 }

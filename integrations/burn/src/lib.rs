@@ -10,6 +10,7 @@ mod learner;
 mod model;
 mod optimizer;
 mod options;
+mod params;
 
 use runlog_core::autolog::{self as autologging, Integration};
 

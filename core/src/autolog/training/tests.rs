@@ -98,6 +98,24 @@ fn an_error_or_panic_in_an_adapter_ends_its_records_and_nothing_else() {
 }
 
 #[test]
+fn a_panic_of_another_thread_is_told_by_its_payload_and_one_of_this_with_its_place() {
+    let tracker = tracker();
+    let integration = integration("resumed", AutologOptions::new());
+    let ended = |panics: fn()| {
+        with_tracker(&tracker, || {
+            let training = Training::start(integration).unwrap();
+            let payload = catch_unwind(panics).unwrap_err();
+            training.panicked(&*payload);
+        });
+        runs(&tracker)[0].tag("runlog.ended_by").unwrap().to_owned()
+    };
+    let elsewhere = ended(|| std::panic::resume_unwind(Box::new("shapes differ".to_owned())));
+    assert_eq!(elsewhere, "panicked: shapes differ");
+    let here = ended(|| panic!("shapes differ"));
+    assert!(here.contains("tests.rs") && here.ends_with("shapes differ"), "{here}");
+}
+
+#[test]
 fn a_training_that_fails_or_panics_fails_its_run_with_the_reason() {
     let tracker = tracker();
     let integration = integration("failed", AutologOptions::new());
@@ -113,6 +131,24 @@ fn a_training_that_fails_or_panics_fails_its_run_with_the_reason() {
         runs(&tracker).iter().map(|run| run.tag("runlog.ended_by").unwrap().to_owned()).collect();
     assert!(ended.iter().any(|why| why == "the data is empty"));
     assert!(ended.iter().any(|why| why.contains("shapes differ")));
+}
+
+#[test]
+fn a_panic_of_another_thread_is_told_by_its_payload_and_one_of_this_with_its_place() {
+    let tracker = tracker();
+    let integration = integration("resumed", AutologOptions::new());
+    let ended = |panics: fn()| {
+        with_tracker(&tracker, || {
+            let training = Training::start(integration).unwrap();
+            let payload = catch_unwind(panics).unwrap_err();
+            training.panicked(&*payload);
+        });
+        runs(&tracker)[0].tag("runlog.ended_by").unwrap().to_owned()
+    };
+    let elsewhere = ended(|| std::panic::resume_unwind(Box::new("shapes differ".to_owned())));
+    assert_eq!(elsewhere, "panicked: shapes differ");
+    let here = ended(|| panic!("shapes differ"));
+    assert!(here.contains("tests.rs") && here.ends_with("shapes differ"), "{here}");
 }
 
 #[test]

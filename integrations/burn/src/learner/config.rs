@@ -4,18 +4,15 @@
 
 use std::cell::RefCell;
 use std::fmt::Debug;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use burn::config::ConfigError;
-use runlog_core::{Error, ErrorKind, Result, flatten, fluent, notice};
+use runlog_core::{fluent, notice};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::INTEGRATION;
-
-/// Params, as `log_params` flattens them.
-pub(super) type Params = Vec<(String, String)>;
+use crate::params::{Params, params};
 
 /// Configs that wait for a training in this thread; a program that only saves them keeps as many.
 const WAITING_MAX: usize = 16;
@@ -66,12 +63,6 @@ impl<C: burn::config::Config> Config for C {
     fn load_binary(data: &[u8]) -> Result<Self, ConfigError> {
         burn::config::Config::load_binary(data)
     }
-}
-
-/// The settings of a config; a panic in how the user's type is serialized is an error.
-pub(super) fn params(config: &(impl Serialize + ?Sized)) -> Result<Params> {
-    catch_unwind(AssertUnwindSafe(|| flatten(config)))
-        .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::InvalidInput, "the config cannot be serialized")))
 }
 
 /// What was saved for the training that begins now.

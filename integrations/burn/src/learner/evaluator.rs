@@ -14,10 +14,11 @@ use burn::train::metric::{Adaptor, Metric, Numeric};
 use burn::train::renderer::{MetricsRenderer, default_renderer};
 use burn::train::{
     ApplicationLoggerInstaller, EvalMetricRegistration, EvalTextMetricRegistration, EvaluationResult,
-    EvaluatorComponentTypes, EvaluatorComponentTypesMarker, InferenceStep, Interrupter, Interruption,
+    EvaluatorComponentTypes, EvaluatorComponentTypesMarker, InferenceStep, Interrupter,
 };
 use runlog_core::autolog::Training;
 
+use super::launch;
 use super::observer::{observed, watch_of};
 use super::watch::Watch;
 use crate::{Autolog, INTEGRATION};
@@ -170,15 +171,9 @@ impl<EC: EvaluatorComponentTypes> Evaluator<EC> {
             watch.attach(&training, BTreeSet::new());
             Some(training)
         });
-        let result = self.burn.eval_all(splits);
-        if let Some(training) = training {
-            match (&result.error, &result.interrupted) {
-                (Some(error), _) => training.fail(&**error),
-                (None, Some(Interruption { reason: Some(reason) })) => training.kill(reason),
-                (None, Some(_)) => training.kill("interrupted"),
-                (None, None) => training.finish(),
-            }
-        }
+        let Some(training) = training else { return self.burn.eval_all(splits) };
+        let (training, result) = launch::call(training, || self.burn.eval_all(splits));
+        launch::end(training, result.error.as_deref(), result.interrupted.as_ref());
         result
     }
 }

@@ -11,12 +11,13 @@ use runlog_core::autolog::{Recorder, Training};
 use serde::Serialize;
 
 use super::checkpoints::Folder;
-use super::config::{self, Params};
+use super::config;
 use super::observer::{observed, watch_of};
 use super::probe::RateProbe;
 use super::watch::{Ended, Watch, describe};
 use crate::INTEGRATION;
 use crate::options::Settings as Options;
+use crate::params::{Params, params};
 
 /// What a builder was told.
 #[derive(Default)]
@@ -42,7 +43,7 @@ impl Settings {
     /// Notes the user's config, where autologging is on.
     pub(super) fn config(&mut self, config: &(impl Serialize + ?Sized)) {
         if INTEGRATION.is_on() {
-            self.configs.push(config::params(config));
+            self.configs.push(params(config));
         }
     }
 
@@ -111,15 +112,11 @@ impl Launch {
         RateProbe(self.watch.rate())
     }
 
-    /// Calls burn. A panic is noted and goes on: it may come from a thread of burn's, which this one does not see.
+    /// Calls burn, as [`call`].
     pub(super) fn call<T>(self, train: impl FnOnce() -> T) -> (Self, T) {
-        match catch_unwind(AssertUnwindSafe(train)) {
-            Ok(result) => (self, result),
-            Err(payload) => {
-                self.training.panicked(&*payload);
-                resume_unwind(payload)
-            }
-        }
+        let Self { training, watch, folder } = self;
+        let (training, result) = call(training, train);
+        (Self { training, watch, folder }, result)
     }
 
     /// The training has returned: records what is known now, `model` included unless it failed, and ends the run as the
@@ -152,11 +149,27 @@ impl Launch {
         if error.is_none() {
             model(&training, &ended);
         }
-        match (error, interrupted) {
-            (Some(error), _) => training.fail(error),
-            (None, Some(Interruption { reason: Some(reason) })) => training.kill(reason),
-            (None, Some(_)) => training.kill("interrupted"),
-            (None, None) => training.finish(),
+        end(training, error, interrupted);
+    }
+}
+
+/// Calls burn. A panic is noted and goes on: it may come from a thread of burn's, which this one does not see.
+pub(super) fn call<T>(training: Training, burn: impl FnOnce() -> T) -> (Training, T) {
+    match catch_unwind(AssertUnwindSafe(burn)) {
+        Ok(result) => (training, result),
+        Err(payload) => {
+            training.panicked(&*payload);
+            resume_unwind(payload)
         }
+    }
+}
+
+/// Ends the run as burn says that its call ended.
+pub(super) fn end(training: Training, error: Option<&TrainingError>, interrupted: Option<&Interruption>) {
+    match (error, interrupted) {
+        (Some(error), _) => training.fail(error),
+        (None, Some(Interruption { reason: Some(reason) })) => training.kill(reason),
+        (None, Some(_)) => training.kill("interrupted"),
+        (None, None) => training.finish(),
     }
 }

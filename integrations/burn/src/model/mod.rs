@@ -29,3 +29,8 @@ fn burn_version() -> String {
     let minor = || crate::integration().framework_version().to_owned();
     burn::store::BurnpackStore::default_metadata().remove("version").unwrap_or_else(minor)
 }
+
+/// `key` of the first training of a run, `key-2` of the second one that shares it.
+pub(crate) fn numbered(key: &str, part: usize) -> String {
+    if part == 1 { key.to_owned() } else { format!("{key}-{part}") }
+}

@@ -11,7 +11,9 @@ use runlog_core::{Error, ErrorKind, LoggedModel, Result, json};
 use serde_json::Value;
 
 use super::architecture::Architecture;
-use super::{ARCHITECTURE_FILE, BURNPACK_FILE, FLAVOR, SAFETENSORS_FILE, SUMMARY_FILE, burn_version};
+use super::{
+    ARCHITECTURE_FILE, BURNPACK_FILE, FLAVOR, SAFETENSORS_FILE, SUMMARY_FILE, burn_version, numbered,
+};
 
 /// Logs the trained `module` as `name`, made at `step`, and its summary among the run's files; `describe` adds what only
 /// the user knows, such as a signature.
@@ -23,7 +25,9 @@ pub(crate) fn log_with<M: Module + Display>(
     describe: impl FnOnce(ModelSpec, &AutologOptions) -> Result<ModelSpec>,
 ) -> Option<LoggedModel> {
     recorder.record("the model's summary", |run| {
-        run.log_text(&Architecture::of(module).summary(module), SUMMARY_FILE)
+        let architecture = Architecture::of(module);
+        run.log_param(&numbered("total_params", recorder.part()), architecture.total_params());
+        run.log_text(&architecture.summary(module), SUMMARY_FILE)
     });
     let mut folder = None;
     recorder.log_model(|options| {

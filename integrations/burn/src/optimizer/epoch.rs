@@ -8,13 +8,14 @@ use std::time::Instant;
 use runlog_core::clock;
 
 use super::lock;
-use super::progress::{Progress, numbered};
+use super::progress::Progress;
+use crate::model::numbered;
 
 /// An epoch of a training loop; it ends when this guard is dropped.
 ///
 /// Then the mean of each logged loss over the epoch is logged as `<name>_epoch`, with `epoch_seconds` and, if the
-/// samples were told, `epoch_samples_per_second`: all at the number of the epoch, from 1. It holds nothing of the
-/// optimizer, which goes on stepping.
+/// samples were told, `samples_per_second`: all at the number of the epoch, from 1. The metric `epoch` has that number at
+/// the step of the optimizer. The guard holds nothing of the optimizer, which goes on stepping.
 #[must_use = "the epoch ends when this is dropped"]
 pub struct Epoch {
     of: Option<Arc<Mutex<Progress>>>,
@@ -58,14 +59,16 @@ impl Drop for Epoch {
         let seconds = self.started.elapsed().as_secs_f64();
         let recorder = lock(&of).recorder().clone();
         recorder.record("the end of an epoch", |run| {
-            if lock(&of).end_epoch(self.number)? && recorder.wants_epoch(self.number) {
+            let mut progress = lock(&of);
+            if progress.end_epoch(self.number)? && recorder.wants_epoch(self.number) {
                 let key = |key| numbered(key, recorder.part());
+                let _logged = run.log_metric(&key("epoch"), self.number, progress.steps());
                 let _logged = run.log_metric(&key("epoch_seconds"), seconds, self.number);
                 let samples = self.samples.get();
                 if samples > 0 && seconds > 0.0 {
                     #[expect(clippy::cast_precision_loss, reason = "no epoch has 2^53 samples")]
                     let speed = samples as f64 / seconds;
-                    let _logged = run.log_metric(&key("epoch_samples_per_second"), speed, self.number);
+                    let _logged = run.log_metric(&key("samples_per_second"), speed, self.number);
                 }
             }
             Ok(())

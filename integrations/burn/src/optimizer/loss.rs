@@ -94,7 +94,10 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        OPTIMIZERS.fetch_sub(1, Ordering::Relaxed);
+        if OPTIMIZERS.fetch_sub(1, Ordering::Relaxed) == 1 {
+            // What no training took is of no later one.
+            drop(take());
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod progress;
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,21 +21,23 @@ use burn::store::RecordError;
 use burn::tensor::Bytes;
 use runlog_core::autolog::Training;
 use runlog_core::model::ModelSpec;
-use runlog_core::{LoggedModel, Result, flatten, notice};
+use runlog_core::{LoggedModel, Result, notice};
 use serde::Serialize;
 
 pub use epoch::Epoch;
 pub use loss::LogAs;
 
-use crate::{Autolog, INTEGRATION, model};
+use crate::model::{self, numbered};
+use crate::params::{Params, params};
+use crate::{Autolog, INTEGRATION};
 use loss::Counted;
-use progress::{Progress, numbered};
+use progress::Progress;
 
 /// burn's `ModuleOptimizer`, recorded: the same methods, the same results.
 ///
 /// The training starts with the first step (or epoch) and ends when the optimizer is dropped: `FINISHED`, or `FAILED` in
 /// a panic. A function that is left through `?` drops it like any other: say [`fail`](Self::fail) where an error should
-/// fail the run. Optimizers that live at once in a thread share a run; what the second one logs by itself ends in `_2`.
+/// fail the run. Optimizers that live at once in a thread share a run; what the second one logs by itself ends in `-2`.
 ///
 /// It derefs to burn's own for reading. A function that wants a `&mut ModuleOptimizer` must name this type instead, or
 /// its steps would be nobody's.
@@ -68,7 +70,7 @@ pub struct AutologOptimizer {
     live: Option<Live>,
     /// The training is not to be recorded, or has ended.
     closed: bool,
-    params: Vec<(String, String)>,
+    params: Params,
     caller: &'static Location<'static>,
     _counted: Counted,
 }
@@ -88,7 +90,7 @@ impl Autolog for ModuleOptimizer {
             burn: self,
             live: None,
             closed: false,
-            params: Vec::new(),
+            params: Params::new(),
             caller: Location::caller(),
             _counted: Counted::new(),
         }
@@ -178,7 +180,7 @@ impl AutologOptimizer {
     /// Logs a configuration as params when the training starts: burn's optimizers do not tell what they were made from.
     ///
     /// Any `Config` of burn will do, or any other `Serialize`: nested fields get dotted keys, such as
-    /// `optimizer.beta_1`. Of a second optimizer that shares the run they are below `optimizer_2`.
+    /// `optimizer.beta_1`. Those of a second optimizer that shares the run end in `-2`.
     #[must_use]
     pub fn config<C: Serialize + ?Sized>(mut self, config: &C) -> Self {
         if INTEGRATION.is_on() {
@@ -188,14 +190,10 @@ impl AutologOptimizer {
     }
 
     fn read_config<C: Serialize + ?Sized>(&mut self, config: &C) {
-        // How it is written is the user's code.
-        match catch_unwind(AssertUnwindSafe(|| flatten(config))) {
-            Ok(Ok(params)) => self.params.extend(params),
-            Ok(Err(error)) => {
-                notice::warn("burn config", format_args!("the configuration is not logged: {error}"));
-            }
-            Err(_panic) => {
-                notice::warn("burn config", format_args!("the configuration is not logged: it panicked"));
+        match params(config) {
+            Ok(params) => self.params.extend(params),
+            Err(error) => {
+                notice::warn("autolog burn the config", format_args!("a config is not recorded: {error}"));
             }
         }
     }
@@ -291,9 +289,8 @@ impl AutologOptimizer {
             if part == 1 {
                 run.set_tag("runlog.source", format_args!("{}:{}", self.caller.file(), self.caller.line()));
             }
-            let below = |key: String| if part == 1 { key } else { format!("optimizer_{part}.{key}") };
             let params = std::mem::take(&mut self.params);
-            run.log_param_pairs(params.into_iter().map(|(key, value)| (below(key), value)));
+            run.log_param_pairs(params.into_iter().map(|(key, value)| (numbered(&key, part), value)));
             Ok(())
         });
         let progress = Arc::new(Mutex::new(Progress::new(training.clone())));

@@ -11,6 +11,7 @@ use runlog_core::autolog::Recorder;
 use runlog_core::{Error, ErrorKind, MetricHandle, Result, RunHandle, clock};
 
 use super::loss::{self, Kept};
+use crate::model::numbered;
 
 /// Steps whose values wait to be read. A device has a few steps in its own queue.
 const QUEUE_LENGTH: usize = 256;
@@ -173,11 +174,6 @@ fn read_all(recorder: &Recorder, mut points: Points, items: &Receiver<Item>) {
     for item in items {
         recorder.record("reading values", |_| points.take(item));
     }
-}
-
-/// `key` of the first training of a run, `key_2` of the second one that shares it.
-pub(super) fn numbered(key: &str, part: usize) -> String {
-    if part == 1 { key.to_owned() } else { format!("{key}_{part}") }
 }
 
 /// What becomes of the values.

@@ -128,7 +128,7 @@ fn off_records_nothing() {
 fn thinning_leaves_out_steps_and_epochs_but_no_loss_of_a_mean() {
     let (_, losses) = plain();
     assert_eq!(losses.len(), 6);
-    assert_eq!(child("thinned").0, "[[4], [4], [2], [2]] 7 0");
+    assert_eq!(child("thinned").0, "[[4], [4], [2], [2]] 8 0");
 }
 
 #[test]

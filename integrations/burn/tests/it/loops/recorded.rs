@@ -55,8 +55,9 @@ fn an_epoch_has_the_mean_of_its_losses_and_its_speed() {
     let mean = |epoch: usize| losses[3 * epoch..][..3].iter().copied().map(f64::from).sum::<f64>() / 3.0;
     assert_eq!(history(&tracker, &run, "train_loss_epoch"), [(1, mean(0)), (2, mean(1))]);
     let (seconds, speed) =
-        (history(&tracker, &run, "epoch_seconds"), history(&tracker, &run, "epoch_samples_per_second"));
+        (history(&tracker, &run, "epoch_seconds"), history(&tracker, &run, "samples_per_second"));
     assert_eq!((seconds.len(), speed.len()), (2, 2));
+    assert_eq!(history(&tracker, &run, "epoch"), [(3, 1.0), (6, 2.0)]);
     for ((_, seconds), (_, speed)) in seconds.into_iter().zip(speed) {
         assert!((seconds * speed - 12.0).abs() < 1e-9, "{seconds} {speed}");
     }

@@ -30,9 +30,9 @@ fn optimizers_that_live_at_once_share_a_run_and_keep_apart() {
         assert_eq!(history(&tracker, &run, key).iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2]);
     }
     assert_eq!(history(&tracker, &run, "learning_rate"), [(1, 0.1), (2, 0.1)]);
-    assert_eq!(history(&tracker, &run, "learning_rate_2"), [(1, 0.2), (2, 0.2), (3, 0.2)]);
-    assert_eq!((run.param("beta_1"), run.param("optimizer_2.beta_1")), (Some("0.9"), Some("0.5")));
-    assert_eq!(models.map(|model| model.name), ["model", "model_2"]);
+    assert_eq!(history(&tracker, &run, "learning_rate-2"), [(1, 0.2), (2, 0.2), (3, 0.2)]);
+    assert_eq!((run.param("beta_1"), run.param("beta_1-2")), (Some("0.9"), Some("0.5")));
+    assert_eq!(models.map(|model| model.name), ["model", "model-2"]);
 }
 
 #[test]

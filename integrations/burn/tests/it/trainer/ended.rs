@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burn::tensor::{ExecutionError, TensorReadError};
+use burn::tensor::{Device, ExecutionError, TensorReadError};
 use burn::train::metric::{LossMetric, Metric, MetricMetadata, MetricName, SerializedEntry};
 use burn::train::{Interrupter, LearningResult};
-use runlog_burn::Autolog;
+use runlog_burn::{Autolog, EvaluatorBuilder};
 use runlog_core::fluent::start_run;
 use runlog_core::{RunStatus, fluent};
 
@@ -97,6 +97,22 @@ fn a_panic_reaches_the_caller_and_fails_the_run() {
         one_run(|| catch_unwind(AssertUnwindSafe(|| train_with(panics, Interrupter::new()))));
     let payload = caught.err().unwrap();
     assert_eq!(payload.downcast_ref::<&str>(), Some(&"a metric of the user's"));
+    assert_eq!(run.info.status, RunStatus::Failed);
+    assert!(run.tag("runlog.ended_by").unwrap().contains("a metric of the user's"), "{:?}", run.data.tags);
+}
+
+#[test]
+fn an_evaluation_ends_as_burn_says_too() {
+    let evaluate = |act: fn() -> Result<(), TensorReadError>| {
+        let dir = tempfile::tempdir().unwrap();
+        let evaluator = EvaluatorBuilder::new(dir.path()).metrics_text((At(2, act),));
+        evaluator.build(Net::new(&Device::flex())).eval("test", loader(TRAIN_ITEMS))
+    };
+    let (result, run, _) = one_run(|| evaluate(|| Err(ExecutionError::with_context("gone").into())));
+    assert!(result.error.is_some());
+    assert_eq!(run.info.status, RunStatus::Failed);
+    let (caught, run, _) = one_run(|| catch_unwind(|| evaluate(|| panic!("a metric of the user's"))));
+    assert!(caught.is_err());
     assert_eq!(run.info.status, RunStatus::Failed);
     assert!(run.tag("runlog.ended_by").unwrap().contains("a metric of the user's"), "{:?}", run.data.tags);
 }

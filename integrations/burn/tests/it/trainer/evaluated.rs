@@ -85,7 +85,7 @@ fn a_metric_that_burn_does_not_compute_for_tests_is_left_out() {
 #[test]
 fn a_training_with_the_renderer_of_another_is_recorded_once_and_by_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let (_, runs, tracker) = recorded(|| {
+    let ((), runs, tracker) = recorded(|| {
         let train = |renderer| {
             let (train, valid) = loaders();
             let mut training = SupervisedTraining::new(dir.path(), train, valid)

@@ -5,6 +5,7 @@ mod ended;
 mod evaluated;
 mod faults;
 mod folder;
+mod heard;
 mod recorded;
 mod saved;
 mod setup;

@@ -163,7 +163,7 @@ fn the_same_named_builder_also_sees_how_is_trained() {
             .gradient_checkpointing()
             .label("baseline")
             .with_burn(|burn| burn.num_epochs(2))
-            .launch(learner_on(Device::flex().autodiff().gradient_checkpointing(), 0.1))
+            .launch(learner_on(&Device::flex().autodiff().gradient_checkpointing(), 0.1))
     });
     assert_eq!(run.param("strategy"), Some("SingleDevice"));
     assert!(run.param("devices").unwrap().contains("Flex"), "{:?}", run.param("devices"));
@@ -205,7 +205,9 @@ fn two_devices_report_into_one_run() {
     assert_eq!(steps(&tracker, &run, "train_loss"), [1, 2]);
     assert_eq!(steps(&tracker, &run, "valid_loss"), [1, 2]);
     assert!(!history(&tracker, &run, "train_loss_step").is_empty());
-    assert!(history(&tracker, &run, "learning_rate").iter().all(|(_, rate)| *rate == 0.1));
+    let mut rates = history(&tracker, &run, "learning_rate");
+    rates.dedup_by_key(|(_, rate)| *rate);
+    assert_eq!(rates, [(1, 0.1)]);
 }
 
 #[test]
@@ -271,8 +273,8 @@ fn early_stopping_stops_where_it_would_and_is_recorded() {
     let epochs = std::fs::read_dir(plainly.path().join("train")).unwrap().count();
     assert!(epochs < 20, "it must stop early to show anything");
     assert_eq!(result.model.bits(), alone.model.bits());
-    assert_eq!(run.metric("stopped_epoch"), Some(epochs as f64));
-    assert_eq!(run.metric("epochs_run"), Some(epochs as f64));
+    let last = f64::from(u32::try_from(epochs).unwrap());
+    assert_eq!((run.metric("stopped_epoch"), run.metric("epochs_run")), (Some(last), Some(last)));
     assert_eq!(steps(&tracker, &run, "valid_loss").len(), epochs);
     assert_eq!(run.param("early_stopping"), Some("MetricEarlyStoppingStrategy"));
     assert_eq!(run.param("early_stopping_warmup_epochs"), Some("1"));
@@ -288,7 +290,7 @@ fn a_training_that_is_resumed_counts_on() {
         let training = from.into_iter().fold(training.autolog(), SupervisedTraining::checkpoint);
         training.launch(learner(0.1))
     };
-    let (_, runs, tracker) = recorded(|| {
+    let ((), runs, tracker) = recorded(|| {
         train(None, 2);
         train(Some(2), 3);
     });

@@ -24,22 +24,22 @@ fn train(directory: &std::path::Path) -> Net {
 fn a_config_that_is_saved_before_a_training_is_its_params() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.json");
-    let (_, runs, _) = recorded(|| {
+    let ((), runs, _) = recorded(|| {
         for rate in [0.1, 0.2] {
             TrainingConfig::new().with_rate(rate).save(&file).unwrap();
             train(dir.path());
         }
     });
     assert_eq!(runs.iter().map(|run| run.param("rate")).collect::<Vec<_>>(), [Some("0.1"), Some("0.2")]);
-    assert_eq!(TrainingConfig::load(&file).unwrap().rate, 0.2);
+    assert_eq!(TrainingConfig::load(&file).unwrap().rate.to_string(), "0.2");
     let bytes = std::fs::read(&file).unwrap();
-    assert_eq!(TrainingConfig::load_binary(&bytes).unwrap().rate, 0.2);
+    assert_eq!(TrainingConfig::load_binary(&bytes).unwrap().rate.to_string(), "0.2");
 }
 
 #[test]
 fn a_config_that_is_saved_into_the_folder_of_a_training_after_it_is_its_params() {
     let dir = tempfile::tempdir().unwrap();
-    let (_, runs, _) = recorded(|| {
+    let ((), runs, _) = recorded(|| {
         for rate in [0.1, 0.2] {
             train(dir.path());
             TrainingConfig::new().with_rate(rate).save(dir.path().join("config.json")).unwrap();
@@ -62,8 +62,5 @@ fn burns_derives_and_types_are_there() {
     let optimizer: burn::optim::ModuleOptimizer = burn::optim::AdamConfig::new().init();
     assert_eq!(Module::num_params(&layer.valid()), 9);
     drop(optimizer);
-    fn saves<C: burn::config::Config>(config: &C) -> String {
-        burn::config::config_to_json(config)
-    }
-    assert!(saves(&TrainingConfig::new()).contains("0.1"));
+    assert!(burn::config::config_to_json(&TrainingConfig::new()).contains("0.1"));
 }

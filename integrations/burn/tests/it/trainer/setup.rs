@@ -1,6 +1,8 @@
 //! A small network, its data, and a tracker for each test. Weights and data are made by a formula, so that tests in
 //! parallel do not share a generator.
 
+#![expect(clippy::cast_precision_loss, reason = "the numbers are below 100")]
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,7 +89,8 @@ impl Batcher<usize, Batch> for Batches {
         let feature = |item: usize, at: usize| ((item * (at + 3)) % 13) as f32 / 13.0;
         let values: Vec<f32> =
             items.iter().flat_map(|item| (0..FEATURES).map(move |at| feature(*item, at))).collect();
-        let targets: Vec<i64> = items.iter().map(|item| (item * 5 % 13 % CLASSES) as i64).collect();
+        let targets: Vec<i64> =
+            items.iter().map(|item| i64::try_from(item * 5 % 13 % CLASSES).unwrap()).collect();
         let rows = items.len();
         Batch {
             items: Tensor::from_data(TensorData::new(values, [rows, FEATURES]), device),
@@ -108,11 +111,11 @@ pub(crate) fn loaders() -> (Loader, Loader) {
 }
 
 pub(crate) fn learner(rate: f64) -> Learner<Net> {
-    learner_on(Device::flex().autodiff(), rate)
+    learner_on(&Device::flex().autodiff(), rate)
 }
 
-pub(crate) fn learner_on(device: Device, rate: f64) -> Learner<Net> {
-    Learner::new(Net::new(&device), SgdConfig::new().init(), rate)
+pub(crate) fn learner_on(device: &Device, rate: f64) -> Learner<Net> {
+    Learner::new(Net::new(device), SgdConfig::new().init(), rate)
 }
 
 /// burn's own trainer, with what tests of one process can share: no global logger.

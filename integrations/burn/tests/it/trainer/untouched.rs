@@ -61,8 +61,17 @@ fn child(case: &str) -> String {
     let output = test.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    let body = said.split_once("begin\n").unwrap().1.split_once("\nend").unwrap().0;
-    body.to_owned()
+    said
+}
+
+/// What the training itself printed.
+fn training(case: &str) -> String {
+    child(case).split_once("begin\n").unwrap().1.split_once("\nend").unwrap().0.to_owned()
+}
+
+/// What was recorded of it.
+fn record(case: &str) -> Vec<String> {
+    child(case).lines().filter_map(|line| line.strip_prefix("recorded: ")).map(str::to_owned).collect()
 }
 
 /// Does nothing unless it is a child.
@@ -72,7 +81,7 @@ fn in_a_child() {
     let Some(case) = std::env::var_os(CASE) else { return };
     let case = case.to_str().unwrap();
     match case {
-        "absent" | "off" => {}
+        "absent" | "off" | "call off" => {}
         "disabled" => runlog_burn::autolog_with(BurnOptions::new().disable(true)),
         "exclusive" => runlog_burn::autolog_with(BurnOptions::new().exclusive(true)),
         "bare" => runlog_burn::autolog_with(BurnOptions::new().log_models(false).log_checkpoints(false)),
@@ -114,7 +123,7 @@ fn train(case: &str) {
         "absent" => {
             configured!(burn::train::SupervisedTraining::new(dir.path(), train, valid)).launch(learner)
         }
-        "call" => configured!(burn::train::SupervisedTraining::new(dir.path(), train, valid))
+        "call" | "call off" => configured!(burn::train::SupervisedTraining::new(dir.path(), train, valid))
             .autolog()
             .launch(learner),
         _ => configured!(SupervisedTraining::new(dir.path(), train, valid)).launch(learner),
@@ -141,7 +150,7 @@ fn train(case: &str) {
 /// What was recorded, for the tests that look at it.
 fn report(tracker: &Tracker) {
     for run in runs(tracker) {
-        println!("recorded: {}", files(tracker, &run).join(" "));
+        println!("recorded: {}", [vec!["files".to_owned()], files(tracker, &run)].concat().join(" "));
         for key in ["train_loss_step", "train_loss", "learning_rate"] {
             println!("recorded: {key} {:?}", steps(tracker, &run, key));
         }
@@ -156,9 +165,43 @@ fn report(tracker: &Tracker) {
 
 #[test]
 fn results_and_prints_are_the_same_bit_for_bit() {
-    let absent = child("absent");
+    let absent = training("absent");
     assert!(absent.contains("Learner Summary"), "{absent}");
-    for case in ["off", "disabled", "on", "call", "thinned", "exclusive"] {
-        assert_eq!(child(case), absent, "{case}");
+    for case in ["off", "call off", "disabled", "on", "call", "thinned", "exclusive"] {
+        assert_eq!(training(case), absent, "{case}");
     }
+}
+
+#[test]
+fn off_records_nothing() {
+    for case in ["absent", "off", "call off", "disabled"] {
+        assert_eq!(record(case), [""; 0], "{case}");
+    }
+    let beside = record("exclusive");
+    assert_eq!(beside, ["files", "train_loss_step []", "train_loss []", "learning_rate []", "0 models"]);
+}
+
+#[test]
+fn options_leave_out_what_they_say() {
+    let whole = record("on");
+    assert!(whole[0].contains("checkpoints/epoch_4/model.bpk"), "{whole:?}");
+    assert_eq!(whole[1], "train_loss_step [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]");
+    assert_eq!(whole[2], "train_loss [1, 2, 3, 4]");
+    assert_eq!(whole[4], "1 models");
+    let thinned = record("thinned");
+    assert_eq!(thinned[1], "train_loss_step [4, 8, 12]");
+    assert_eq!(thinned[2], "train_loss [2, 4]");
+    assert_eq!(thinned[3], "learning_rate [4, 8, 12]");
+    let bare = record("bare");
+    assert_eq!(bare[0], "files experiment.log metric_definitions.json model_summary.txt summary.txt");
+    assert_eq!((bare[1].as_str(), bare[4].as_str()), (whole[1].as_str(), "0 models"));
+}
+
+#[test]
+fn burns_log_and_summary_are_stored() {
+    let whole = record("on");
+    let log = whole.iter().find(|line| line.starts_with("experiment.log")).unwrap();
+    assert!(log.contains("Executing training step for epoch 1"), "{log}");
+    let summary = whole.iter().find(|line| line.starts_with("summary.txt")).unwrap();
+    assert!(summary.contains("Learner Summary"), "{summary}");
 }

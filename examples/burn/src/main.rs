@@ -1,3 +1,0 @@
-//! Training with burn that records itself.
-
-fn main() {}

@@ -1,0 +1,15 @@
+//! The settings of a config of the user's, as params.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use runlog_core::{Error, ErrorKind, Result, flatten};
+use serde::Serialize;
+
+/// Params, as `log_params` flattens them.
+pub(crate) type Params = Vec<(String, String)>;
+
+/// The settings of a config; a panic in how the user's type is serialized is an error.
+pub(crate) fn params(config: &(impl Serialize + ?Sized)) -> Result<Params> {
+    catch_unwind(AssertUnwindSafe(|| flatten(config)))
+        .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::InvalidInput, "the config cannot be serialized")))
+}
