@@ -24,8 +24,7 @@ fn every_block_of_code_stands_in_a_file_that_compiles() {
     let mut before = text.as_str();
     while let Some((prose, rest)) = before.split_once("```diff\n") {
         let (block, after) = rest.split_once("```").unwrap();
-        let sentence = prose.rsplit("\n\n").nth(1).unwrap_or(prose.trim());
-        let sentence = if sentence.contains(" lines:") { sentence } else { prose.trim().rsplit("\n\n").next().unwrap() };
+        let sentence = prose.trim_end().rsplit("\n\n").next().unwrap();
         let files: Vec<_> = sentence.split('`').filter(|part| part.ends_with(".rs")).collect();
         let (old, new) = (files[0], *files.last().unwrap());
         let lines = |sign| -> Vec<&str> {

@@ -1,5 +1,7 @@
 //! Runs one of the frameworks' programs by its name.
 
+#![expect(clippy::print_stdout, reason = "a test asks what there is")]
+
 use std::process::ExitCode;
 
 /// A program: its name, and its `main`.
