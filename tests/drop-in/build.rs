@@ -1,7 +1,11 @@
 //! Finds the example programs that linfa's crates ship, and writes a module for each that includes its source as it is.
 //! For candle, which ships none that prints the same at each start, there is one in `programs`, and the one of the docs.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a build script fails by panicking and talks to Cargo")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a build script fails by panicking and talks to Cargo"
+)]
 #![expect(clippy::disallowed_methods, reason = "Cargo tells a build script what it wants by the environment")]
 
 use std::fmt::Write as _;

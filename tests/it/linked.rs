@@ -8,7 +8,8 @@ fn each_framework_that_is_a_feature_is_registered() {
         ("linfa", cfg!(feature = "linfa")),
     ];
     let expected: Vec<_> = features.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
-    let mut registered: Vec<_> = runlog::integration::integrations().iter().map(|found| found.name()).collect();
+    let mut registered: Vec<_> =
+        runlog::integration::integrations().iter().map(|found| found.name()).collect();
     registered.retain(|name| features.iter().any(|(feature, _)| feature == name));
     registered.sort_unstable();
     assert_eq!(registered, expected);

@@ -46,7 +46,8 @@ fn every_block_of_code_stands_in_a_file_that_compiles() {
 #[test]
 fn every_package_that_it_names_is_one_of_ours() {
     let text = read("docs/three-ways.md");
-    let named: Vec<_> = text.split("package = \"runlog-").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let named: Vec<_> =
+        text.split("package = \"runlog-").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(named, ["linfa", "candle", "burn"]);
     for package in named {
         let manifest = read(&format!("integrations/{package}/Cargo.toml"));

@@ -109,7 +109,8 @@ fn show() -> Result {
 
 /// The metrics that tell these runs apart.
 fn metrics(run: &Run) -> String {
-    let told = ["training_r2_score", "training_accuracy_score", "training_inertia", "valid_mcc", "best_valid_mcc"];
+    let told =
+        ["training_r2_score", "training_accuracy_score", "training_inertia", "valid_mcc", "best_valid_mcc"];
     let told = told.into_iter().filter_map(|key| Some(format!("{key} {:.3}", run.metric(key)?)));
     told.collect::<Vec<_>>().join(", ")
 }
