@@ -57,7 +57,7 @@ fn main() {
         writeln!(code, "#[allow(warnings, clippy::all, clippy::pedantic, clippy::restriction)]\nmod {module} {{\n    include!({path:?});").unwrap();
         writeln!(code, "    pub fn run() -> impl std::process::Termination {{ main() }}\n}}").unwrap();
     }
-    writeln!(code, "/// The programs by name.").unwrap();
+    writeln!(code, "/// The programs by name.\n#[allow(unreachable_pub, clippy::allow_attributes, clippy::allow_attributes_without_reason)]").unwrap();
     writeln!(code, "pub const PROGRAMS: &[(&str, fn() -> std::process::ExitCode)] = &[").unwrap();
     for (name, _) in &names {
         let module = name.replace(['-', '/'], "_");

@@ -1,7 +1,7 @@
 //! Which of the programs are built, and why the others are not.
 
 /// The example programs of linfa's crates that are not run, and why.
-pub const LEFT_OUT: &[(&str, &str)] = &[
+pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     ("linfa-preprocessing/count_vectorization", "downloads the texts of 20 news groups"),
     ("linfa-preprocessing/tfidf_vectorization", "downloads the texts of 20 news groups"),
     ("linfa-reduction/gaussian_projection", "downloads MNIST"),
@@ -10,7 +10,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
 ];
 
 /// What is built where the feature `every` is off: fits that are seen and fits that are not, files, and a panic at the end.
-pub const FEW: [&str; 8] = [
+pub(crate) const FEW: [&str; 8] = [
     "candle/digits",
     "linfa/diabetes",
     "linfa-clustering/optics",
