@@ -66,23 +66,22 @@ fn search() -> Result {
     let (train, valid) = data.split_with_ratio(0.8);
 
     let search = runlog::start_run("depth of a tree")?;
-    let mut best: Option<(f32, usize, String)> = None;
-    for depth in [1, 2, 4, 8, 16] {
+    let mut best = (f32::NEG_INFINITY, 0, String::new());
+    for depth in [2, 3, 4, 8, 16] {
         let child = runlog::start_run(RunOptions::new().name(format!("depth {depth}")).nested(true))?;
         let model = DecisionTree::params().max_depth(Some(depth)).fit(&train)?;
         let matrix = model.predict(&valid).confusion_matrix(&valid)?;
         child.log_metric("valid_mcc", matrix.mcc(), None);
         println!("search          wines     depth {depth:<2}  Matthews coefficient {:.3}", matrix.mcc());
-        if best.as_ref().is_none_or(|(mcc, ..)| matrix.mcc() > *mcc) {
-            best = Some((matrix.mcc(), depth, child.run_id().to_owned()));
+        if matrix.mcc() > best.0 {
+            best = (matrix.mcc(), depth, child.run_id().to_owned());
         }
         child.finish()?;
     }
-    if let Some((mcc, depth, run_id)) = best {
-        search.log_param("best_max_depth", depth);
-        search.log_metric("best_valid_mcc", mcc, None);
-        runlog::run_handle(&run_id)?.set_tag("best", true);
-    }
+    let (mcc, depth, run_id) = best;
+    search.log_param("best_max_depth", depth);
+    search.log_metric("best_valid_mcc", mcc, None);
+    runlog::run_handle(&run_id)?.set_tag("best", true);
     search.finish()?;
     Ok(())
 }
