@@ -19,9 +19,13 @@ mod endings;
 #[cfg(test)]
 mod experiments;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
 mod file_store;
 #[cfg(test)]
 mod functions;
+#[cfg(test)]
+mod linked;
 #[cfg(test)]
 mod logging;
 #[cfg(test)]
@@ -44,6 +48,8 @@ mod search;
 mod support;
 #[cfg(test)]
 mod table;
+#[cfg(test)]
+mod three_ways;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -54,6 +54,11 @@
 //! - `use linfa::prelude::*;` and `use runlog_linfa::Fit;`, or whichever else is to be recorded,
 //! - `use runlog_linfa::traits::{Fit, Predict};`.
 //!
+//! Or write nothing: this crate is linfa, with these traits in the place of linfa's own. With
+//! `linfa = { package = "runlog-linfa", .. }` in the manifest, code that says `use linfa::prelude::*;` is recorded as it
+//! stands. Features of linfa are features of this crate. linfa's own traits are in [`real`]: write an estimator of your own
+//! as `impl linfa::real::traits::Fit<..> for ..`, since one written against [`Fit`] is no estimator to linfa.
+//!
 //! Two preludes at once compile, with a warning, and record nothing: the first glob import wins. Nothing is recorded
 //! either where the call goes through linfa's own trait: in `cross_validate`, behind `&dyn linfa::traits::Fit`, and in
 //! a function bounded by linfa's `Fit`. Bound it by ours, or call it with `.autolog()`.
@@ -135,12 +140,16 @@ mod scores;
 mod search;
 mod transform;
 
-use std::error::Error as StdError;
+use runlog_core::autolog::Integration;
 
-use linfa::dataset::{DatasetBase, Records};
-use runlog_core::autolog::{self, Integration};
-
+/// linfa as it is: the traits that estimators of your own implement.
+#[doc(no_inline)]
+pub use ::linfa as real;
 pub use autologged::{Autolog, Autologged};
+// The whole of linfa, so that this crate can stand in its place. What this file names itself takes the place of linfa's:
+// a private module or import here must not have the name of a public item of linfa's root, or it would hide that.
+#[doc(no_inline)]
+pub use linfa::*;
 pub use load::{LoadModel, load_model};
 pub use measures::{
     BinaryClassification, MultiTargetRegression, SilhouetteScore, SingleTargetRegression, ToConfusionMatrix,
@@ -165,7 +174,7 @@ inventory::submit! { &INTEGRATION }
 ///
 /// It is implemented for everything that linfa's is, and is not for implementing: write an estimator of your own
 /// against `linfa::traits::Fit`.
-pub trait Fit<R: Records, T, E: StdError + From<linfa::Error>> {
+pub trait Fit<R: dataset::Records, T, E: std::error::Error + From<Error>> {
     /// The fitted model.
     type Object;
 
@@ -180,8 +189,8 @@ pub trait Fit<R: Records, T, E: StdError + From<linfa::Error>> {
 impl<P, R, T, E> Fit<R, T, E> for P
 where
     P: linfa::traits::Fit<R, T, E>,
-    R: Records,
-    E: StdError + From<linfa::Error>,
+    R: dataset::Records,
+    E: std::error::Error + From<Error>,
 {
     type Object = P::Object;
 
@@ -195,7 +204,7 @@ where
 /// linfa's `FitWith`, recorded: the same name, the same generics, the same result.
 ///
 /// The first call starts a run; calls that fit its model further are recorded in the same run, one step each.
-pub trait FitWith<'a, R: Records, T, E: StdError + From<linfa::Error>> {
+pub trait FitWith<'a, R: dataset::Records, T, E: std::error::Error + From<Error>> {
     /// The model that is fitted further.
     type ObjectIn: 'a;
     /// The model afterwards.
@@ -212,8 +221,8 @@ pub trait FitWith<'a, R: Records, T, E: StdError + From<linfa::Error>> {
 impl<'a, P, R, T, E> FitWith<'a, R, T, E> for P
 where
     P: linfa::traits::FitWith<'a, R, T, E>,
-    R: Records,
-    E: StdError + From<linfa::Error>,
+    R: dataset::Records,
+    E: std::error::Error + From<Error>,
 {
     type ObjectIn = P::ObjectIn;
     type ObjectOut = P::ObjectOut;
@@ -230,7 +239,7 @@ where
 
 /// linfa's `Transformer`, recorded where the transformer is an algorithm of its own: t-SNE, hierarchical clustering and
 /// diffusion maps. Scalers, projections and kernels only transform.
-pub trait Transformer<R: Records, T> {
+pub trait Transformer<R: dataset::Records, T> {
     /// Transforms `records`.
     #[track_caller]
     fn transform(&self, records: R) -> T;
@@ -239,7 +248,7 @@ pub trait Transformer<R: Records, T> {
 impl<P, R, T> Transformer<R, T> for P
 where
     P: linfa::traits::Transformer<R, T>,
-    R: Records,
+    R: dataset::Records,
 {
     #[inline]
     #[track_caller]
@@ -249,7 +258,7 @@ where
 }
 
 /// linfa's `Predict`, which remembers whose prediction it is, for the metrics that are taken of it.
-pub trait Predict<R: Records, T> {
+pub trait Predict<R: dataset::Records, T> {
     /// What the model says of `records`.
     fn predict(&self, records: R) -> T;
 }
@@ -257,7 +266,7 @@ pub trait Predict<R: Records, T> {
 impl<M, R, T> Predict<R, T> for M
 where
     M: linfa::traits::Predict<R, T>,
-    R: Records,
+    R: dataset::Records,
 {
     #[inline]
     fn predict(&self, records: R) -> T {
@@ -282,7 +291,7 @@ pub trait Named {
     fn named(self, name: &str) -> Self;
 }
 
-impl<R: Records, T> Named for DatasetBase<R, T> {
+impl<R: dataset::Records, T> Named for DatasetBase<R, T> {
     fn named(self, name: &str) -> Self {
         evaluate::name(&data::Data::of(&self), name);
         self
@@ -293,7 +302,17 @@ impl<R: Records, T> Named for DatasetBase<R, T> {
 pub mod traits {
     pub use crate::{Fit, FitWith, Predict, Transformer};
     #[doc(no_inline)]
-    pub use linfa::traits::PredictInplace;
+    pub use linfa::traits::*;
+}
+
+/// linfa's metrics, with the recorded traits in the place of its own.
+pub mod metrics {
+    pub use crate::{
+        BinaryClassification, MultiTargetRegression, SilhouetteScore, SingleTargetRegression,
+        ToConfusionMatrix,
+    };
+    #[doc(no_inline)]
+    pub use linfa::metrics::*;
 }
 
 /// linfa's prelude, with the recorded traits in the place of its own; import it *instead of* linfa's.
@@ -318,7 +337,7 @@ pub fn autolog() {
 /// They win over those of `runlog::autolog_with`, whenever that is called.
 pub fn autolog_with(options: LinfaOptions) {
     let LinfaOptions { common, own } = options;
-    autolog::configure(&INTEGRATION, common, own);
+    runlog_core::autolog::configure(&INTEGRATION, common, own);
 }
 
 /// This integration, for [`runlog_core::autolog::register`].

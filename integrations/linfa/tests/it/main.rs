@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod algorithms;
+mod drop_in;
 mod evaluated;
 mod faults;
 mod loaded;
