@@ -17,11 +17,14 @@ const BEGIN: &str =
 const END: &str = "# End of the features of the framework.\n";
 
 /// A package of ours, the framework whose place it takes, and what a feature switches on here besides.
-const PACKAGES: [(&str, &str, &[(&str, &str)]); 3] = [
+const PACKAGES: [(&str, &str, Additions); 3] = [
     ("linfa", "linfa", &[("default", "all")]),
     ("candle", "candle-nn", &[]),
     ("burn", "burn", &[("default", "train"), ("rl", "train")]),
 ];
+
+/// A feature of the framework, and one of ours that it switches on.
+type Additions = &'static [(&'static str, &'static str)];
 
 /// A feature that is not forwarded. One lock file holds one crate that links the system's BLAS, and linfa's features bring
 /// another version of it than this one of burn's deprecated backend.

@@ -10,7 +10,9 @@ pub type Program = (&'static str, fn() -> ExitCode);
 /// Runs the program that `name` names; without a name, lists them.
 pub fn run(programs: &[Program], name: Option<&str>) -> ExitCode {
     let Some(name) = name else {
-        programs.iter().for_each(|(name, _)| println!("{name}"));
+        for (name, _) in programs {
+            println!("{name}");
+        }
         return ExitCode::SUCCESS;
     };
     match programs.iter().find(|(known, _)| *known == name) {

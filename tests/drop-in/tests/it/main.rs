@@ -4,7 +4,7 @@
 //!
 //! By default a few of each kind; with the feature `every` all that need no network.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fs;
