@@ -14,8 +14,8 @@ fn a_run_that_ends_well_without_a_training_is_told_once_with_the_likely_cause() 
     let told = told("finished");
     let lines: Vec<_> = told.lines().filter(|line| line.contains("no training was seen")).collect();
     let [line] = lines[..] else { panic!("{told}") };
-    assert!(line.contains("With scenario: the scenario must be asked for a training."), "{line}");
-    assert!(line.contains("With linfa: "), "{line}");
+    assert!(line.contains(" scenario: the scenario must be asked for a training."), "{line}");
+    assert!(line.contains(" linfa: "), "{line}");
 }
 
 #[test]

@@ -24,13 +24,13 @@ fn text(known: &[&Integration]) -> Option<String> {
     let told: Vec<_> = on().filter(|integration| !integration.configuration().options.silent).collect();
     let names = told.iter().map(|integration| integration.name()).collect::<Vec<_>>().join(", ");
     let causes = told.iter().map(|integration| match integration.likely_cause() {
-        "" => format!(" With {}: the call that trains must be runlog's.", integration.name()),
-        cause => format!(" With {}: {cause}.", integration.name()),
+        "" => format!(" {}: the call that trains must be runlog's.", integration.name()),
+        cause => format!(" {}: {cause}.", integration.name()),
     });
     (!told.is_empty()).then(|| {
         format!(
-            "autologging is on ({names}), but the run has ended and no training was seen so far. If one was meant to be \
-             recorded:{}",
+            "autologging is on ({names}), but the run has ended and no training was seen so far. If there was one, \
+             this may be why.{}",
             causes.collect::<String>()
         )
     })
@@ -60,7 +60,7 @@ mod tests {
         let off = integration("unseen-off", on().disable(true));
         let silent = integration("unseen-silent", on().silent(true));
         let said = text(&[a, b, off, silent]).unwrap();
-        for part in ["(unseen-a, unseen-b)", "With unseen-a: look at the import.", "With unseen-b: look"] {
+        for part in ["(unseen-a, unseen-b)", " unseen-a: look at the import. unseen-b: look"] {
             assert!(said.contains(part), "{said}");
         }
         assert!(!said.contains("silent") && !said.contains("off"), "{said}");
