@@ -68,7 +68,7 @@ fn mlflow_reads_the_quickstarts_runs_as_its_own() {
         let points = svm["history"][format!("system/{key}")].as_array();
         assert!(points.is_some_and(|points| !points.is_empty()), "{key}: {svm}");
     }
-    assert_eq!(svm["artifacts"], json!(["training_confusion_matrix.json"]));
+    assert_eq!(svm["artifacts"], json!(["training_confusion_matrix.json", "training_confusion_matrix.png"]));
     let managed = runs.as_array().unwrap().iter().filter(|run| run["tags"]["mlflow.autologging"] == "linfa");
     assert_eq!(managed.count(), 5);
 }
