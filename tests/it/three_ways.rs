@@ -43,6 +43,23 @@ fn every_block_of_code_stands_in_a_file_that_compiles() {
     assert_eq!(blocks, 4);
 }
 
+/// The diffs in `text`.
+fn diffs(text: &str) -> Vec<Vec<&str>> {
+    let blocks = text.split("```diff\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.map(|block| block.lines().collect()).collect()
+}
+
+#[test]
+fn the_readme_shows_excerpts_of_it() {
+    let (readme, whole) = (read("README.md"), read("docs/three-ways.md"));
+    let shown = diffs(&readme);
+    assert_eq!(shown.len(), 3);
+    for lines in shown {
+        let is_in = |whole: &Vec<&str>| stand_in(&whole.join("\n"), &lines).is_ok();
+        assert!(diffs(&whole).iter().any(is_in), "{lines:#?}");
+    }
+}
+
 #[test]
 fn every_package_that_it_names_is_one_of_ours() {
     let text = read("docs/three-ways.md");
