@@ -1,6 +1,6 @@
 //! The one place that reads the clock, and what its times look like.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the Unix epoch.
 #[inline]
@@ -8,6 +8,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub fn now_ms() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Waits until the next millisecond begins, so that what is logged from here on is later than what was logged before.
+pub(crate) fn tick() {
+    let (start, patience) = (now_ms(), instant() + Duration::from_millis(2));
+    while now_ms() == start && instant() < patience {
+        std::hint::spin_loop();
+    }
 }
 
 /// A point in monotonic time, for durations and deadlines.

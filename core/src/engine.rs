@@ -3,14 +3,14 @@
 //! Invariant: an engine belongs to the process that made it. After a fork the child makes its own (see
 //! [`is_ours`](Engine::is_ours)): locks, threads and the mapping are the parent's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Losses, Result};
 use crate::exit;
-use crate::journal::record::{Point, Text};
+use crate::journal::record::{Point, Record, Text};
 use crate::journal::{Entry, Journal, Place};
 use crate::logged::{Logged, Outcome};
 use crate::notice;
@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     /// Told when the shipper got further.
     further: Condvar,
     losses: Mutex<BTreeMap<u32, Losses>>,
+    /// The params on their way that autologging logged: run, key, value.
+    observed: Mutex<BTreeSet<(u32, String, String)>>,
     tickets: Mutex<Tickets>,
 }
 
@@ -111,6 +113,7 @@ impl Engine {
             wake: Condvar::new(),
             further: Condvar::new(),
             losses: Mutex::default(),
+            observed: Mutex::default(),
             tickets: Mutex::default(),
         });
         engines.push(Arc::downgrade(&engine));
@@ -180,6 +183,19 @@ impl Engine {
         tickets.next += 1;
         keep(&mut tickets.kept, (ticket, error.to_string(), error.kind()));
         Logged { engine: self.id, run, outcome: Outcome::Refused { ticket } }
+    }
+
+    /// Logs a param that nobody wrote into a program: where the run has another value already, that is no loss.
+    pub(crate) fn log_observed(&self, run: u32, key: &str, value: String) -> Logged {
+        lock(&self.observed).insert((run, key.to_owned(), value.clone()));
+        self.log(run, &Text::Param { run, key: key.to_owned(), value })
+    }
+
+    /// Whether the record is such a param; it is on its way no longer.
+    pub(crate) fn take_observed(&self, entry: &Entry) -> bool {
+        let Record::Text(Text::Param { run, key, value }) = &entry.record else { return false };
+        let mut observed = lock(&self.observed);
+        !observed.is_empty() && observed.remove(&(*run, key.clone(), value.clone()))
     }
 
     /// Notes that the store refused a record for good.

@@ -143,10 +143,22 @@ struct Live<'a> {
 }
 
 impl Ledger for Live<'_> {
-    fn stored(&mut self, _: &Entry) {}
+    fn stored(&mut self, entry: &Entry) {
+        self.engine.take_observed(entry);
+    }
 
     fn refused(&mut self, entry: &Entry, error: &Error) {
         let run = run_of(entry);
+        if self.engine.take_observed(entry) && error.kind() == ErrorKind::Conflict {
+            notice::warn(
+                &format!("observed: {error}"),
+                format_args!(
+                    "autologging leaves out a setting, as the run has another value of it from before; where each \
+                     training has a run of its own, all are kept: {error}"
+                ),
+            );
+            return;
+        }
         notice::error(
             &format!("refused: {error}"),
             format_args!("a record is lost, the store refused it: {error}"),

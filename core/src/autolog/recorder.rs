@@ -5,8 +5,8 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::integration::Integration;
 use super::options::AutologOptions;
@@ -15,8 +15,9 @@ use crate::config::Config;
 use crate::entity::{Dataset, LoggedModel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelSpec;
-use crate::notice;
 use crate::run::RunHandle;
+use crate::sync::lock;
+use crate::{clock, notice};
 
 /// Reports one observed training; a clone reports the same one, from any thread.
 ///
@@ -29,6 +30,8 @@ struct Reported {
     configuration: Arc<Configuration>,
     run: RunHandle,
     part: usize,
+    since_ms: i64,
+    params: Mutex<Vec<(String, String)>>,
     /// An adapter failed: the rest of this training is not observed.
     failed: AtomicBool,
 }
@@ -40,7 +43,15 @@ impl Recorder {
         run: RunHandle,
         part: usize,
     ) -> Self {
-        Self(Arc::new(Reported { integration, configuration, run, part, failed: AtomicBool::new(false) }))
+        Self(Arc::new(Reported {
+            integration,
+            configuration,
+            run,
+            part,
+            since_ms: clock::now_ms(),
+            params: Mutex::default(),
+            failed: AtomicBool::new(false),
+        }))
     }
 
     /// What the user wants logged.
@@ -86,6 +97,14 @@ impl Recorder {
         self.get(what, log);
     }
 
+    /// Logs the settings of the training. Where the run has another value of one already, such as of a training before,
+    /// that one stays, with a warning; the model that is logged has the training's own.
+    pub fn log_params<K: Into<String>, V: Into<String>>(&self, pairs: impl IntoIterator<Item = (K, V)>) {
+        let pairs: Vec<_> = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+        lock(&self.0.params).extend(pairs.iter().cloned());
+        self.0.run.log_observed_params(pairs);
+    }
+
     /// Notes what is trained on, if data is to be logged. `context` is MLflow's: `train`, `eval`, …
     pub fn log_dataset(&self, context: &str, describe: impl FnOnce() -> Result<Dataset>) {
         if self.options().log_datasets {
@@ -104,7 +123,12 @@ impl Recorder {
         if !self.options().log_models {
             return None;
         }
-        self.get("the model", |run| run.log_model(describe(self.options())?))
+        self.get("the model", |run| {
+            let mut spec = describe(self.options())?;
+            spec.observed.clone_from(&lock(&self.0.params));
+            spec.since_ms = Some(self.0.since_ms);
+            run.log_model(spec)
+        })
     }
 
     fn get<T>(&self, what: &'static str, log: impl FnOnce(&RunHandle) -> Result<T>) -> Option<T> {

@@ -189,6 +189,7 @@ impl Shared {
             return Ok(Some((shared, part)));
         }
         let (run, managed) = if let Some(users) = users {
+            users.forget_observed_models();
             (users, None)
         } else {
             let mut start = RunOptions::new().silent(options.silent).tag(AUTOLOGGING, integration.name());

@@ -12,7 +12,8 @@ use crate::{clock, notice};
 
 /// Stores `spec` as a model of the run, or of none: pending, then ready, or failed if its files cannot be written.
 ///
-/// As in MLflow the model takes over the params that the run has so far, and the run's points at the same step.
+/// As in MLflow the model takes over the params that the run has so far, and the run's points at the same step. What a
+/// training is known to have set itself wins, and points from before it are not the model's.
 pub(crate) fn log_model(tracker: &Tracker, run: Option<&RunHandle>, spec: ModelSpec) -> Result<LoggedModel> {
     let engine = tracker.engine()?;
     // The params and metrics logged so far are the model's, too.
@@ -24,14 +25,20 @@ pub(crate) fn log_model(tracker: &Tracker, run: Option<&RunHandle>, spec: ModelS
     } else {
         let options = spec.options.clone();
         let options = if let Some(run) = run { options.of_run(run.info()) } else { options };
-        create(tracker, &options, logged.as_ref().map_or(&[], |run| &run.data.params))?
+        let known = |param: &&Param| spec.observed.iter().any(|(key, _)| *key == param.key);
+        let params = logged.iter().flat_map(|run| &run.data.params).filter(|param| !known(param));
+        let options = spec.observed.iter().fold(options, |options, (key, value)| options.param(key, value));
+        create(tracker, &options, &params.cloned().collect::<Vec<_>>())?
     };
     tracker.remember_model(&model.model_id);
     let logging = || -> Result<()> {
         if let (Some(handle), Some(run)) = (run, &logged) {
             store.log_outputs(handle.run_id(), &[ModelOutput::new(&model.model_id, spec.step)])?;
             handle.remember_output(&model.model_id, spec.step);
-            measure(store, run, spec.step, &model.model_id)?;
+            if spec.since_ms.is_some() {
+                handle.observed_model(&model.model_id);
+            }
+            measure(store, run, &spec, &model.model_id)?;
         }
         write_files(tracker, run.map(RunHandle::run_id), spec.with_environment(), &model)?;
         // The model has files here now.
@@ -76,15 +83,20 @@ pub(crate) fn create_external(tracker: &Tracker, options: ModelOptions) -> Resul
     store.finalize_logged_model(&model.model_id, ModelStatus::Ready, clock::now_ms())
 }
 
-/// Lets the run's points at `step` measure the model as well, but not the machine's.
-fn measure(store: &dyn Store, run: &Run, step: i64, model_id: &str) -> Result<()> {
+/// Lets the run's points at the model's step measure the model as well, but not the machine's.
+fn measure(store: &dyn Store, run: &Run, spec: &ModelSpec, model_id: &str) -> Result<()> {
+    let step = spec.step;
     let run_id = &run.info.run_id;
     let mut metrics = Vec::new();
     // A metric whose latest point is of an earlier step has none of this one.
     let reaches = |metric: &&Metric| metric.step >= step && !is_of_the_machine(&metric.key);
     for latest in run.data.metrics.iter().filter(reaches) {
         let history = store.metric_history(run_id, &latest.key)?;
-        let of_step = history.into_iter().filter(|point| point.step == step && point.model_id.is_none());
+        let of_step = history.into_iter().filter(|point| {
+            point.step == step
+                && spec.since_ms.is_none_or(|since| point.timestamp >= since)
+                && point.model_id.is_none()
+        });
         metrics.extend(of_step.map(|point| point.for_model(model_id)));
     }
     for metrics in metrics.chunks(store.limits().metrics) {

@@ -59,6 +59,10 @@ pub struct ModelSpec {
     input_example: Option<InputExample>,
     files: Vec<(String, ModelFile)>,
     pub(crate) step: i64,
+    /// The params of the training that made it.
+    pub(crate) observed: Vec<(String, String)>,
+    /// When that training began, in milliseconds since the Unix epoch, if it is one that autologging observed.
+    pub(crate) since_ms: Option<i64>,
     /// Whether it says what built the program that logs it.
     tells_environment: bool,
 }

@@ -282,6 +282,17 @@ impl RunHandle {
         })
     }
 
+    /// Logs params that autologging saw: where the run has another value already, that is a warning and no loss.
+    pub(crate) fn log_observed_params(&self, pairs: impl IntoIterator<Item = (String, String)>) {
+        for (key, value) in pairs {
+            self.log_with(&key, |Binding { engine, run }| {
+                validate::key(&key)?;
+                let value = self.fit(&key, &value, validate::PARAM_CHARS_MAX)?;
+                Ok(engine.log_observed(*run, &key, value))
+            });
+        }
+    }
+
     fn log_param_text(&self, key: &str, value: &str) -> Logged {
         self.log_with(key, |Binding { engine, run }| {
             validate::key(key)?;

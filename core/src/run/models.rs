@@ -5,6 +5,7 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Binding, RunHandle};
+use crate::clock;
 use crate::entity::{LoggedModel, Metric, ModelOutput, RunInputs};
 use crate::error::Result;
 use crate::journal::record::Text;
@@ -25,6 +26,8 @@ pub(super) struct Models {
 struct Links {
     made_at: BTreeMap<i64, Vec<String>>,
     linked: BTreeSet<String>,
+    /// Of those made, the ones that autologging stored.
+    observed: BTreeSet<String>,
 }
 
 impl Models {
@@ -47,6 +50,17 @@ impl Models {
         self.made_any.store(true, Ordering::Relaxed);
     }
 
+    fn forget_observed(&self) {
+        let links = &mut *write(&self.links);
+        if !links.observed.is_empty() {
+            // A point of the training before and one of the next are told apart by their time.
+            clock::tick();
+        }
+        for model_id in std::mem::take(&mut links.observed) {
+            links.made_at.values_mut().for_each(|models| models.retain(|made| *made != model_id));
+        }
+    }
+
     fn link(&self, model_id: &str) {
         write(&self.links).linked.insert(model_id.to_owned());
     }
@@ -65,6 +79,16 @@ impl RunHandle {
         for output in outputs {
             self.0.models.made(&output.model_id, output.step);
         }
+    }
+
+    /// Notes that a model of this run is one that autologging stored.
+    pub(crate) fn observed_model(&self, model_id: &str) {
+        write(&self.0.models.links).observed.insert(model_id.to_owned());
+    }
+
+    /// Points by key measure no model of an observed training any more: another one begins.
+    pub(crate) fn forget_observed_models(&self) {
+        self.0.models.forget_observed();
     }
 
     /// Stores a fitted model: its files, its signature, and the link from this run.

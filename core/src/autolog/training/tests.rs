@@ -6,9 +6,10 @@ use std::panic::catch_unwind;
 use super::super::registry::configure;
 use super::*;
 use crate::config::Config;
-use crate::entity::Run;
+use crate::entity::{Param, Run};
 use crate::error::Error;
 use crate::fluent::with_tracker;
+use crate::model::ModelSpec;
 use crate::store::RunQuery;
 use crate::tracker::Tracker;
 
@@ -214,4 +215,37 @@ fn an_error_whose_text_panics_fails_the_run_all_the_same() {
     let (tracker, integration) = (tracker(), integration("wordless", AutologOptions::new()));
     with_tracker(&tracker, || Training::start(integration).unwrap().fail(&Wordless));
     assert_eq!(runs(&tracker)[0].info.status, RunStatus::Failed);
+}
+
+#[test]
+fn a_second_training_in_a_run_costs_the_run_nothing_and_its_model_has_its_own_params_and_points() {
+    let (tracker, integration) = (tracker(), integration("twice", AutologOptions::new()));
+    let run = tracker.start_run("mine").unwrap();
+    run.log_param("seed", 1);
+    let train = |depth: &str, score: f64| {
+        let training = Training::start(integration).unwrap();
+        training.log_params([("depth", depth), ("seed", "2")]);
+        training.record("a point", |run| run.log_metric("before", score, 0).wait());
+        let model = training.log_model(|_| Ok(ModelSpec::new("model").file("model.bin", []))).unwrap();
+        training.record("a point", |run| run.log_metric("after", score, 0).wait());
+        training.finish();
+        model.model_id
+    };
+    let (first, second) = (train("3", 0.3), train("5", 0.5));
+    run.log_metric("users", 0.9, 0);
+    let mine = run.run_id().to_owned();
+    run.finish().unwrap();
+    let param =
+        |params: &[Param], key: &str| params.iter().find(|param| param.key == key).unwrap().value.clone();
+    let params = tracker.get_run(&mine).unwrap().data.params;
+    assert_eq!((param(&params, "seed"), param(&params, "depth")), ("1".to_owned(), "3".to_owned()));
+    let model = |id: &str| {
+        let model = tracker.get_logged_model(id).unwrap();
+        let points: Vec<_> = model.metrics.iter().map(|point| (point.key.clone(), point.value)).collect();
+        (param(&model.params, "depth"), points)
+    };
+    let point = |key: &str, value: f64| (key.to_owned(), value);
+    assert_eq!(model(&first), ("3".to_owned(), vec![point("after", 0.3), point("before", 0.3)]));
+    let users = point("users", 0.9);
+    assert_eq!(model(&second), ("5".to_owned(), vec![point("after", 0.5), point("before", 0.5), users]));
 }
