@@ -105,12 +105,11 @@ pub(super) fn duration(run: &Run, now: i64) -> String {
     }
 }
 
-/// The first of the run's own metrics, those of data it has not trained on before the others; what the machine did is
-/// in `show`.
+/// The first of the run's own metrics, as [`rank`] has them; what the machine did is in `show`.
 fn metrics(run: &Run) -> String {
     let mut own: Vec<_> =
         run.data.metrics.iter().filter(|metric| !metric.key.starts_with("system/")).collect();
-    own.sort_by_key(|metric| metric.key.starts_with("training_"));
+    own.sort_by_key(|metric| rank(&metric.key));
     let mut shown: Vec<_> = own
         .iter()
         .take(METRICS_SHOWN)
@@ -120,6 +119,19 @@ fn metrics(run: &Run) -> String {
         shown.push(format!("+{}", own.len() - METRICS_SHOWN));
     }
     shown.join(" ")
+}
+
+/// How much a metric tells of a run: those of data it has not trained on first, what only says how far it came last.
+fn rank(key: &str) -> u8 {
+    const PROGRESS: [&str; 5] = ["epoch", "learning_rate", "samples", "steps", "lr"];
+    let starts = |heads: &[&str]| heads.iter().any(|head| key.starts_with(head));
+    if starts(&PROGRESS) || key.ends_with("_step") || key.ends_with("_items") {
+        3
+    } else if starts(&["train_", "training_"]) {
+        2
+    } else {
+        u8::from(!starts(&["test_", "eval_", "val_", "valid_"]))
+    }
 }
 
 #[cfg(test)]
@@ -135,9 +147,14 @@ mod tests {
         info.status = RunStatus::Finished;
         info.end_time = Some(90_000);
         let mut run = Run::new(info.clone());
-        for (key, value) in
-            [("acc", 0.5), ("loss", 0.123_456), ("lr", 1e-5), ("recall", 1.0), ("system/cpu", 3.0)]
-        {
+        for (key, value) in [
+            ("epoch", 3.0),
+            ("lr", 1e-5),
+            ("train_loss", 0.1),
+            ("acc", 0.5),
+            ("val_loss", 0.123_456),
+            ("system/cpu", 3.0),
+        ] {
             run.data.metrics.push(Metric::new(key, value, 0, 0));
         }
         info.run_id = "fedc".to_owned();
@@ -149,7 +166,7 @@ mod tests {
             rows(&[run, Run::new(info)], &experiments, 120_000),
             "\
 STATUS    NAME             ID        EXPERIMENT  STARTED    DURATION    METRICS
-finished  brave-otter-317  01234567  Default     2 min ago  1 min 30 s  acc=0.5 loss=0.12346 +2
+finished  brave-otter-317  01234567  Default     2 min ago  1 min 30 s  val_loss=0.12346 acc=0.5 +3
 running   x\\u{1b}          fedc      7           2 min ago  2 min 0 s…
 "
         );

@@ -80,6 +80,11 @@ impl Drop for ActiveRun {
         } else if let Some(signal) = exit::signal_seen() {
             (RunStatus::Killed, signal.to_owned())
         } else {
+            let name = self.handle.name();
+            notice::warn(
+                &format!("dropped {}", self.started_at),
+                format_args!("run {name} ends FAILED, as it is dropped without finish()"),
+            );
             (RunStatus::Failed, format!("dropped without finish(), started at {}", self.started_at))
         };
         if let Err(error) = self.handle.end_and_deliver(status, Some(&why)) {

@@ -77,7 +77,8 @@ pub(super) fn dir(tree: &Tree, model_id: &str) -> Result<PathBuf> {
 }
 
 fn absent(model_id: &str) -> Error {
-    Error::not_found("no logged model has this id; create it first").with("model", model_id)
+    Error::not_found("no logged model has this id here; `search_logged_models` finds those that there are")
+        .with("model", model_id)
 }
 
 /// What is said of the model in `dir`; `None` if nothing is.

@@ -148,7 +148,8 @@ fn absent_run(run_id: &str) -> Error {
 }
 
 fn absent_model(model_id: &str) -> Error {
-    Error::not_found("no logged model has this id; create it first").with("model", model_id)
+    Error::not_found("no logged model has this id here; `search_logged_models` finds those that there are")
+        .with("model", model_id)
 }
 
 impl Stored {

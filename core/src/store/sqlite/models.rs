@@ -151,7 +151,8 @@ fn active(db: &Connection, model_id: &str) -> Outcome<i64> {
 }
 
 fn absent(model_id: &str) -> Error {
-    Error::not_found("no logged model has this id; create it first").with("model", model_id)
+    Error::not_found("no logged model has this id here; `search_logged_models` finds those that there are")
+        .with("model", model_id)
 }
 
 /// Refuses a database that is older than logged models.
