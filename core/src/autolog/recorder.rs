@@ -12,11 +12,12 @@ use super::integration::Integration;
 use super::options::AutologOptions;
 use super::registry::Configuration;
 use crate::config::Config;
-use crate::entity::{Dataset, LoggedModel};
+use crate::entity::{Dataset, LoggedModel, RunInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelSpec;
 use crate::notice;
-use crate::run::RunHandle;
+use crate::run::{RunHandle, WeakRun};
+use crate::tracker::WeakTracker;
 
 /// Reports one observed training; a clone reports the same one, from any thread.
 ///
@@ -30,7 +31,46 @@ struct Reported {
     run: RunHandle,
     part: usize,
     /// An adapter failed: the rest of this training is not observed.
-    failed: AtomicBool,
+    failed: Arc<AtomicBool>,
+}
+
+/// A [`Recorder`] for what may be told after the training: it keeps neither the run nor its tracker open.
+#[derive(Clone)]
+pub struct WeakRecorder {
+    integration: &'static Integration,
+    configuration: Arc<Configuration>,
+    run: WeakRun,
+    info: RunInfo,
+    tracker: WeakTracker,
+    part: usize,
+    failed: Arc<AtomicBool>,
+}
+
+impl WeakRecorder {
+    /// The id of the run that is logged to.
+    pub fn run_id(&self) -> &str {
+        &self.info.run_id
+    }
+
+    /// The recorder; `None` if the run's tracker is closed.
+    pub fn upgrade(&self) -> Option<Recorder> {
+        let tracker = self.tracker.upgrade()?;
+        let reopened =
+            || RunHandle::new(&tracker, tracker.engine().ok()?, self.info.clone(), None, false).ok();
+        Some(Recorder(Arc::new(Reported {
+            integration: self.integration,
+            configuration: Arc::clone(&self.configuration),
+            run: self.run.upgrade().or_else(reopened)?,
+            part: self.part,
+            failed: Arc::clone(&self.failed),
+        })))
+    }
+}
+
+impl fmt::Debug for WeakRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakRecorder").field("run_id", &self.info.run_id).finish_non_exhaustive()
+    }
 }
 
 impl Recorder {
@@ -40,7 +80,21 @@ impl Recorder {
         run: RunHandle,
         part: usize,
     ) -> Self {
-        Self(Arc::new(Reported { integration, configuration, run, part, failed: AtomicBool::new(false) }))
+        Self(Arc::new(Reported { integration, configuration, run, part, failed: Arc::default() }))
+    }
+
+    /// The same, for what may be told after the training, without keeping the run or its tracker open.
+    pub fn downgrade(&self) -> WeakRecorder {
+        let Reported { integration, configuration, run, part, failed } = &*self.0;
+        WeakRecorder {
+            integration,
+            configuration: Arc::clone(configuration),
+            run: run.downgrade(),
+            info: run.info().clone(),
+            tracker: run.tracker().downgrade(),
+            part: *part,
+            failed: Arc::clone(failed),
+        }
     }
 
     /// What the user wants logged.

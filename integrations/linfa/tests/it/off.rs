@@ -5,7 +5,7 @@ use std::process::Command;
 use linfa_trees::DecisionTree;
 use runlog_core::fluent::{start_run, with_tracker};
 use runlog_core::{RunQuery, Tracker};
-use runlog_linfa::{Fit, LinfaOptions};
+use runlog_linfa::{Fit, LinfaOptions, Predict, ToConfusionMatrix};
 
 const CASE: &str = "RUNLOG_LINFA_CASE";
 
@@ -28,20 +28,27 @@ fn in_a_child() {
         "disabled" => runlog_linfa::autolog_with(LinfaOptions::new().disable(true)),
         "exclusive" => runlog_linfa::autolog_with(LinfaOptions::new().exclusive(true)),
         "bare" => runlog_linfa::autolog_with(
-            LinfaOptions::new().log_models(false).log_datasets(false).post_training_metrics(false),
+            LinfaOptions::new().log_models(false).log_datasets(false).training_metrics(false),
         ),
+        "not evaluated" => runlog_linfa::autolog_with(LinfaOptions::new().log_post_training_metrics(false)),
+        "no steps" => runlog_linfa::autolog_with(LinfaOptions::new().every_n_steps(0)),
         "sampled" => runlog_linfa::autolog_with(LinfaOptions::new().max_rows_for_metrics(40)),
         "global call later" => {
             runlog_linfa::autolog_with(LinfaOptions::new().log_models(false));
             runlog_core::autolog::autolog();
         }
+        "evaluated" => runlog_linfa::autolog(),
         "globally" => runlog_core::autolog::autolog(),
         other => panic!("no such case: {other}"),
     }
     let tracker = Tracker::open("memory:").unwrap();
     with_tracker(&tracker, || {
         let _users = (case == "exclusive").then(|| start_run("users").unwrap());
-        DecisionTree::params().fit(&linfa_datasets::iris()).unwrap();
+        let data = linfa_datasets::iris();
+        let model = DecisionTree::params().fit(&data).unwrap();
+        if case.to_string_lossy().contains("evaluated") {
+            model.predict(&data).confusion_matrix(&data).unwrap();
+        }
     });
     let runs = tracker.search_runs(RunQuery::new().all_experiments()).unwrap();
     let shown: Vec<String> = runs
@@ -66,6 +73,10 @@ fn options_leave_out_what_they_say() {
     assert_eq!(child("exclusive"), "0 0 0 0");
     assert_eq!(child("bare"), "5 0 0 0");
     assert_eq!(child("sampled"), "5 7 1 1");
+    assert_eq!(child("evaluated"), "5 11 2 1");
+    assert_eq!(child("not evaluated"), "5 7 1 1");
+    // One fit is no step of anything.
+    assert_eq!(child("no steps"), "5 7 1 1");
 }
 
 #[test]
