@@ -223,8 +223,9 @@ fn what_is_remembered_keeps_no_tracker_open() {
         predicted.r2(&valid).unwrap();
         predicted
     });
-    let journals = || std::fs::read_dir(dir.path().join("journal")).map_or(0, Iterator::count);
-    assert!(journals() > 0, "it is open");
+    let place = tracker.journal_dir().unwrap();
+    let journals = || std::fs::read_dir(&place).unwrap().count();
+    assert_eq!(journals(), 1, "it is open");
     drop(tracker);
     assert_eq!(journals(), 0, "it is closed");
     // Nobody is there any more to be told.

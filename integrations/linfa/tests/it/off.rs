@@ -73,7 +73,7 @@ fn options_leave_out_what_they_say() {
     assert_eq!(child("exclusive"), "0 0 0 0");
     assert_eq!(child("bare"), "5 0 0 0");
     assert_eq!(child("sampled"), "5 7 1 1");
-    assert_eq!(child("evaluated"), "5 11 2 1");
+    assert_eq!(child("evaluated"), "5 11 1 1");
     assert_eq!(child("not evaluated"), "5 7 1 1");
     // One fit is no step of anything.
     assert_eq!(child("no steps"), "5 7 1 1");
