@@ -17,7 +17,7 @@ pub use integration::Integration;
 pub(crate) use monitor::monitor_driver;
 pub use monitor::{MetricSink, Monitor, MonitorDriver, StartMonitor, SystemMetrics};
 pub use options::AutologOptions;
-pub use recorder::Recorder;
+pub use recorder::{Recorder, WeakRecorder};
 pub use registry::{autolog, autolog_with, configure, integrations, register};
 pub use training::Training;
 pub(crate) use unseen::tell_if_nothing_was_seen;

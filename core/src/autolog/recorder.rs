@@ -12,11 +12,12 @@ use super::integration::Integration;
 use super::options::AutologOptions;
 use super::registry::Configuration;
 use crate::config::Config;
-use crate::entity::{Dataset, LoggedModel};
+use crate::entity::{Dataset, LoggedModel, RunInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::ModelSpec;
-use crate::run::RunHandle;
+use crate::run::{RunHandle, WeakRun};
 use crate::sync::lock;
+use crate::tracker::WeakTracker;
 use crate::{clock, notice};
 
 /// Reports one observed training; a clone reports the same one, from any thread.
@@ -30,10 +31,54 @@ struct Reported {
     configuration: Arc<Configuration>,
     run: RunHandle,
     part: usize,
+    kept: Arc<Kept>,
+}
+
+/// What is known of the training as long as anybody reports it.
+struct Kept {
     since_ms: i64,
     params: Mutex<Vec<(String, String)>>,
     /// An adapter failed: the rest of this training is not observed.
     failed: AtomicBool,
+}
+
+/// A [`Recorder`] for what may be told after the training: it keeps neither the run nor its tracker open.
+#[derive(Clone)]
+pub struct WeakRecorder {
+    integration: &'static Integration,
+    configuration: Arc<Configuration>,
+    run: WeakRun,
+    info: RunInfo,
+    tracker: WeakTracker,
+    part: usize,
+    kept: Arc<Kept>,
+}
+
+impl WeakRecorder {
+    /// The id of the run that is logged to.
+    pub fn run_id(&self) -> &str {
+        &self.info.run_id
+    }
+
+    /// The recorder; `None` if the run's tracker is closed.
+    pub fn upgrade(&self) -> Option<Recorder> {
+        let tracker = self.tracker.upgrade()?;
+        let reopened =
+            || RunHandle::new(&tracker, tracker.engine().ok()?, self.info.clone(), None, false).ok();
+        Some(Recorder(Arc::new(Reported {
+            integration: self.integration,
+            configuration: Arc::clone(&self.configuration),
+            run: self.run.upgrade().or_else(reopened)?,
+            part: self.part,
+            kept: Arc::clone(&self.kept),
+        })))
+    }
+}
+
+impl fmt::Debug for WeakRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakRecorder").field("run_id", &self.info.run_id).finish_non_exhaustive()
+    }
 }
 
 impl Recorder {
@@ -43,15 +88,23 @@ impl Recorder {
         run: RunHandle,
         part: usize,
     ) -> Self {
-        Self(Arc::new(Reported {
+        let kept =
+            Kept { since_ms: clock::now_ms(), params: Mutex::default(), failed: AtomicBool::new(false) };
+        Self(Arc::new(Reported { integration, configuration, run, part, kept: Arc::new(kept) }))
+    }
+
+    /// The same, for what may be told after the training, without keeping the run or its tracker open.
+    pub fn downgrade(&self) -> WeakRecorder {
+        let Reported { integration, configuration, run, part, kept } = &*self.0;
+        WeakRecorder {
             integration,
-            configuration,
-            run,
-            part,
-            since_ms: clock::now_ms(),
-            params: Mutex::default(),
-            failed: AtomicBool::new(false),
-        }))
+            configuration: Arc::clone(configuration),
+            run: run.downgrade(),
+            info: run.info().clone(),
+            tracker: run.tracker().downgrade(),
+            part: *part,
+            kept: Arc::clone(kept),
+        }
     }
 
     /// What the user wants logged.
@@ -77,7 +130,7 @@ impl Recorder {
 
     /// Whether anything is still logged: no adapter has failed in this training.
     pub fn is_on(&self) -> bool {
-        !self.0.failed.load(Ordering::Relaxed)
+        !self.0.kept.failed.load(Ordering::Relaxed)
     }
 
     /// Whether what belongs to this optimizer step, counted from 1, is logged (`every_n_steps`).
@@ -101,7 +154,7 @@ impl Recorder {
     /// that one stays, with a warning; the model that is logged has the training's own.
     pub fn log_params<K: Into<String>, V: Into<String>>(&self, pairs: impl IntoIterator<Item = (K, V)>) {
         let pairs: Vec<_> = pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        lock(&self.0.params).extend(pairs.iter().cloned());
+        lock(&self.0.kept.params).extend(pairs.iter().cloned());
         self.0.run.log_observed_params(pairs);
     }
 
@@ -125,8 +178,8 @@ impl Recorder {
         }
         self.get("the model", |run| {
             let mut spec = describe(self.options())?;
-            spec.observed.clone_from(&lock(&self.0.params));
-            spec.since_ms = Some(self.0.since_ms);
+            spec.observed.clone_from(&lock(&self.0.kept.params));
+            spec.since_ms = Some(self.0.kept.since_ms);
             run.log_model(spec)
         })
     }
@@ -146,7 +199,7 @@ impl Recorder {
 
     /// Ends the records of this training.
     pub(super) fn failed(&self, what: &str, error: &Error) {
-        self.0.failed.store(true, Ordering::Relaxed);
+        self.0.kept.failed.store(true, Ordering::Relaxed);
         failed(self.0.integration, self.options(), what, error);
     }
 }

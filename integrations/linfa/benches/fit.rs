@@ -1,8 +1,8 @@
 //! What observing costs: a fit, a prediction and a metric with autologging on, off, and by linfa alone.
 //!
 //! `cargo bench -p runlog-linfa --bench fit`. Instructions of a call with autologging off, against linfa's own:
-//! `valgrind --tool=callgrind <the bench's program> calls off 10000`, and the same with `plain`, and with other numbers
-//! of calls: the difference by the calls is what a call takes.
+//! `valgrind --tool=callgrind <the bench's program> fits off 10000`, and the same with `plain`, and with other numbers
+//! of calls: the difference by the calls is what a call takes. So for `predictions`.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@ use std::hint::black_box;
 
 use divan::Bencher;
 use linfa::dataset::{Dataset, DatasetBase};
+use linfa::traits::PredictInplace;
 use linfa_clustering::KMeans;
 use linfa_linear::LinearRegression;
 use linfa_trees::DecisionTree;
@@ -39,11 +40,13 @@ const ALL: [How; 3] = [How::Plain, How::Off, How::On];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, mode, how, calls] = arguments.as_slice()
-        && mode == "calls"
-    {
-        println!("{}", many(how == "off", calls.parse().unwrap()));
-        return;
+    if let [_, what, how, calls] = arguments.as_slice() {
+        let (ours, calls) = (how == "off", calls.parse().unwrap());
+        match what.as_str() {
+            "fits" => return println!("{}", fits(ours, calls)),
+            "predictions" => return println!("{}", predictions(ours, calls)),
+            _ => {}
+        }
     }
     divan::main();
 }
@@ -115,8 +118,19 @@ fn prediction_of_442_rows(bencher: Bencher<'_, '_>, how: How) {
     });
 }
 
-/// An estimator that does nothing.
+/// An estimator, and a model, that does nothing.
 struct Nothing;
+
+impl PredictInplace<Array2<f64>, usize> for Nothing {
+    #[inline(never)]
+    fn predict_inplace(&self, records: &Array2<f64>, prediction: &mut usize) {
+        *prediction = records.len();
+    }
+
+    fn default_target(&self, _: &Array2<f64>) -> usize {
+        0
+    }
+}
 
 impl linfa::traits::Fit<Array2<f64>, Array1<f64>, linfa::Error> for Nothing {
     type Object = usize;
@@ -128,7 +142,7 @@ impl linfa::traits::Fit<Array2<f64>, Array1<f64>, linfa::Error> for Nothing {
 }
 
 /// Fits nothing so many times.
-fn many(ours: bool, calls: usize) -> usize {
+fn fits(ours: bool, calls: usize) -> usize {
     let data = linfa_datasets::diabetes();
     let mut sum = 0;
     for _ in 0..calls {
@@ -136,6 +150,21 @@ fn many(ours: bool, calls: usize) -> usize {
             runlog_linfa::Fit::fit(black_box(&Nothing), black_box(&data)).unwrap()
         } else {
             linfa::traits::Fit::fit(black_box(&Nothing), black_box(&data)).unwrap()
+        };
+    }
+    sum
+}
+
+/// Predicts nothing so many times.
+fn predictions(ours: bool, calls: usize) -> usize {
+    let records = linfa_datasets::diabetes().records;
+    let mut sum = 0;
+    for _ in 0..calls {
+        let (model, records) = (black_box(&Nothing), black_box(&records));
+        sum += if ours {
+            runlog_linfa::Predict::predict(model, records)
+        } else {
+            linfa::traits::Predict::predict(model, records)
         };
     }
     sum

@@ -14,7 +14,7 @@ use crate::{engine, incremental, transform};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Autologged<P>(pub(crate) P);
 
-/// `.autolog()`, for estimators that go into generic code, and for datasets whose cross-validation is to be recorded.
+/// `.autolog()`, for estimators that go into generic code.
 ///
 /// ```
 /// use linfa::prelude::*;
@@ -49,7 +49,7 @@ pub(crate) fn is_autologged<P>() -> bool {
 }
 
 impl<P> Autologged<P> {
-    /// The estimator, or the dataset, as it was.
+    /// The estimator as it was.
     pub fn into_inner(self) -> P {
         self.0
     }

@@ -89,7 +89,13 @@ pub(crate) fn record_result<M, R: Records, T>(
         );
         return;
     };
-    let step = i64::try_from(fits - 1).unwrap_or(i64::MAX);
+    let mut origin = Origin {
+        recorder: recorder.downgrade(),
+        model_id: None,
+        fits,
+        is_evaluated: own.post_training_metrics,
+    };
+    let step = origin.step();
     let bytes = bytes_of(recorder, known.as_ref());
     let logged = bytes.as_ref().filter(|_| fits.is_power_of_two()).and_then(|bytes| {
         recorder.log_model(|options| {
@@ -97,11 +103,10 @@ pub(crate) fn record_result<M, R: Records, T>(
         })
     });
     if let Some(bytes) = &bytes {
-        let origin =
-            Origin { recorder: recorder.clone(), model_id: logged.map(|model| model.model_id), fits };
+        origin.model_id = logged.map(|model| model.model_id);
         origin::remember_model(ModelPrint::of::<M>(bytes), origin);
     }
-    if own.post_training_metrics && recorder.wants_step(fits - 1) {
+    if own.training_metrics && (fits == 1 || recorder.wants_step(fits - 1)) {
         recorder.record("the training metrics", |run| {
             let data = Data::of(dataset);
             let Some(evaluation) = known.evaluate(&data, own.limits)? else { return Ok(()) };

@@ -1,27 +1,21 @@
 //! Metrics that the user takes of a recorded model's predictions: MLflow's post-training metrics.
 //!
-//! A metric is logged as `<metric>_<dataset>` into the run of the fit, and its call into `metric_info.json`. The dataset
-//! is called as [`named`](crate::Named::named) says, or `eval`; a second one of the same name is `eval-2`. What was
-//! logged already is not logged again, as equal calls have equal values.
+//! Here it is found out whose prediction a metric was taken of; [`mod@log`] writes it.
 
-use std::collections::{BTreeMap, VecDeque};
+mod log;
+
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::{Mutex, PoisonError};
 
 use linfa::dataset::{DatasetBase, Pr, Records};
 use linfa::metrics::ReceiverOperatingCharacteristic;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
-use runlog_core::Metric;
-use runlog_core::data::Source;
 
 use crate::algorithms::recognise;
 use crate::cast::{Known, cast};
 use crate::data::{Data, Matrix, Targets, each_type};
 use crate::origin::{self, ArrayPrint, ModelPrint, Origin};
 use crate::scores;
-
-/// Runs whose evaluations are kept apart from each other; the oldest are forgotten.
-const RUNS_MAX: usize = 256;
+use log::log;
 
 /// Predicts as linfa does, and remembers whose prediction it is.
 ///
@@ -34,7 +28,7 @@ where
 {
     let rows = records.nsamples();
     let prediction = model.predict(records);
-    if rows > 1 && origin::may_know_model::<M>() {
+    if rows > 1 && origin::may_know_model::<M>(|origin| origin.is_evaluated) {
         remember(model, &prediction);
     }
     prediction
@@ -44,7 +38,8 @@ fn remember<M, T>(model: &M, prediction: &T) {
     quietly(|| {
         let print = look(prediction)?.print()?;
         let bytes = recognise(model)?.to_msgpack().ok()?;
-        let origins = origin::of_model(&ModelPrint::of::<M>(&bytes));
+        let mut origins = origin::of_model(&ModelPrint::of::<M>(&bytes));
+        origins.retain(|origin| origin.is_evaluated);
         if !origins.is_empty() {
             origin::remember_prediction(print, origins);
         }
@@ -70,9 +65,11 @@ pub(crate) fn measured<P, T>(call: Call, prediction: &P, truth: &T, values: &[f6
     }
     quietly(|| {
         let (left, right) = (look(prediction)?, look(truth)?);
-        let (origins, truth) = match left.origins() {
-            Some(origins) => (origins, right),
-            None => (right.origins()?, left),
+        let (origins, truth) = match (left.origins(), right.origins()) {
+            (Some(origins), None) => (origins, right),
+            (None, Some(origins)) => (origins, left),
+            // How two models agree says nothing of either one.
+            (Some(_), Some(_)) | (None, None) => return None,
         };
         let suffix = |place: usize| if values.len() > 1 { format!("_{place}") } else { String::new() };
         let metrics: Vec<_> = values
@@ -93,7 +90,7 @@ pub(crate) fn confused<P, T>(call: Call, prediction: &P, truth: &T) {
     }
     quietly(|| {
         let (prediction, truth) = (look(prediction)?, look(truth)?);
-        let origins = prediction.origins()?;
+        let origins = prediction.origins().filter(|_| truth.origins().is_none())?;
         macro_rules! compared {
             ($($variant:ident),*) => {
                 match (&prediction.targets, &truth.targets) {
@@ -271,99 +268,4 @@ fn slice<T>(value: &T) -> Option<Looked<'_>> {
     let values = cast::<&'static [bool], T>(value)?;
     let targets = Targets::Bool(crate::data::one_column(ArrayView1::from(*values)));
     Some(Looked { targets: Seen::Labels(targets), data: None })
-}
-
-/// What was evaluated of one run so far.
-#[derive(Debug, Default)]
-struct Evaluated {
-    /// The content of each dataset of a name, in the order of their numbers.
-    datasets: BTreeMap<String, Vec<u64>>,
-    /// The values of each metric of a dataset, as bits, in the order of their numbers.
-    values: BTreeMap<(String, String), Vec<u64>>,
-    /// What `metric_info.json` says.
-    calls: BTreeMap<String, String>,
-}
-
-impl Evaluated {
-    /// The name of the dataset with its number, and whether it is new.
-    fn dataset(&mut self, name: &str, content: u64) -> (String, bool) {
-        let known = self.datasets.entry(name.to_owned()).or_default();
-        let place = known.iter().position(|known| *known == content);
-        if place.is_none() {
-            known.push(content);
-        }
-        (numbered(name, place.unwrap_or(known.len() - 1)), place.is_none())
-    }
-
-    /// The key to log under, unless this was logged.
-    fn key(&mut self, metric: &str, dataset: &str, value: f64) -> Option<String> {
-        let known = self.values.entry((metric.to_owned(), dataset.to_owned())).or_default();
-        if known.contains(&value.to_bits()) {
-            return None;
-        }
-        known.push(value.to_bits());
-        Some(format!("{}_{dataset}", numbered(metric, known.len() - 1)))
-    }
-}
-
-/// MLflow's way to tell things of one name apart: `name`, `name-2`, `name-3`.
-fn numbered(name: &str, place: usize) -> String {
-    if place == 0 { name.to_owned() } else { format!("{name}-{}", place + 1) }
-}
-
-static EVALUATED: Mutex<VecDeque<(String, Evaluated)>> = Mutex::new(VecDeque::new());
-
-fn log(origins: &[Origin], call: Call, truth: &Looked<'_>, metrics: &[(String, f64)]) {
-    let name = truth.name().unwrap_or_else(|| "eval".to_owned());
-    let content = truth.print().map_or(0, |print| print.content());
-    for origin in origins {
-        origin.recorder.record("the evaluation", |run| {
-            let mut all = EVALUATED.lock().unwrap_or_else(PoisonError::into_inner);
-            let of_run = run.run_id().to_owned();
-            if !all.iter().any(|(known, _)| *known == of_run) {
-                all.push_back((of_run.clone(), Evaluated::default()));
-                if all.len() > RUNS_MAX {
-                    all.pop_front();
-                }
-            }
-            let Some((_, evaluated)) = all.iter_mut().find(|(known, _)| *known == of_run) else {
-                return Ok(());
-            };
-            let (dataset, is_new) = evaluated.dataset(&name, content);
-            let mut points = Vec::new();
-            for (metric, value) in metrics {
-                if let Some(key) = evaluated.key(metric, &dataset, *value) {
-                    let source = format!("{} at {}:{}", call.method, call.caller.file(), call.caller.line());
-                    evaluated.calls.insert(key.clone(), source);
-                    points.push((key, *value));
-                }
-            }
-            let calls = evaluated.calls.clone();
-            drop(all);
-            if points.is_empty() {
-                return Ok(());
-            }
-            let mut described = None;
-            if is_new
-                && origin.recorder.options().logs_datasets()
-                && let Some(data) = &truth.data
-            {
-                let source = Source::code([("mlflow.source.name", call.caller.file())]);
-                let named = if name == "eval" { "dataset" } else { &name };
-                let dataset = data.describe(named, source)?;
-                described = Some((dataset.name.clone(), dataset.digest.clone()));
-                run.log_input((dataset, "eval"));
-            }
-            run.log_points(points.into_iter().map(|(key, value)| {
-                let mut point = Metric::now(key, value, 0);
-                point.model_id.clone_from(&origin.model_id);
-                if let Some((name, digest)) = described.clone() {
-                    point.dataset_name = Some(name);
-                    point.dataset_digest = Some(digest);
-                }
-                point
-            }));
-            run.log_dict(&calls, "metric_info.json")
-        });
-    }
 }

@@ -33,9 +33,9 @@ where
         return params.fit_with(model, dataset);
     }
     let caller = Location::caller();
-    if let Some(origin) = earlier(&model) {
+    if let Some((recorder, fits)) = earlier(&model) {
         let result = params.fit_with(model, dataset);
-        record_step(&origin.recorder, &result, dataset, caller, origin.fits + 1);
+        record_step(&recorder, &result, dataset, caller, fits + 1);
         return result;
     }
     let Some(training) = Training::start(&INTEGRATION) else { return params.fit_with(model, dataset) };
@@ -49,17 +49,17 @@ where
     result
 }
 
-/// Where the model that is fitted further comes from, unless a run is active by now that is another one.
-fn earlier<M>(model: &M) -> Option<Origin> {
+/// Where the model that is fitted further was recorded, and how many fits made it, unless a run is active by now that
+/// is another one.
+fn earlier<M>(model: &M) -> Option<(Recorder, usize)> {
     let found = catch_unwind(AssertUnwindSafe(|| earlier_by_bytes(model))).ok().flatten()?;
-    let is_elsewhere =
-        fluent::active_run().is_some_and(|active| active.run_id() != found.recorder.run().run_id());
-    (!is_elsewhere).then_some(found)
+    let is_elsewhere = fluent::active_run().is_some_and(|active| active.run_id() != found.recorder.run_id());
+    (!is_elsewhere).then(|| found.recorder.upgrade())?.map(|recorder| (recorder, found.fits))
 }
 
 fn earlier_by_bytes<M>(model: &M) -> Option<Origin> {
     fn of<M>(model: Option<&M>) -> Option<Origin> {
-        let model = model.filter(|_| origin::may_know_model::<M>())?;
+        let model = model.filter(|_| origin::may_know_model::<M>(|_| true))?;
         let bytes = recognise(model)?.to_msgpack().ok()?;
         origin::of_model(&ModelPrint::of::<M>(&bytes)).pop()
     }

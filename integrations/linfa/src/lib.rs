@@ -80,7 +80,8 @@
 //! | end | FINISHED; FAILED with the message for `Err` and for a panic |
 //!
 //! Metrics are scikit-learn's, of at most [`ROWS_FOR_METRICS_MAX`] evenly spread rows (the silhouette of
-//! [`SILHOUETTE_ROWS_MAX`]); [`LinfaOptions`] changes or switches them off. Probabilities are told by logistic
+//! [`SILHOUETTE_ROWS_MAX`], the inertia of all), without the samples' weights; [`LinfaOptions`] changes or switches them
+//! off. Probabilities are told by logistic
 //! regression, naive Bayes, FTRL and SVMs over [`Pr`](linfa::dataset::Pr), and read off the leaves of a decision tree;
 //! linfa's ensembles and SVMs over `bool` tell none. linfa tells nothing during a fit, so there are no metrics by step,
 //! but for models that are fitted further by [`FitWith`]: each call is one step of the run of the first one, which
@@ -91,12 +92,16 @@
 //! A metric of linfa that is taken of a recorded model's prediction goes to the run of the fit, as `r2_score_valid`
 //! if the dataset is [`named`](Named::named) `valid`, or else as `r2_score_eval`; `metric_info.json` says which call it
 //! was, and the dataset is an input with the context `eval`. A confusion matrix gives accuracy, precision, recall and F1
-//! as scikit-learn weighs them. Predictions and metrics must be called through our traits.
+//! as scikit-learn weighs them; the others have linfa's own values. A model that is fitted further by [`FitWith`] has a
+//! value for each of its steps. Predictions and metrics must be called through our traits.
 //!
 //! Values of linfa have no room for a run, so a model is recognised by its type and its bytes, and a prediction by its
 //! place in memory and its content; what is not the same to the bit is nobody's and is not logged. Models that cannot be
 //! saved are not recognised, nor predictions of a single row, nor those that were copied or changed. Two runs whose
-//! models are equal to the bit share what is measured of either.
+//! models are equal to the bit share what is measured of either; how two predictions agree is logged of neither.
+//!
+//! The last 256 models and predictions are remembered, as long as their tracker is open. A run gets at most 256 keys of
+//! such metrics: a loop over batches would have new ones each time.
 //!
 //! # Every algorithm
 //!
@@ -105,7 +110,15 @@
 //! # Costs
 //!
 //! With autologging off, a call costs one atomic load more than linfa's own. With it on, the fit itself runs exactly as
-//! linfa runs it, and nothing of it is read before it has ended.
+//! linfa runs it, and nothing of it is read before it has ended. A [`predict`](Predict::predict) of more than one row
+//! writes the model into memory, to recognise it, if one of its type was recorded: for large models that costs more than
+//! the prediction, and [`LinfaOptions::log_post_training_metrics`] switches it off.
+//!
+//! # Limits
+//!
+//! - A fit inside another one in the same thread is part of it. That is so too for a fit that rayon steals while another
+//!   one waits in the same thread, as k-means does inside a `par_iter` of yours: it counts as part of that one and is not
+//!   recorded. Use threads, or runs of your own.
 
 #![deny(unsafe_code)]
 // An expectation would fail for the choices of crates that happen to use everything.

@@ -9,7 +9,7 @@ use crate::kinds::Limits;
 /// A prediction of as many rows takes well under a second with every linear model and tree.
 pub const ROWS_FOR_METRICS_MAX: usize = 100_000;
 
-/// Rows of which the silhouette is taken, unless [`LinfaOptions::silhouette_rows_max`] says otherwise.
+/// Rows of which the silhouette is taken, unless [`LinfaOptions::max_rows_for_silhouette`] says otherwise.
 ///
 /// The cost grows with the square: 2 000 rows are 4 million distances, some 50 ms.
 pub const SILHOUETTE_ROWS_MAX: usize = 2_000;
@@ -44,8 +44,15 @@ impl LinfaOptions {
     }
 
     /// Whether to measure each model on its own training data; it is, by default.
-    pub fn post_training_metrics(mut self, measure: bool) -> Self {
-        self.own.post_training_metrics = measure;
+    pub fn training_metrics(mut self, measure: bool) -> Self {
+        self.own.training_metrics = measure;
+        self
+    }
+
+    /// Whether to log the metrics that you take of a recorded model's predictions; they are, by default, as by MLflow's
+    /// option of this name. Without them a `predict` costs nothing.
+    pub fn log_post_training_metrics(mut self, log: bool) -> Self {
+        self.own.post_training_metrics = log;
         self
     }
 
@@ -76,7 +83,7 @@ impl LinfaOptions {
     /// The most rows to take the silhouette of; more are sampled evenly.
     ///
     /// [`SILHOUETTE_ROWS_MAX`] by default.
-    pub fn silhouette_rows_max(mut self, rows: usize) -> Self {
+    pub fn max_rows_for_silhouette(mut self, rows: usize) -> Self {
         self.own.limits.silhouette_rows_max = rows;
         self
     }
@@ -87,6 +94,7 @@ runlog_core::shared_autolog_options!(LinfaOptions, common);
 /// The options that are linfa's alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
+    pub(crate) training_metrics: bool,
     pub(crate) post_training_metrics: bool,
     pub(crate) pictures: bool,
     pub(crate) tuning_runs_max: Option<usize>,
@@ -96,6 +104,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            training_metrics: true,
             post_training_metrics: true,
             pictures: true,
             tuning_runs_max: Some(TUNING_RUNS_MAX),

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use linfa::dataset::Pr;
 use ndarray::ArrayView2;
-use runlog_core::autolog::Recorder;
+use runlog_core::autolog::WeakRecorder;
 
 /// Models that are remembered; the oldest are forgotten.
 const MODELS_MAX: usize = 256;
@@ -93,10 +93,19 @@ content!(
 /// A fitted model and where it was recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
-    pub(crate) recorder: Recorder,
+    pub(crate) recorder: WeakRecorder,
     pub(crate) model_id: Option<String>,
     /// How many fits made it: more than one if it was fitted incrementally.
     pub(crate) fits: usize,
+    /// Whether the metrics of its predictions are to be logged.
+    pub(crate) is_evaluated: bool,
+}
+
+impl Origin {
+    /// The step that the model is, counted from 0.
+    pub(crate) fn step(&self) -> i64 {
+        i64::try_from(self.fits - 1).unwrap_or(i64::MAX)
+    }
 }
 
 #[derive(Debug)]
@@ -125,10 +134,10 @@ pub(crate) fn remember_model(print: ModelPrint, origin: Origin) {
     drop(forgotten);
 }
 
-/// Whether any model of type `M` was recorded, so that it is worth while to look at one.
-pub(crate) fn may_know_model<M>() -> bool {
-    let wanted = typeid::of::<M>();
-    known().models.iter().any(|(print, _)| print.type_id == wanted)
+/// Whether a model of type `M` was recorded whose origin is `wanted`, so that it is worth while to look at one.
+pub(crate) fn may_know_model<M>(wanted: fn(&Origin) -> bool) -> bool {
+    let of_type = typeid::of::<M>();
+    known().models.iter().any(|(print, origin)| print.type_id == of_type && wanted(origin))
 }
 
 /// Where models of this print were recorded, each run once, the newest last.
@@ -136,7 +145,7 @@ pub(crate) fn of_model(print: &ModelPrint) -> Vec<Origin> {
     let known = known();
     let mut found: Vec<Origin> = Vec::new();
     for (_, origin) in known.models.iter().filter(|(known, _)| known == print) {
-        found.retain(|earlier| earlier.recorder.run().run_id() != origin.recorder.run().run_id());
+        found.retain(|earlier| earlier.recorder.run_id() != origin.recorder.run_id());
         found.push(origin.clone());
     }
     found

@@ -190,6 +190,25 @@ fn of_steps_and_epochs_every_nth_is_wanted_counted_from_one() {
 }
 
 #[test]
+fn a_weak_recorder_tells_of_an_ended_training_as_long_as_the_tracker_is_open() {
+    let tracker = tracker();
+    let integration = integration("weak", AutologOptions::new());
+    let weak = with_tracker(&tracker, || {
+        let training = Training::start(integration).unwrap();
+        let weak = training.downgrade();
+        training.finish();
+        weak
+    });
+    weak.upgrade().unwrap().record("later", |run| run.log_metric("later", 1.0, 0).wait());
+    let run = tracker.get_run(weak.run_id()).unwrap();
+    assert_eq!((run.metric("later"), run.info.status), (Some(1.0), RunStatus::Finished));
+    weak.upgrade().unwrap().record("ours", |_| Err(Error::invalid("ours")));
+    assert!(!weak.upgrade().unwrap().is_on(), "a failure is remembered");
+    drop(tracker);
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
 fn what_is_not_to_be_logged_is_not_even_described() {
     let integration = integration("bare", AutologOptions::new().log_models(false).log_datasets(false));
     let tracker = tracker();

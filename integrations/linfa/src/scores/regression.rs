@@ -46,7 +46,10 @@ impl Errors {
             absolute += error.abs();
             spread += (truth - average) * (truth - average);
         }
-        let r2 = if spread > 0.0 {
+        let r2 = if truth.len() < 2 || squared.is_nan() {
+            // Of one sample there is no variance, and what is no number explains none.
+            f64::NAN
+        } else if spread > 0.0 {
             1.0 - squared / spread
         } else if squared > 0.0 {
             // A constant target that is missed: scikit-learn's finite answer.
@@ -77,7 +80,7 @@ impl Errors {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     use super::*;
 
@@ -102,6 +105,18 @@ mod tests {
             &regression(&truth.view(), &predicted.view()).unwrap(),
             [0.708_333_333_333_333_4, 0.75, 0.936_800_526_662_277_9, 0.822_748_612_183_951_3],
         );
+    }
+
+    #[test]
+    fn what_is_no_number_and_a_single_sample_explain_nothing() {
+        let r2 = |truth: &Array2<f64>, predicted: &Array2<f64>| {
+            let metrics = regression(&truth.view(), &predicted.view()).unwrap();
+            metrics.iter().find(|(key, _)| *key == "training_r2_score").unwrap().1
+        };
+        let (plain, unknown) = (array![[1.0], [1.0]], array![[1.0], [f64::NAN]]);
+        assert!(r2(&plain, &unknown).is_nan());
+        assert!(r2(&unknown, &plain).is_nan());
+        assert!(r2(&array![[1.0]], &array![[1.0]]).is_nan());
     }
 
     #[test]

@@ -44,17 +44,18 @@ fn types_are_linfas() {
 
 #[test]
 fn traits_that_do_not_record_are_linfas() {
-    fn numbers<F: ours::Float>() -> usize
-    where
-        F: linfa::Float,
-    {
+    fn linfas_number<F: linfa::Float>() -> usize {
         size_of::<F>()
     }
-    fn labels<L: ours::Label>() -> usize
-    where
-        L: linfa::Label,
-    {
+    fn linfas_label<L: linfa::Label>() -> usize {
         size_of::<L>()
+    }
+    // These compile only if the bound is linfa's.
+    fn numbers<F: ours::Float>() -> usize {
+        linfas_number::<F>()
+    }
+    fn labels<L: ours::Label>() -> usize {
+        linfas_label::<L>()
     }
     fn guarded<P: ours::ParamGuard + ours::param_guard::ParamGuard>(params: P) -> bool {
         linfa::ParamGuard::check(params).is_ok()

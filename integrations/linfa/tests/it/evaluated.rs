@@ -3,6 +3,7 @@
 //! Equal models share their evaluations, so no two tests train the same one.
 
 use linfa::dataset::{DatasetBase, Pr};
+use linfa_bayes::GaussianNb;
 use linfa_clustering::KMeans;
 use linfa_linear::LinearRegression;
 use linfa_logistic::MultiLogisticRegression;
@@ -167,6 +168,68 @@ fn what_is_not_known_for_certain_is_not_logged() {
     });
     assert_eq!(runs.len(), 1);
     assert!(evaluated(&runs[0]).is_empty(), "{:?}", evaluated(&runs[0]));
+}
+
+#[test]
+fn how_two_models_agree_is_no_metric_of_either() {
+    let (train, valid) = linfa_datasets::diabetes().split_with_ratio(0.83);
+    let ((), runs) = recorded(|| {
+        let first = LinearRegression::new().fit(&train).unwrap();
+        let second = LinearRegression::new().with_intercept(false).fit(&train).unwrap();
+        let (first, second) = (first.predict(&valid), second.predict(&valid));
+        first.r2(&second).unwrap();
+        let labels = |values: &Array1<f64>| values.mapv(|value| value > 150.0);
+        labels(&first).confusion_matrix(&labels(&second)).unwrap();
+        let trees =
+            [3, 5].map(|depth| DecisionTree::params().max_depth(Some(depth)).fit(&iris(1.5)).unwrap());
+        let [third, fourth] = trees.map(|tree| tree.predict(&iris(1.5)));
+        third.confusion_matrix(&fourth).unwrap();
+    });
+    assert_eq!(runs.len(), 4);
+    for run in &runs {
+        assert!(evaluated(run).is_empty(), "{:?}", evaluated(run));
+    }
+}
+
+#[test]
+fn a_model_that_is_fitted_further_has_a_value_for_each_of_its_steps() {
+    let data = iris(1.6);
+    let parts: Vec<_> = data.sample_chunks(50).collect();
+    let (scores, run) = one_run(|| {
+        let (mut model, mut scores) = (None, Vec::new());
+        for part in &parts {
+            let fitted = GaussianNb::params().fit_with(model, part).unwrap();
+            let matrix = fitted.predict(&data).confusion_matrix(&data).unwrap();
+            scores.push(f64::from(matrix.accuracy()));
+            model = Some(fitted);
+        }
+        scores
+    });
+    let keys = ["accuracy_score_eval", "f1_score_eval", "precision_score_eval", "recall_score_eval"];
+    assert_eq!(evaluated(&run), keys);
+    let last = run.data.metrics.iter().find(|metric| metric.key == keys[0]).unwrap();
+    assert_eq!(last.step, 2);
+    assert!((last.value - scores[2]).abs() < 1e-6, "{} of {scores:?}", last.value);
+}
+
+#[test]
+fn what_is_remembered_keeps_no_tracker_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let uri = format!("sqlite:///{}", dir.path().join("mlflow.db").display());
+    let (train, valid) = linfa_datasets::diabetes().split_with_ratio(0.84);
+    let (predicted, _, tracker) = crate::recorded_in(&uri, || {
+        let model = LinearRegression::new().fit(&train).unwrap();
+        let predicted = model.predict(&valid);
+        predicted.r2(&valid).unwrap();
+        predicted
+    });
+    let place = tracker.journal_dir().unwrap();
+    let journals = || std::fs::read_dir(&place).unwrap().count();
+    assert_eq!(journals(), 1, "it is open");
+    drop(tracker);
+    assert_eq!(journals(), 0, "it is closed");
+    // Nobody is there any more to be told.
+    predicted.mean_absolute_error(&valid).unwrap();
 }
 
 #[test]

@@ -138,6 +138,15 @@ fn a_dataset_with_names_is_a_data_frame() {
     assert!(run.inputs.datasets[0].dataset.schema.as_ref().unwrap().contains("target (target)"));
 }
 
+/// The shares in the leaves would be others than those the tree was made by.
+#[test]
+fn a_tree_over_weighted_samples_tells_no_probabilities() {
+    let data = linfa_datasets::iris().with_weights(Array1::from_elem(150, 2.0));
+    let (_, run) = one_run(|| DecisionTree::params().fit(&data).unwrap());
+    assert!(run.metric("training_accuracy_score").is_some());
+    assert_eq!((run.metric("training_log_loss"), run.metric("training_roc_auc")), (None, None));
+}
+
 #[test]
 fn the_source_is_the_line_of_the_call() {
     let data = linfa_datasets::iris();

@@ -5,7 +5,7 @@ use std::process::Command;
 use linfa_trees::DecisionTree;
 use runlog_core::fluent::{start_run, with_tracker};
 use runlog_core::{RunQuery, Tracker};
-use runlog_linfa::{Fit, LinfaOptions};
+use runlog_linfa::{Fit, LinfaOptions, Predict, ToConfusionMatrix};
 
 const CASE: &str = "RUNLOG_LINFA_CASE";
 
@@ -28,20 +28,36 @@ fn in_a_child() {
         "disabled" => runlog_linfa::autolog_with(LinfaOptions::new().disable(true)),
         "exclusive" => runlog_linfa::autolog_with(LinfaOptions::new().exclusive(true)),
         "bare" => runlog_linfa::autolog_with(
-            LinfaOptions::new().log_models(false).log_datasets(false).post_training_metrics(false),
+            LinfaOptions::new().log_models(false).log_datasets(false).training_metrics(false),
         ),
+        "not evaluated" => runlog_linfa::autolog_with(LinfaOptions::new().log_post_training_metrics(false)),
+        "undescribed" => {
+            runlog_linfa::autolog_with(LinfaOptions::new().log_model_signatures(false).pictures(false));
+        }
+        "no steps" => runlog_linfa::autolog_with(LinfaOptions::new().every_n_steps(0)),
         "sampled" => runlog_linfa::autolog_with(LinfaOptions::new().max_rows_for_metrics(40)),
         "global call later" => {
             runlog_linfa::autolog_with(LinfaOptions::new().log_models(false));
             runlog_core::autolog::autolog();
         }
+        "described" => runlog_linfa::autolog_with(LinfaOptions::new().log_input_examples(true)),
+        "evaluated" => runlog_linfa::autolog(),
         "globally" => runlog_core::autolog::autolog(),
         other => panic!("no such case: {other}"),
     }
-    let tracker = Tracker::open("memory:").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = runlog_core::Config::from_map(&[].into()).unwrap();
+    config.working_dir = dir.path().into();
+    config.journal_dir = Some(dir.path().join("journal"));
+    let uri = format!("sqlite:///{}", dir.path().join("mlflow.db").display());
+    let tracker = Tracker::with_config(Some(&uri), config).unwrap();
     with_tracker(&tracker, || {
         let _users = (case == "exclusive").then(|| start_run("users").unwrap());
-        DecisionTree::params().fit(&linfa_datasets::iris()).unwrap();
+        let data = linfa_datasets::iris();
+        let model = DecisionTree::params().fit(&data).unwrap();
+        if case.to_string_lossy().contains("evaluated") {
+            model.predict(&data).confusion_matrix(&data).unwrap();
+        }
     });
     let runs = tracker.search_runs(RunQuery::new().all_experiments()).unwrap();
     let shown: Vec<String> = runs
@@ -51,6 +67,15 @@ fn in_a_child() {
             format!("{params} {metrics} {} {}", run.inputs.datasets.len(), run.outputs.len())
         })
         .collect();
+    if case == "described" || case == "undescribed" {
+        let files = tracker.list_artifacts(&runs[0].info.run_id, "").unwrap();
+        let pictures = files.iter().filter(|file| file.path.contains(".png")).count();
+        let folder = tracker.get_logged_model(&runs[0].outputs[0].model_id).unwrap().artifact_location;
+        let described = std::fs::read_to_string(format!("{folder}/MLmodel")).unwrap();
+        let (signature, example) =
+            (described.contains("signature:"), described.contains("saved_input_example_info:"));
+        return println!("said: {pictures} {signature} {example}");
+    }
     println!("said: {}", shown.join("; "));
 }
 
@@ -66,6 +91,17 @@ fn options_leave_out_what_they_say() {
     assert_eq!(child("exclusive"), "0 0 0 0");
     assert_eq!(child("bare"), "5 0 0 0");
     assert_eq!(child("sampled"), "5 7 1 1");
+    assert_eq!(child("evaluated"), "5 11 1 1");
+    assert_eq!(child("not evaluated"), "5 7 1 1");
+    // One fit is no step of anything.
+    assert_eq!(child("no steps"), "5 7 1 1");
+}
+
+/// The pictures, and whether the model has a signature and an example.
+#[test]
+fn options_say_how_a_model_is_described() {
+    assert_eq!(child("described"), "1 true true");
+    assert_eq!(child("undescribed"), "0 false false");
 }
 
 #[test]

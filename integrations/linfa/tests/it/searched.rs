@@ -108,6 +108,26 @@ fn the_lowest_error_is_the_best_where_it_is_said_so() {
 }
 
 #[test]
+fn a_score_that_is_no_number_comes_last() {
+    let mut data = linfa_datasets::diabetes();
+    let nets: Vec<_> = [10.0, 0.1].map(|penalty| ElasticNet::params().penalty(penalty)).into();
+    for lower_is_better in [false, true] {
+        let calls = std::cell::Cell::new(0);
+        let (_, runs) = recorded(|| {
+            let search = data.recorded();
+            let search = if lower_is_better { search.lower_is_better() } else { search };
+            search.cross_validate_single(2, &nets, |_, _| {
+                calls.set(calls.get() + 1);
+                // The candidates take turns.
+                Ok::<f64, Error>(if calls.get() % 2 == 1 { f64::NAN } else { 1.0 })
+            })
+        });
+        let parent = runs.iter().find(|run| run.tag("mlflow.parentRunId").is_none()).unwrap();
+        assert_eq!(parent.param("best_penalty"), Some("0.1"));
+    }
+}
+
+#[test]
 fn an_error_of_a_candidate_is_returned_and_fails_the_run() {
     let mut data = linfa_datasets::diabetes();
     let nets = [ElasticNet::<f64>::params().penalty(-1.0)];

@@ -16,14 +16,16 @@ use crate::recorded_in;
 /// What a model predicts.
 type Bits = Vec<u64>;
 
+/// Loads a model from a folder, and predicts.
+type Load = Box<dyn Fn(&Path) -> Bits>;
+
 /// One algorithm.
 struct Row {
     package: &'static str,
     algorithm: &'static str,
     /// Runs it below this directory.
     fit: Box<dyn Fn(&Path) -> Fitted>,
-    /// Loads its model from this folder, and predicts.
-    load: Option<Box<dyn Fn(&Path) -> Bits>>,
+    load: Option<Load>,
     /// Why there is no model, where the run cannot tell.
     why: &'static str,
 }
