@@ -270,4 +270,25 @@ mod tests {
         assert_eq!(points("loss"), [(1, 1.0), (2, 2.0)]);
         assert_eq!(points("loss_epoch"), [(1, 1.5)]);
     }
+
+    /// The run ends after this, and what it is given then is late.
+    #[test]
+    fn a_training_ends_when_the_last_value_is_read() {
+        crate::autolog();
+        let tracker = Tracker::open("memory:").unwrap();
+        with_tracker(&tracker, || {
+            let training = Training::open(&crate::INTEGRATION).unwrap();
+            let mut progress = Progress::new(training.clone());
+            let device = Device::default();
+            progress.steps += 1;
+            let moment = progress.moment();
+            progress.send(Item::Values(vec![device.value("loss", 1.0)], moment)).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| device.compute());
+                progress.close();
+                assert!(device.is_read(), "it was on its way");
+            });
+            training.finish();
+        });
+    }
 }
