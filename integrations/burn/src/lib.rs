@@ -155,6 +155,8 @@
 //!   epoch only. Of several groups of learning rates the base one is recorded.
 //! - A metric that shows and writes nothing is added to learn the learning rate; a `MetricLogger` of yours sees its name,
 //!   and `N/A`.
+//! - burn 0.22.1 makes the summary of an evaluation while a thread of its own still writes what it is made from, so that
+//!   `summary.txt` may lack the last values or be missing, as it may on the terminal.
 //! - The best checkpoint is the one with the best `valid_loss`, or else the best value of the first metric of the
 //!   validation whose direction burn knows; without one only the last checkpoint is stored.
 //! - After a panic inside `launch`, which goes on to your code, neither checkpoints nor `experiment.log` are stored; burn
