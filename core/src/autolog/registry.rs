@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use super::integration::Integration;
@@ -130,6 +131,12 @@ impl Integration {
     /// The configuration in force.
     pub(super) fn configuration(&self) -> Arc<Configuration> {
         lock(&REGISTRY).configurations.get(self.name()).cloned().unwrap_or_default()
+    }
+
+    /// Says that less is recorded than could be, once per `kind` in a process; nothing if this integration is to be
+    /// silent. For what is seen outside of any training: a [`Recorder`](super::Recorder) says the rest.
+    pub fn warn(&self, kind: &str, message: fmt::Arguments<'_>) {
+        notice::silenced(self.configuration().options.silent, || notice::warn(kind, message));
     }
 }
 

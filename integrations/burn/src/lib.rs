@@ -30,8 +30,8 @@
 //! }
 //! ```
 //!
-//! The same call stands on `EvaluatorBuilder`, on `RLTraining` (feature `rl`) and, for a loop of your own, on the
-//! optimizer: [`AutologOptimizer`].
+//! The same call stands on `EvaluatorBuilder`, on `RLTraining` (feature `rl`) and, for a [loop of your
+//! own](#a-loop-of-your-own), on the optimizer.
 //!
 //! **A changed import**: the builders of this crate have burn's names and methods, and those of the first way.
 //!
@@ -93,6 +93,51 @@
 //! of the environment, those of training steps at the number of the step, and `valid_…` is the mean over the episodes of
 //! one evaluation. The policy's weights are the artifact `policy/policy.bpk`.
 //!
+//! # A loop of your own
+//!
+//! Two calls are added, on the optimizer and on the loss; those in brackets are optional:
+//!
+//! ```diff
+//! +use runlog::burn::{Autolog, LogAs};
+//!
+//! -let mut optim = config.optimizer.init();
+//! +let mut optim = config.optimizer.init().autolog();       // [.config(&config): the hyper-parameters]
+//!  for epoch in 1..=config.num_epochs {
+//!                                                           // [let _epoch = optim.epoch(); means by epoch]
+//!      for batch in loader.iter() {
+//! -        let loss = model.loss(batch?);
+//! +        let loss = model.loss(batch?).log_as("train_loss");
+//!          let grads = GradientsParams::from_grads(loss.backward(), &model);
+//!          model = optim.step(1e-3, model, grads);
+//!      }
+//!  }
+//!                                                           // [optim.log_model(&model): the logged model `model`]
+//! ```
+//!
+//! The run starts with the first step and ends when the optimizer is dropped: FINISHED; FAILED in a panic, or with the
+//! error given to [`fail`](AutologOptimizer::fail). A loop left through `?` without that counts as FINISHED.
+//!
+//! | what | as |
+//! |---|---|
+//! | each `log_as(name)` | the metric `name`, at the number of the optimizer's step, from 1; several before a step as their mean |
+//! | learning rate | `learning_rate`, at the step |
+//! | an epoch, if its guard is there | `<name>_epoch`, the mean over its steps, with `epoch_seconds` and, if `epoch.samples(n)` was said, `samples_per_second`, at the number of the epoch; `epoch` at the step |
+//! | hyper-parameters | params with dotted keys, from `.config(&config)` |
+//! | the model | a logged model `model`, from [`log_model`](AutologOptimizer::log_model) |
+//! | where | the tag `runlog.source` |
+//!
+//! Of optimizers that live at once in a thread, what the second one logs by itself ends in `-2`. What you log goes to the
+//! same run: `runlog::log_metric("valid_accuracy", value, epoch)`.
+//!
+//! **Keys differ from the trainer's**, since a loop has steps and need not have epochs:
+//!
+//! | the loss | in a loop, with `log_as("train_loss")` | in burn's trainer |
+//! |---|---|---|
+//! | of each step | `train_loss` | `train_loss_step` |
+//! | of each epoch | `train_loss_epoch` | `train_loss` |
+//!
+//! To compare a loop with a trainer's run in one chart, log it as `train_loss_step` and compare steps.
+//!
 //! # Evaluation
 //!
 //! The renderer that a recorded training returns carries on: burn's own `EvaluatorBuilder` with
@@ -110,6 +155,14 @@
 //!   epoch only. Of several groups of learning rates the base one is recorded.
 //! - A metric that shows and writes nothing is added to learn the learning rate; a `MetricLogger` of yours sees its name,
 //!   and `N/A`.
+//! - burn 0.22.1 makes the summary of an evaluation while a thread of its own still writes what it is made from, so that
+//!   `summary.txt` may lack the last values or be missing, as it may on the terminal.
+//! - The best checkpoint is the one with the best `valid_loss`, or else the best value of the first metric of the
+//!   validation whose direction burn knows; without one only the last checkpoint is stored.
+//! - After a panic inside `launch`, which goes on to your code, neither checkpoints nor `experiment.log` are stored; burn
+//!   has them in its folder.
+//! - Several devices are tested with the strategy `MultiDevice`; `DistributedDataParallel` is not.
+//! - burn's feature `blas-netlib` is not forwarded: enable it on a dependency on burn itself.
 //! - A training on a renderer of its own (`tui`) that evaluates by itself cannot be interrupted from the terminal.
 //! - burn installs a global logger at its first `launch`: from then on runlog's warnings stand in `experiment.log`.
 //!
@@ -118,6 +171,10 @@
 //! The thread that trains does nothing more than with burn alone: values are taken where burn renders them, on a thread
 //! of burn's, and nothing is read from a device. After the training its model and files are stored before `launch`
 //! returns. With autologging off, a builder costs an atomic load a method.
+//!
+//! In a loop of your own, a loss in main memory is read where the step is made. One that a device still computes is
+//! ordered at the step and read by another thread: up to 256 steps wait there, and if that thread is ever further behind,
+//! the training waits for it; no value is left out. `cargo bench -p runlog-burn` measures both.
 
 #![forbid(unsafe_code)]
 

@@ -2,8 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use runlog_core::{Error, ErrorKind, Result, flatten, notice};
+use runlog_core::{Error, ErrorKind, Result, flatten};
 use serde::Serialize;
+
+use crate::INTEGRATION;
 
 /// Params, as `log_params` flattens them.
 pub(crate) type Params = Vec<(String, String)>;
@@ -16,5 +18,5 @@ pub(crate) fn params(config: &(impl Serialize + ?Sized)) -> Result<Params> {
 
 /// Says that a config is not recorded; what else there is of the training is.
 pub(crate) fn refused(error: &Error) {
-    notice::warn("autolog burn the config", format_args!("a config is not recorded: {error}"));
+    INTEGRATION.warn("autolog burn the config", format_args!("a config is not recorded: {error}"));
 }

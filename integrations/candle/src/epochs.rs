@@ -46,11 +46,13 @@ impl Epochs {
         number
     }
 
-    /// Before a step: without a guard the first one of an epoch begins it.
-    pub(crate) fn before_step(&mut self) {
-        if self.length.is_some() && self.current.is_none() {
+    /// Before a step: without a guard the first one of an epoch begins it, and this says so.
+    pub(crate) fn before_step(&mut self) -> bool {
+        let begins = self.length.is_some() && self.current.is_none();
+        if begins {
             self.start(false);
         }
+        begins
     }
 
     /// Whether anything wants to know the mean loss of steps.

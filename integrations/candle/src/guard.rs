@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use runlog_core::{Config, notice};
+use runlog_core::Config;
+
+use crate::INTEGRATION;
 
 /// Does our part of a call of the user's. A panic in it becomes a warning and `None`; for those who test adapters
 /// (`MLFLOW_AUTOLOGGING_TESTING`) it stays one.
@@ -16,8 +18,8 @@ fn report(panic: Box<dyn std::any::Any + Send>) {
     if testing && !std::thread::panicking() {
         resume_unwind(panic);
     }
-    notice::warn(
+    INTEGRATION.warn(
         "candle autologging panicked",
-        format_args!("candle autologging panicked and stopped; the training is not affected"),
+        format_args!("candle autologging panicked, and its record has a gap; the training is not affected"),
     );
 }

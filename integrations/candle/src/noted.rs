@@ -66,9 +66,12 @@ pub(crate) fn note(function: &'static str, output: &Tensor, result: &candle_core
     });
 }
 
-/// Takes what was noted last.
+/// Takes what was noted last, for a step or an end; an error from before it has been handled.
 pub(crate) fn take() -> Option<Noted> {
-    with(|last| last.noted.take())
+    with(|last| {
+        last.error = None;
+        last.noted.take()
+    })
 }
 
 /// Gives the memory of a step's note to the next one.

@@ -86,7 +86,7 @@ impl Session {
     pub(crate) fn model_input(&mut self, batch: &Tensor) {
         match Input::of(batch) {
             Ok(input) => self.told.input = Some(input),
-            Err(error) => notice::warn(
+            Err(error) => INTEGRATION.warn(
                 "candle model input",
                 format_args!("what goes into the model cannot be read, and is not said of it: {error}"),
             ),
@@ -126,7 +126,9 @@ impl Session {
             self.describe(optimizer, noted.as_ref());
             self.log_data();
         }
-        self.epochs.before_step();
+        if self.epochs.before_step() {
+            self.forget_mean();
+        }
         let batch = noted.as_ref().and_then(Noted::batch);
         let value = match (loss, noted) {
             (Some(loss), Some(noted)) if !noted.is_of(loss) => {
@@ -161,11 +163,15 @@ impl Session {
 
     pub(crate) fn begin_epoch(&mut self) -> usize {
         let number = self.epochs.begin();
+        self.forget_mean();
+        number
+    }
+
+    /// What came before an epoch is not of it.
+    fn forget_mean(&mut self) {
         if let Some(open) = &mut self.open {
-            // What came before the epoch is not of it.
             open.end_mean(None);
         }
-        number
     }
 
     pub(crate) fn end_epoch(&mut self, number: usize) {

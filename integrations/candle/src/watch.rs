@@ -57,9 +57,15 @@ impl Watch {
         let session = self.0.as_ref()?;
         let seen = guarded(|| lock(session).before(optimizer, loss)).flatten();
         if seen.is_none() {
-            self.0 = None;
+            self.end();
         }
         seen
+    }
+
+    fn end(&mut self) {
+        if let Some(session) = self.0.take() {
+            guarded(|| lock(&session).end());
+        }
     }
 
     pub(crate) fn after(&self, seen: Option<Seen>, result: &Result<()>) {
@@ -71,9 +77,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(session) = self.0.take() {
-            guarded(|| lock(&session).end());
-        }
+        self.end();
     }
 }
 

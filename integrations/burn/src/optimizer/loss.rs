@@ -6,6 +6,7 @@
 //! Invariants: what is kept holds no graph, at most [`KEPT_MAX`] values of a thread are unread, and none is left out.
 
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use burn::tensor::{ExecutionError, Tensor, TensorData};
-use runlog_core::{Error, ErrorKind, Result, notice};
+use runlog_core::{Error, ErrorKind, Result};
 
 use super::lock;
 use crate::INTEGRATION;
@@ -38,8 +39,7 @@ pub trait LogAs {
     ///
     /// Several values of one name before a step, as of accumulated gradients, are logged as their mean; those after the
     /// last step, as of a validation, with that step when the epoch or the training ends. A tensor of several elements
-    /// counts as their sum. Without autologging this is one atomic load, and a move of
-    /// the tensor.
+    /// counts as their sum. Without autologging this is one atomic load, and a move of the tensor.
     ///
     /// The value is read off the training thread: its device is told to hand it over when the optimizer steps, and
     /// nobody waits for it.
@@ -95,6 +95,8 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        // Another optimizer of this thread says so again when it steps.
+        STEPS_HERE.try_with(|here| here.set(false)).ok();
         if OPTIMIZERS.fetch_sub(1, Ordering::Relaxed) == 1 {
             // What no training took is of no later one.
             drop(take());
@@ -107,10 +109,18 @@ pub(super) fn steps_here() {
     STEPS_HERE.try_with(|here| here.set(true)).ok();
 }
 
+/// A panic, as of a device that is gone, is none of the training's.
+#[cold]
 #[inline(never)]
 fn keep<const D: usize>(name: &str, loss: &Tensor<D>) {
+    if catch_unwind(AssertUnwindSafe(|| keep_reading(name, loss))).is_err() {
+        INTEGRATION.warn("burn log_as panicked", format_args!("a value of `{name}` cannot be logged"));
+    }
+}
+
+fn keep_reading<const D: usize>(name: &str, loss: &Tensor<D>) {
     if OPTIMIZERS.load(Ordering::Relaxed) == 0 {
-        notice::warn(
+        INTEGRATION.warn(
             "burn log_as",
             format_args!(
                 "`log_as(\"{name}\")` is logged with the step of a recorded optimizer, and there is none: write \
@@ -139,7 +149,7 @@ fn add(kept: &mut Vec<Kept>, name: &str, reading: Reading) {
     if kept.unread.len() >= KEPT_MAX
         && let Err(error) = kept.read()
     {
-        notice::warn("burn log_as read", format_args!("values of `{name}` cannot be logged: {error}"));
+        INTEGRATION.warn("burn log_as read", format_args!("values of `{name}` cannot be logged: {error}"));
     }
 }
 
@@ -180,11 +190,14 @@ impl Kept {
 
     /// Waits for the device.
     pub(super) fn read(&mut self) -> Result<()> {
+        let mut failed = Ok(());
         for reading in std::mem::take(&mut self.unread) {
-            let value = number(wait(reading))?;
-            (self.sum, self.count) = (self.sum + value, self.count + 1);
+            match number(wait(reading)) {
+                Ok(value) => (self.sum, self.count) = (self.sum + value, self.count + 1),
+                Err(error) => failed = Err(error),
+            }
         }
-        Ok(())
+        failed
     }
 
     /// The mean, once all is read; `None` if nothing could be.
@@ -255,6 +268,11 @@ pub(super) mod tests {
             }))
         }
 
+        /// Whether nobody waits for a value of its any more.
+        pub(in super::super) fn is_read(&self) -> bool {
+            Arc::strong_count(&self.0) == 1
+        }
+
         /// Computes everything, once somebody waits for it.
         pub(in super::super) fn compute(&self) {
             loop {
@@ -300,12 +318,14 @@ pub(super) mod tests {
 
     #[test]
     fn an_error_of_the_device_is_told_and_the_other_values_stay() {
-        let mut kept = Vec::new();
-        let error = ExecutionError::WithContext { reason: "gone".to_owned() };
-        add(&mut kept, "loss", Box::pin(std::future::ready(Err(error))));
-        add(&mut kept, "loss", Box::pin(std::future::ready(Ok(TensorData::from([2.0])))));
-        assert!(kept[0].order().is_err());
-        assert_eq!((kept[0].is_read(), kept[0].mean()), (true, Some(2.0)));
+        for read in [Kept::order, Kept::read] {
+            let mut kept = Vec::new();
+            let error = ExecutionError::WithContext { reason: "gone".to_owned() };
+            add(&mut kept, "loss", Box::pin(std::future::ready(Err(error))));
+            add(&mut kept, "loss", Box::pin(std::future::ready(Ok(TensorData::from([2.0])))));
+            assert!(read(&mut kept[0]).is_err());
+            assert_eq!((kept[0].is_read(), kept[0].mean()), (true, Some(2.0)));
+        }
     }
 
     #[test]

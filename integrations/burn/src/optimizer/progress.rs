@@ -232,12 +232,25 @@ impl Points {
 
 #[cfg(test)]
 mod tests {
+    use burn::nn::LinearConfig;
+    use burn::optim::AdamConfig;
     use runlog_core::autolog::Training;
     use runlog_core::fluent::with_tracker;
     use runlog_core::{RunQuery, Tracker};
 
+    use super::super::lock;
     use super::super::loss::tests::Device;
     use super::*;
+    use crate::Autolog;
+
+    impl Progress {
+        /// A step whose loss the device still owes.
+        fn step_of(&mut self, device: &Device, value: f64) {
+            self.steps += 1;
+            let moment = self.moment();
+            self.send(Item::Values(vec![device.value("loss", value)], moment)).unwrap();
+        }
+    }
 
     /// The training thread goes on while the device computes; values of a device and others stay in order.
     #[test]
@@ -250,9 +263,7 @@ mod tests {
             let device = Device::default();
             let epoch = progress.start_epoch().unwrap();
             for value in [1.0, 2.0] {
-                progress.steps += 1;
-                let moment = progress.moment();
-                progress.send(Item::Values(vec![device.value("loss", value)], moment)).unwrap();
+                progress.step_of(&device, value);
             }
             assert!(progress.end_epoch(epoch).unwrap());
             assert!(matches!(progress.place, Place::Reader(..)), "nobody waited");
@@ -269,5 +280,44 @@ mod tests {
         };
         assert_eq!(points("loss"), [(1, 1.0), (2, 2.0)]);
         assert_eq!(points("loss_epoch"), [(1, 1.5)]);
+    }
+
+    /// The run ends after this, and what it is given then is late.
+    #[test]
+    fn a_training_ends_when_the_last_value_is_read() {
+        crate::autolog();
+        let tracker = Tracker::open("memory:").unwrap();
+        with_tracker(&tracker, || {
+            let training = Training::open(&crate::INTEGRATION).unwrap();
+            let mut progress = Progress::new(training.clone());
+            let device = Device::default();
+            progress.step_of(&device, 1.0);
+            std::thread::scope(|scope| {
+                scope.spawn(|| device.compute());
+                progress.close();
+                assert!(device.is_read(), "it was on its way");
+            });
+            training.finish();
+        });
+    }
+
+    /// A logged model is linked to the metrics of its step.
+    #[test]
+    fn a_model_is_logged_after_the_values_of_its_steps() {
+        crate::autolog();
+        with_tracker(&Tracker::open("memory:").unwrap(), || {
+            let device = Device::default();
+            let mut optim = AdamConfig::new().init().autolog();
+            lock(&optim.open().unwrap().progress).step_of(&device, 1.0);
+            let model = LinearConfig::new(2, 1).init(&burn::tensor::Device::flex());
+            let logged = std::thread::scope(|scope| {
+                scope.spawn(|| device.compute());
+                optim.log_model_with(&model, |spec| {
+                    assert!(device.is_read(), "it was on its way");
+                    Ok(spec)
+                })
+            });
+            assert!(logged.is_some());
+        });
     }
 }

@@ -30,3 +30,13 @@ fn the_best_stays() {
          model_summary.txt; latest: checkpoints/latest_checkpoint.weights.safetensors; epoch 2, step 2; weights of step 2"
     );
 }
+
+/// The loss that judges is read by another thread, and the files are written by a third one: both are waited for.
+#[test]
+fn a_checkpoint_of_the_last_step_knows_its_loss_and_is_there_when_the_training_ends() {
+    assert_eq!(
+        said_by("by the loss"),
+        "checkpoints/latest_checkpoint.weights.safetensors checkpoints/latest_checkpoint_metrics.json \
+         model_summary.txt"
+    );
+}

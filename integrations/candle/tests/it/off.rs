@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use candle_core::Device;
-use candle_nn::Optimizer;
+use candle_core::{DType, Device};
+use candle_nn::{Init, Optimizer, VarBuilder};
 use runlog_candle::{AdamW, CandleOptions, Checkpoints, VarMap, load_model, loss};
 use runlog_core::fluent::{self, start_run, with_tracker};
 use runlog_core::{Run, RunQuery, Tracker};
@@ -59,6 +59,9 @@ fn in_a_child() {
         "best" => runlog_candle::autolog_with(
             options.checkpoints(Checkpoints::every_epochs(1).highest("val_accuracy")),
         ),
+        "by the loss" => runlog_candle::autolog_with(
+            options.log_models(false).checkpoints(Checkpoints::every_steps(1).lowest("train_loss")),
+        ),
         "global call later" => {
             runlog_candle::autolog_with(options.log_models(false));
             runlog_core::autolog::autolog();
@@ -70,6 +73,7 @@ fn in_a_child() {
     let shown = match case {
         "newest" | "all" | "best" => with_tracker(&tracker, || checkpointed(&tracker)),
         "faults" => crate::faults::under_each(),
+        "by the loss" => with_tracker(&tracker, || large(&tracker)),
         "unseen" => with_tracker(&tracker, || unseen(&tracker)),
         "example" => with_tracker(&tracker, || with_example(&tracker)),
         _ => {
@@ -125,6 +129,17 @@ fn checkpointed(tracker: &Tracker) -> String {
         "{}; latest: {latest}; epoch {epoch}, step {global_step}; weights of step {step}",
         stored.join(" ")
     )
+}
+
+/// One step with a loss that is read by another thread, and with weights that take their time to be stored.
+fn large(tracker: &Tracker) -> String {
+    let varmap = VarMap::new();
+    let vb = VarBuilder::from_varmap(&varmap, DType::F32, &Device::Cpu);
+    let weights = vb.get_with_hints(1 << 22, "weights", Init::Const(1.0)).unwrap();
+    let mut optimizer = AdamW::new(varmap.all_vars(), params()).unwrap();
+    optimizer.backward_step(&weights.affine(1.0, 1.0).unwrap()).unwrap();
+    drop(optimizer);
+    files(&|dir| tracker.list_artifacts(&runs(tracker)[0].info.run_id, dir).unwrap()).join(" ")
 }
 
 /// Steps whose losses nobody tells of.

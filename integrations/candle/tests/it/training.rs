@@ -127,7 +127,7 @@ fn a_composed_loss_is_recorded_as_it_is() {
 }
 
 /// It is read by another thread: as on a device, where reading at once would wait for it. That thread is slower than
-/// this optimizer, its queue is shorter than the training, and it is at the large last one when the training ends.
+/// this optimizer, and its queue is shorter than the training.
 #[test]
 fn losses_that_are_read_later_are_all_there() {
     let ((), run, tracker) = one_run_of(|| {
@@ -146,6 +146,39 @@ fn losses_that_are_read_later_are_all_there() {
     let expected: Vec<_> = (0_i16..3000).map(|step| (i64::from(step) + 1, f64::from(3 + 2 * step))).collect();
     assert_eq!(points, expected);
     assert_eq!(values(&tracker, &run, "train_loss_epoch"), [(1, 1502.0), (2, 4502.0)]);
+}
+
+/// The thread that reads is at the first of these when the optimizer is dropped.
+#[test]
+fn a_training_ends_when_its_last_loss_is_read() {
+    const ELEMENTS: usize = 1 << 22;
+    let ((), run, tracker) = one_run_of(|| {
+        let large = Tensor::ones(ELEMENTS, DType::F32, &Device::Cpu).unwrap();
+        let mut optimizer = Autolog::from(Momentum { vars: Vec::new(), rate: 0.5 });
+        for _ in 0..5 {
+            optimizer.backward_step(&large).unwrap();
+        }
+    });
+    let sum = f64::from(1 << 22);
+    assert_eq!(values(&tracker, &run, "train_loss"), (1..=5).map(|step| (step, sum)).collect::<Vec<_>>());
+}
+
+/// What came before the length was told belongs to no epoch.
+#[test]
+fn the_mean_of_an_epoch_is_of_its_own_steps() {
+    let ((), run, tracker) = one_run_of(|| {
+        let loss = |value: f32| {
+            let output = Tensor::new(&[[value], [value]], &Device::Cpu).unwrap();
+            loss::mse(&output, &output.zeros_like().unwrap()).unwrap()
+        };
+        let mut optimizer = Autolog::from(Momentum { vars: Vec::new(), rate: 0.5 });
+        optimizer.backward_step(&loss(10.0)).unwrap();
+        optimizer.epoch_length(4);
+        for value in [1.0, 2.0, 3.0, 4.0] {
+            optimizer.backward_step(&loss(value)).unwrap();
+        }
+    });
+    assert_eq!(values(&tracker, &run, "train_loss_epoch"), [(1, 2.5), (2, 12.5)]);
 }
 
 #[test]
@@ -307,6 +340,24 @@ fn an_error_that_was_handled_fails_nothing() {
         optimizer.backward_step(&loss::nll(&output, &labels).unwrap()).unwrap();
     });
     assert_eq!((run.info.status, run.outputs.len()), (RunStatus::Finished, 1));
+}
+
+/// A step that went well shows that the error did, also where no loss function was called for it.
+#[test]
+fn an_error_that_was_handled_before_a_step_fails_nothing() {
+    let ((), run) = one_run(|| {
+        let (inputs, labels) = data();
+        let varmap = VarMap::new();
+        let model = model(&varmap);
+        let mut optimizer = AdamW::new(varmap.all_vars(), params()).unwrap();
+        let _epoch = optimizer.epoch();
+        let output = model.log_probabilities(&inputs).unwrap();
+        let gradients = loss::nll(&output, &labels).unwrap().backward().unwrap();
+        loss::nll(&output, &output).unwrap_err();
+        optimizer.step(&gradients).unwrap();
+    });
+    assert_eq!((run.info.status, run.outputs.len()), (RunStatus::Finished, 1));
+    assert_eq!(run.metric("epochs"), Some(1.0));
 }
 
 #[test]

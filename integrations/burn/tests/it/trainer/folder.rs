@@ -1,6 +1,6 @@
 //! What burn leaves in its folder, and what of it is stored.
 
-use burn::train::metric::LossMetric;
+use burn::train::metric::{AccuracyMetric, LossMetric};
 use runlog_burn::{Autolog, SupervisedTraining};
 
 use super::recorded::DIVERGES;
@@ -13,7 +13,7 @@ fn the_last_and_the_best_checkpoint_are_stored() {
     let (_, run, tracker) = one_run(|| {
         SupervisedTraining::new(dir.path(), train, valid)
             .with_application_logger(None)
-            .metrics((LossMetric::new(),))
+            .metrics((AccuracyMetric::new(), LossMetric::new()))
             .with_default_checkpointers()
             .num_epochs(3)
             .launch(learner(DIVERGES))
