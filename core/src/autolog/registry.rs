@@ -166,6 +166,8 @@ pub fn autolog_with(options: AutologOptions) {
 /// calls. It wins over the global call, whenever that is made.
 pub fn configure<O: Any + Send + Sync>(integration: &'static Integration, options: AutologOptions, own: O) {
     let configuration = Configuration { options, own: Some(Arc::new(own)), globally: false };
+    // It may hold something of the user's, whose end must not come while the registry is locked.
+    let _replaced = integration.configuration();
     let warnings = lock(&REGISTRY).configure(integration, configuration);
     tell(warnings);
 }
