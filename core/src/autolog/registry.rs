@@ -289,6 +289,20 @@ mod tests {
     }
 
     #[test]
+    fn a_replaced_configuration_may_ask_the_registry_while_it_ends() {
+        struct Asks;
+        impl Drop for Asks {
+            fn drop(&mut self) {
+                drop(integrations());
+            }
+        }
+        let integration = integration("asks");
+        configure(integration, options(), Asks);
+        configure(integration, options().disable(true), ());
+        assert!(!integration.is_on());
+    }
+
+    #[test]
     fn silent_means_that_nothing_is_said() {
         let mut registry = registry(&[]);
         let options = || options().silent(true).extra_tag("mlflow.autologging", "x").exclude("keras");
