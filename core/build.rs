@@ -13,8 +13,15 @@ use std::process::Command;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::userinfo::without_userinfo;
+
+#[path = "src/userinfo.rs"]
+mod userinfo;
+
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    for file in ["build.rs", "src/userinfo.rs"] {
+        println!("cargo::rerun-if-changed={file}");
+    }
     for (name, value) in [
         ("RUSTC", rustc().unwrap_or_default()),
         ("TARGET", var("TARGET")),
@@ -29,7 +36,8 @@ fn main() {
     let (text, from) = match &found {
         Some((lock, text, from)) => {
             println!("cargo::rerun-if-changed={}", lock.display());
-            (without_userinfo(text), *from)
+            // It is for anybody who has the program or its runs.
+            (text.split_inclusive('\n').map(without_userinfo).collect(), *from)
         }
         None => (String::new(), ""),
     };
@@ -99,23 +107,6 @@ fn upwards(dir: &Path, from: &'static str) -> Option<Found> {
     let text = fs::read_to_string(&lock).ok()?.replace("\r\n", "\n");
     let this = format!("name = \"{}\"\nversion = \"{}\"\n", var("CARGO_PKG_NAME"), var("CARGO_PKG_VERSION"));
     text.contains(&this).then_some((lock, text, from))
-}
-
-/// The text without `user:password@` in the addresses of packages: it is for anybody who has the program or its runs.
-/// The user of an SSH address is no secret.
-fn without_userinfo(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        match line.split_once("://").map(|(scheme, rest)| (scheme, rest, rest.find(['/', '?', '#', '"']))) {
-            Some((scheme, rest, Some(end))) if !scheme.ends_with("ssh") => {
-                let (authority, path) = rest.split_at(end);
-                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-                kept.extend([scheme, "://", host, path]);
-            }
-            _ => kept.push_str(line),
-        }
-    }
-    kept
 }
 
 fn sha256(text: &str) -> String {

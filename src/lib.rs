@@ -101,6 +101,8 @@ pub use runlog_burn as burn;
 /// Autologging for candle: `use runlog::candle::{AdamW, VarMap, loss};`.
 #[cfg(feature = "candle")]
 pub use runlog_candle as candle;
+/// What this program was built with: compiler, target, profile, `Cargo.lock`.
+pub use runlog_core::build;
 /// Describing data: arrays, tables, sources.
 pub use runlog_core::data;
 /// Logged models: what goes into one, and reading it back.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::entity::Tag;
 use crate::error::{Error, ErrorKind, Result};
 use crate::notice;
 use crate::sync::lock;
+use crate::userinfo::without_userinfo;
 use crate::validate;
 
 /// How long a start waits for `git`, which can hang on a network file system; past it the tags are left out.
@@ -23,6 +25,10 @@ const GIT_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long after the question a start still waits to hear whether the tree is changed: `git` looks at every file for
 /// that, and in a large repository the tag follows when the run has begun. A store takes as long to open.
 const CHANGES_WAIT_MAX: Duration = Duration::from_millis(10);
+/// How long after the question the background still waits to hear it, and with that the end of a run.
+const CHANGES_FOUND_MAX: Duration = Duration::from_secs(10);
+/// How long the background, and with that the end of a run, waits for `git diff`.
+const DIFF_WAIT_MAX: Duration = Duration::from_secs(30);
 /// The largest `git diff` that is kept, in bytes.
 const DIFF_BYTES_MAX: u64 = 10 << 20;
 
@@ -46,8 +52,8 @@ pub(crate) fn default_tags(config: &Config) -> Vec<Tag> {
         for (key, value) in git {
             tags.extend(value.map(|value| (format!("mlflow.source.git.{key}"), value)));
         }
-        let soon = CHANGES_WAIT_MAX.saturating_sub(clock::instant().saturating_duration_since(lookup.asked));
-        tags.extend(lookup.is_changed(soon).map(|changed| (DIRTY.to_owned(), changed.to_string())));
+        let changed = lookup.is_changed(CHANGES_WAIT_MAX);
+        tags.extend(changed.map(|changed| (DIRTY.to_owned(), changed.to_string())));
     }
     tags.extend(config.run_context.as_deref().map(run_context).unwrap_or_default());
     tags.into_iter().map(|(key, value)| Tag::new(key, value)).collect()
@@ -189,9 +195,10 @@ impl Lookup {
         self.wait(GIT_WAIT_MAX, |answer| &answer.facts)
     }
 
-    /// Whether a tracked file differs from the commit, if `git` says so in time.
-    pub(crate) fn is_changed(&self, patience: Duration) -> Option<bool> {
-        self.wait(patience, |answer| &answer.is_changed)
+    /// Whether a tracked file differs from the commit, if `git` says so within this time after it was asked.
+    fn is_changed(&self, within: Duration) -> Option<bool> {
+        let passed = clock::instant().saturating_duration_since(self.asked);
+        self.wait(within.saturating_sub(passed), |answer| &answer.is_changed)
     }
 
     fn wait<T: Clone>(&self, patience: Duration, of: impl Fn(&Answer) -> &Known<T>) -> Option<T> {
@@ -212,40 +219,58 @@ pub(crate) fn may_be_changed(dir: &Path) -> bool {
     lock(&Lookup::of(dir).answer).is_changed != Known::Given(None)
 }
 
-/// Whether the tree is changed, for who may wait as long as `git` may take.
+/// Whether the tree is changed, for the background, which may wait longer than a start.
 pub(crate) fn is_changed(dir: &Path) -> Option<bool> {
-    Lookup::of(dir).is_changed(GIT_WAIT_MAX)
+    Lookup::of(dir).is_changed(CHANGES_FOUND_MAX)
 }
 
 /// What `git diff` says of the tracked files against the commit, to be applied by `git apply`; `None` if they are as
 /// committed, or there is no repository.
 ///
 /// # Errors
-/// It is too large to keep, or `git` does not end well.
+/// It is too large to keep, or `git` takes too long or does not end well.
 pub(crate) fn diff(dir: &Path) -> Result<Option<Vec<u8>>> {
-    if Lookup::of(dir).facts().is_none() {
+    let dir = dir.to_owned();
+    within(DIFF_WAIT_MAX, move || ask_diff(&dir)).unwrap_or_else(|| {
+        let text = format!("`git diff` takes more than {} s", DIFF_WAIT_MAX.as_secs());
+        Err(Error::new(ErrorKind::Unavailable, text))
+    })
+}
+
+/// What `work` gives on a thread of its own; `None` if that takes longer, and then it is left alone.
+fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = sync_channel(1);
+    let thread = std::thread::Builder::new().name("runlog-git".to_owned());
+    thread.spawn(move || tell.send(work())).ok()?;
+    told.recv_timeout(patience).ok()
+}
+
+fn ask_diff(dir: &Path) -> Result<Option<Vec<u8>>> {
+    if Lookup::of(dir).wait(DIFF_WAIT_MAX, |answer| &answer.facts).is_none() {
         return Ok(None);
     }
     // Whatever the user's settings make of a diff for people.
     let arguments = ["diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"];
-    let prefixes = ["--src-prefix=a/", "--dst-prefix=b/", "HEAD"];
+    let format = ["--unified=3", "--submodule=short", "--src-prefix=a/", "--dst-prefix=b/", "HEAD"];
     let failed = || Error::new(ErrorKind::Unexpected, "`git diff` failed");
-    let mut child = git(dir, &[&arguments[..], &prefixes].concat()).ok_or_else(failed)?;
+    let mut child = git(dir, &[&arguments[..], &format].concat()).ok_or_else(failed)?;
     let mut diff = Vec::new();
     let read = child.stdout.take().map(|out| out.take(DIFF_BYTES_MAX + 1).read_to_end(&mut diff));
-    let is_whole = matches!(read, Some(Ok(_))) && diff.len() as u64 <= DIFF_BYTES_MAX;
-    if !is_whole {
+    let is_too_large = diff.len() as u64 > DIFF_BYTES_MAX;
+    if is_too_large {
         child.kill().ok();
     }
-    let status = child.wait();
-    match (is_whole, status) {
-        (true, Ok(status)) if status.success() => Ok(Some(diff).filter(|diff| !diff.is_empty())),
-        (false, _) if !diff.is_empty() => Err(Error::new(
+    let ended_well = child.wait().is_ok_and(|status| status.success());
+    if is_too_large {
+        return Err(Error::new(
             ErrorKind::Unsupported,
             "what `git diff` says is more than 10 MiB, which is not kept",
-        )),
-        _ => Err(failed()),
+        ));
     }
+    if !ended_well || !matches!(read, Some(Ok(_))) {
+        return Err(failed());
+    }
+    Ok(Some(diff).filter(|diff| !diff.is_empty()))
 }
 
 fn ask_git(dir: &Path) -> Option<GitFacts> {
@@ -272,15 +297,6 @@ fn git(dir: &Path, arguments: &[&str]) -> Option<Child> {
 fn output(child: Child) -> Option<String> {
     let output = child.wait_with_output().ok()?;
     if output.status.success() { String::from_utf8(output.stdout).ok() } else { None }
-}
-
-/// The address without `user:password@`; a token in a remote's address must not end up in a tag.
-fn without_userinfo(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]
@@ -360,7 +376,7 @@ mod tests {
     fn only_tracked_files_make_a_tree_dirty_and_are_in_the_diff() {
         let dir = repository();
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-        write("train.rs", "lr = 1\n");
+        write("train.rs", "one\nlr = 1\nthree\n");
         run_git(dir.path(), &["add", "train.rs"]);
         run_git(dir.path(), &["commit", "-m", "code"]);
         write("secret.env", "token\n");
@@ -372,12 +388,13 @@ mod tests {
         };
         assert_eq!((asked(dir.path()), diff(dir.path()).unwrap()), (Some(false), None));
 
-        write("train.rs", "lr = 2\n");
+        write("train.rs", "one\nlr = 2\nthree\n");
         write("staged.bin", "\0\u{1}");
         run_git(dir.path(), &["add", "staged.bin"]);
         // Settings that make a diff unfit for `git apply`.
         run_git(dir.path(), &["config", "diff.noprefix", "true"]);
         run_git(dir.path(), &["config", "color.diff", "always"]);
+        run_git(dir.path(), &["config", "diff.context", "0"]);
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         let below = dir.path().join("sub");
         assert_eq!(asked(&below), Some(true));
@@ -386,11 +403,20 @@ mod tests {
         run_git(dir.path(), &["stash"]);
         write("patch", std::str::from_utf8(&patch).unwrap());
         run_git(dir.path(), &["apply", "patch"]);
-        assert_eq!(std::fs::read(dir.path().join("train.rs")).unwrap(), b"lr = 2\n");
+        assert_eq!(std::fs::read(dir.path().join("train.rs")).unwrap(), b"one\nlr = 2\nthree\n");
         assert_eq!(std::fs::read(dir.path().join("staged.bin")).unwrap(), b"\0\x01");
 
         let nowhere = tempfile::tempdir().unwrap();
         assert_eq!((asked(nowhere.path()), diff(nowhere.path()).unwrap()), (None, None));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_git_that_does_not_end() {
+        let (go, gate) = sync_channel::<()>(1);
+        let wait = move || gate.recv().is_ok();
+        assert_eq!(within(Duration::from_millis(1), wait), None);
+        go.send(()).ok();
+        assert_eq!(within(Duration::MAX, || 42), Some(42));
     }
 
     #[test]
@@ -400,19 +426,6 @@ mod tests {
         std::fs::write(dir.path().join("large.csv"), large).unwrap();
         run_git(dir.path(), &["add", "large.csv"]);
         assert!(diff(dir.path()).unwrap_err().to_string().contains("10 MiB"));
-    }
-
-    #[test]
-    fn userinfo_is_removed_only_from_addresses_that_have_one() {
-        for (url, shown) in [
-            ("https://user:token@host/a.git", "https://host/a.git"),
-            ("https://token@host:8443", "https://host:8443"),
-            ("https://host/a@b", "https://host/a@b"),
-            ("git@host:team/a.git", "git@host:team/a.git"),
-            ("../mirror", "../mirror"),
-        ] {
-            assert_eq!(without_userinfo(url), shown);
-        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod table;
 pub mod tensor;
 pub mod terminal;
 mod tracker;
+mod userinfo;
 pub mod validate;
 mod value;
 mod yaml;

@@ -78,3 +78,18 @@ fn first(kind: &str) -> bool {
 fn print(message: fmt::Arguments<'_>) {
     writeln!(std::io::stderr().lock(), "runlog: {message}").ok();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_silent_stays_so_whatever_is_called_inside() {
+        silenced(true, || {
+            silenced(false, || assert!(is_silent()));
+            assert!(is_silent());
+        });
+        assert!(!is_silent());
+        silenced(false, || assert!(!is_silent()));
+    }
+}

@@ -150,9 +150,8 @@ fn create(
             ),
         );
     }
-    let mut tags: BTreeMap<String, String> =
-        context::default_tags(tracker.config()).into_iter().map(|tag| (tag.key, tag.value)).collect();
-    tags.extend(provenance::build_tags().filter(|(key, _)| !tags.contains_key(key)).collect::<Vec<_>>());
+    let mut tags: BTreeMap<String, String> = provenance::build_tags().collect();
+    tags.extend(context::default_tags(tracker.config()).into_iter().map(|tag| (tag.key, tag.value)));
     tags.extend(given);
     tags.extend(engine.journal.owner_name().map(|owner| (OWNER.to_owned(), owner.to_owned())));
     tags.extend(parent_id.map(|parent_id| (PARENT.to_owned(), parent_id)));

@@ -6,6 +6,8 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use runlog::ExperimentOptions;
+
 use crate::support::{Place, text};
 
 const DIRTY: &str = "mlflow.source.git.dirty";
@@ -68,7 +70,11 @@ fn a_run_does_not_wait_for_a_git_that_looks_for_long_and_its_end_has_what_it_fou
     fs::write(bin.join("git"), slow).unwrap();
     fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).unwrap();
 
+    // Nor does it matter that no file can be kept where the run's would be.
+    let nowhere = ExperimentOptions::new("nowhere").artifact_location("s3://nowhere");
+    place.tracker().create_experiment(nowhere).unwrap();
     let mut command = place.scenario(&["log-many"]);
+    command.env("MLFLOW_EXPERIMENT_NAME", "nowhere").env("RUNLOG_LOG_ENVIRONMENT", "true");
     command.env("PATH", format!("{}:{}", bin.display(), env!("PATH")));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut ready = [0; 6];
@@ -80,7 +86,8 @@ fn a_run_does_not_wait_for_a_git_that_looks_for_long_and_its_end_has_what_it_fou
     drop(fs::File::options().write(true).open(&gate).unwrap());
     child.stdin.take().unwrap().write_all(b"go").unwrap();
     assert!(child.wait().unwrap().success());
-    assert_eq!(place.run().tag(DIRTY), Some("true"));
+    let ended = place.run();
+    assert_eq!((ended.tag(DIRTY), ended.tag("runlog.environment")), (Some("true"), None));
 }
 
 /// A workspace whose program prints what the build script of the core found, and builds of it.
@@ -95,7 +102,9 @@ impl Workspace {
         let core = dir.join("core");
         fs::create_dir_all(core.join("src")).unwrap();
         fs::create_dir_all(dir.join("src")).unwrap();
-        fs::copy(root.join("core/build.rs"), core.join("build.rs")).unwrap();
+        for file in ["build.rs", "src/userinfo.rs"] {
+            fs::copy(root.join("core").join(file), core.join(file)).unwrap();
+        }
         let manifest = |name: &str, rest: &str| {
             format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n{rest}")
         };

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::Command;
 
 use runlog::Result;
+use runlog::integration::testing::Fault;
 
 use crate::start;
 
@@ -88,4 +89,13 @@ pub(crate) fn as_pid_1(arguments: &[&str]) -> Result<()> {
 pub(crate) fn as_pid_1(_: &[&str]) -> Result<()> {
     println!("there are PID namespaces only on Linux");
     std::process::exit(1);
+}
+
+/// The other tracker's engine is the first that is closed.
+pub(crate) fn exit_beside_a_store_that_panics() -> Result<()> {
+    let broken = Fault::StorePanics(2).tracker();
+    let theirs = broken.start_run("broken")?;
+    let ours = start()?;
+    std::mem::forget((theirs, broken, ours));
+    Ok(())
 }

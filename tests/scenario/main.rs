@@ -83,6 +83,7 @@ fn main() -> Result<()> {
             run.log_metric("loss", 0.5, 1);
             std::process::exit(0);
         }
+        ("exit-beside-a-store-that-panics", []) => death::exit_beside_a_store_that_panics(),
         ("opened", [how]) => {
             runlog::log_metric("loss", 0.5, 1);
             match *how {

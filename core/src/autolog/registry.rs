@@ -173,6 +173,8 @@ pub fn autolog_with(options: AutologOptions) {
 /// calls. It wins over the global call, whenever that is made.
 pub fn configure<O: Any + Send + Sync>(integration: &'static Integration, options: AutologOptions, own: O) {
     let configuration = Configuration { options, own: Some(Arc::new(own)), globally: false };
+    // It may hold something of the user's, whose end must not come while the registry is locked.
+    let _replaced = integration.configuration();
     let warnings = lock(&REGISTRY).configure(integration, configuration);
     tell(warnings);
 }
@@ -291,6 +293,20 @@ mod tests {
         assert!(!integration.is_on());
         let off = registry.configure(integration, own(options().disable(true)));
         assert_eq!(off, [""; 0], "there is nothing to say of what is not wanted");
+    }
+
+    #[test]
+    fn a_replaced_configuration_may_ask_the_registry_while_it_ends() {
+        struct Asks;
+        impl Drop for Asks {
+            fn drop(&mut self) {
+                drop(integrations());
+            }
+        }
+        let integration = integration("asks");
+        configure(integration, options(), Asks);
+        configure(integration, options().disable(true), ());
+        assert!(!integration.is_on());
     }
 
     #[test]

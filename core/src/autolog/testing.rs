@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::engine::PATIENCE;
 use crate::entity::NewExperiment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Journal, Place};
@@ -15,8 +16,8 @@ use crate::store::{MemoryStore, Store};
 use crate::sync::lock;
 use crate::tracker::{Tracker, WeakTracker};
 
-/// How long the end of a run waits for a store that cannot be reached; it is no test's business that users wait longer.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long the end of a run waits for a store that does not answer; it is no test's business that users wait longer.
+const SHORT_PATIENCE: Duration = Duration::from_millis(20);
 /// Room in a journal that is full soon: for two short records.
 const SLOTS: u64 = 2;
 
@@ -93,7 +94,7 @@ impl Fault {
             Self::JournalFull => Journal::bounded(&Place::Memory, address, SLOTS),
             _ => Journal::open(&Place::Memory, address),
         };
-        let tracker = Tracker::over(Arc::new(store), journal, config, PATIENCE).expect("a thread");
+        let tracker = Tracker::over(Arc::new(store), journal, config, self.patience()).expect("a thread");
         if matches!(self, Self::HookFails(_) | Self::HookPanics(_)) {
             let strike = Strike { tracker: tracker.downgrade(), fault: self, calls: AtomicU64::new(0) };
             let mut strikes = lock(&STRIKES);
@@ -112,6 +113,14 @@ impl Fault {
             config.experiment_id = Some(store.create_experiment(&new)?);
         }
         Ok((Arc::new(store), config))
+    }
+
+    /// A store that answers is waited for: a machine that is busy must not look like this fault.
+    fn patience(self) -> Duration {
+        match self {
+            Self::ArtifactsRefused | Self::JournalFull | Self::HookFails(_) | Self::HookPanics(_) => PATIENCE,
+            _ => SHORT_PATIENCE,
+        }
     }
 
     /// What becomes of a call of the store before which it had `count`.

@@ -68,7 +68,7 @@ pub fn version_of(crate_name: &str) -> Option<&'static str> {
 
 /// The identity that the linker gave this program, as hex digits: another build of other code has another one.
 ///
-/// `None` where linkers give none, such as on Windows.
+/// `None` where it is not told in the way of Linux (ELF's build id, on 64 bits), such as on macOS and Windows.
 pub fn id() -> Option<&'static str> {
     static ID: OnceLock<Option<String>> = OnceLock::new();
     ID.get_or_init(|| id::of(config::running_program().file.as_deref()?)).as_deref()

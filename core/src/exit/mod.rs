@@ -7,7 +7,7 @@
 mod signal;
 
 use std::cell::RefCell;
-use std::panic::{PanicHookInfo, catch_unwind};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, Once};
 use std::time::Duration;
@@ -134,9 +134,9 @@ fn end_all(status: RunStatus, ended_by: Option<&str>) {
             let _watched = run.end_now(status, ended_by);
         }
         for engine in engine::all() {
-            // A shipper that is still at it needs the store.
+            // A shipper that is still at it needs the store. A store that panics costs the others nothing.
             if engine.close(EXIT_WAIT) {
-                engine.store.close().ok();
+                catch_unwind(AssertUnwindSafe(|| engine.store.close())).ok();
             }
         }
         *lock(&ENDING) = Ending::Done;

@@ -71,7 +71,6 @@ struct Teller<'r> {
 }
 
 struct Background {
-    artifacts: Box<dyn Artifacts>,
     binding: Binding,
     told: Arc<FilesOfRuns>,
     experiment_id: String,
@@ -83,7 +82,6 @@ struct Background {
 impl<'r> Teller<'r> {
     fn new(run: &'r RunHandle, key: &'static str) -> Result<Self> {
         let background = Background {
-            artifacts: run.artifacts()?,
             binding: run.binding()?.into_owned(),
             told: run.0.tracker.files_of_runs(),
             experiment_id: run.info().experiment_id.clone(),
@@ -104,10 +102,12 @@ impl<'r> Teller<'r> {
         if let Some(first) = self.background.first() {
             return self.background.tag(format!("runs:/{first}/{path}"));
         }
+        // Where no files can be kept, only what has files is not told.
+        let artifacts = self.run.artifacts();
         self.in_background(what, move |background, dir| {
             // What waited before this one may have written them.
             if background.first().is_none() {
-                if !write(&*background.artifacts, dir)? {
+                if !write(&*artifacts?, dir)? {
                     return Ok(());
                 }
                 background.told.add(&background.experiment_id, background.key, &background.run_id);

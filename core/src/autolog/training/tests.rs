@@ -154,6 +154,34 @@ fn trainings_that_are_open_at_once_share_a_run_which_the_last_one_ends() {
 }
 
 #[test]
+fn of_trainings_that_share_a_run_the_first_that_goes_wrong_says_how_it_ends() {
+    let tracker = tracker();
+    let integration = integration("first wrong", AutologOptions::new());
+    with_tracker(&tracker, || {
+        let [first, second, third] = [(); 3].map(|()| Training::open(integration).unwrap());
+        first.finish();
+        second.kill("the user has seen enough");
+        third.fail(&Error::invalid("diverged"));
+    });
+    let run = &runs(&tracker)[0];
+    assert_eq!(run.info.status, RunStatus::Killed);
+    assert_eq!(run.tag("runlog.ended_by"), Some("the user has seen enough"));
+}
+
+#[test]
+fn a_run_that_the_user_deleted_is_shared_by_no_further_training() {
+    let tracker = tracker();
+    let integration = integration("deleted", AutologOptions::new());
+    with_tracker(&tracker, || {
+        let first = Training::open(integration).unwrap();
+        tracker.delete_run(first.run().run_id()).unwrap();
+        let second = Training::open(integration).unwrap();
+        assert_ne!(first.run().run_id(), second.run().run_id());
+    });
+    assert_eq!(runs(&tracker).len(), 1, "the second one's, which is not deleted");
+}
+
+#[test]
 fn an_open_training_keeps_no_call_from_being_observed_and_no_run_of_the_users_from_starting() {
     let tracker = tracker();
     let (open, call) =
