@@ -8,12 +8,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use serde::Serialize;
+
 use super::integration::Integration;
 use super::options::AutologOptions;
 use super::registry::Configuration;
 use crate::config::Config;
 use crate::entity::{Dataset, LoggedModel, RunInfo};
 use crate::error::{Error, ErrorKind, Result};
+use crate::flatten::flatten_under;
 use crate::model::ModelSpec;
 use crate::run::{RunHandle, WeakRun};
 use crate::sync::lock;
@@ -148,6 +151,14 @@ impl Recorder {
     /// After a failure nothing more of this training is logged.
     pub fn record(&self, what: &'static str, log: impl FnOnce(&RunHandle) -> Result<()>) {
         self.get(what, log);
+    }
+
+    /// Logs one setting of the training, as [`log_params`](Self::log_params) does.
+    pub fn log_param(&self, key: &str, value: impl Serialize) {
+        match flatten_under(key, &value) {
+            Ok(pairs) => self.log_params(pairs),
+            Err(error) => self.0.run.miss(&error),
+        }
     }
 
     /// Logs the settings of the training. Where the run has another value of one already, such as of a training before,

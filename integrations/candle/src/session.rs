@@ -229,15 +229,15 @@ impl Session {
         open.output = noted.map(|noted| (noted.dtype, noted.dims.clone()));
         let source = self.source;
         open.training.record("the optimizer", |run| {
-            run.log_param(&open.key("optimizer_name"), open.optimizer);
+            open.training.log_param(&open.key("optimizer_name"), open.optimizer);
             for (key, value) in settings(optimizer) {
-                run.log_param(&open.key(key), value);
+                open.training.log_param(&open.key(key), value);
             }
             if let Some(noted) = noted {
-                run.log_param(&open.key("loss_function"), noted.function);
+                open.training.log_param(&open.key("loss_function"), noted.function);
             }
             if let Some(batch) = noted.and_then(Noted::batch) {
-                run.log_param(&open.key("batch_size"), batch);
+                open.training.log_param(&open.key("batch_size"), batch);
             }
             run.set_tag(&open.key("runlog.source"), format_args!("{}:{}", source.file(), source.line()));
             Ok(())
@@ -246,10 +246,10 @@ impl Session {
             open.say_that_there_is_no_model();
             return;
         }
-        open.training.record("the weights", |run| {
+        open.training.record("the weights", |_| {
             let (all, trained) = Weights::of(&open.maps, &self.told.vars)?.counts();
-            run.log_param(&open.key("total_params"), all);
-            run.log_param(&open.key("trainable_params"), trained);
+            open.training.log_param(&open.key("total_params"), all);
+            open.training.log_param(&open.key("trainable_params"), trained);
             Ok(())
         });
     }

@@ -55,7 +55,7 @@ pub(crate) fn record_estimator<P>(recorder: &Recorder, params: &P, caller: &'sta
     recorder.record("the estimator", |run| {
         let estimator = Estimator::of(params)?;
         tag_estimator::<P>(run, &estimator.name, caller);
-        run.log_param_pairs(estimator.params);
+        recorder.log_params(estimator.params);
         Ok(())
     });
 }

@@ -264,9 +264,9 @@ fn record<M>(
         let Some(first) = estimators.first() else { return Ok(()) };
         let name = first.name.clone();
         tag_estimator::<M>(run, &name, caller);
-        run.log_param("cv", folds.k);
+        recorder.log_param("cv", folds.k);
         let varying = varying(&estimators);
-        run.log_param_pairs(first.params.iter().filter(|(key, _)| !varying.contains(key)).cloned());
+        recorder.log_params(first.params.iter().filter(|(key, _)| !varying.contains(key)).cloned());
         if folds.scored.len() != folds.k * parameters.len() || folds.fit_times.len() != folds.scored.len() {
             // It ended early: there is nothing to compare.
             return Ok(());
@@ -276,7 +276,7 @@ fn record<M>(
         best_first.sort_by_key(|candidate| candidate.rank);
         if let Some(best) = best_first.first() {
             let best_params = best.params.iter().filter(|(key, _)| varying.contains(key));
-            run.log_param_pairs(best_params.map(|(key, value)| (format!("best_{key}"), value.clone())));
+            recorder.log_params(best_params.map(|(key, value)| (format!("best_{key}"), value.clone())));
             run.log_metric("best_cv_score", best.score.mean, 0);
         }
         run.log_text(&table(&candidates, &varying), "cv_results.csv")?;

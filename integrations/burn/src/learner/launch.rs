@@ -85,8 +85,8 @@ impl Launch {
             let users = settings.users();
             config::expect_in(settings.directory.as_deref().filter(|_| users.is_empty()), run.run_id());
             taken.extend(users.iter().map(|(key, _)| key.clone()));
-            run.log_param_pairs(users);
-            run.log_param_pairs(settings.params.iter().filter(|(key, _)| !taken.contains(*key)).cloned());
+            training.log_params(users);
+            training.log_params(settings.params.iter().filter(|(key, _)| !taken.contains(*key)).cloned());
             Ok(())
         });
         watch.attach(&training, taken);

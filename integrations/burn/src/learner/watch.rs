@@ -190,7 +190,7 @@ impl Watch {
     }
 
     pub(super) fn start(&self, epochs: usize, first: usize, items: Option<usize>, label: Option<&str>) {
-        self.of_training("the start", |state, _, run| {
+        self.of_training("the start", |state, recorder, run| {
             state.course = Course {
                 planned: epochs,
                 epoch: first,
@@ -199,13 +199,13 @@ impl Watch {
             };
             state.handles = Some((run.metric("learning_rate"), run.metric("epoch")));
             if epochs > 0 {
-                state.log_param(run, "epochs", epochs);
+                state.log_param(recorder, "epochs", epochs);
             }
             if first > 1 {
-                state.log_param(run, "first_epoch", first);
+                state.log_param(recorder, "first_epoch", first);
             }
             if let Some(steps) = items {
-                state.log_param(run, "environment_steps", steps);
+                state.log_param(recorder, "environment_steps", steps);
             }
             if let Some(label) = label {
                 run.set_tag("label", label);
@@ -226,12 +226,12 @@ impl Watch {
     }
 
     pub(super) fn split_started(&self, split: Split, items: usize) {
-        self.of_training("the start of a split", |state, _, run| {
+        self.of_training("the start of a split", |state, recorder, _| {
             let course = &mut state.course;
             (course.split, course.items_total, course.items) = (split, items, 0);
             if course.epochs_counted() && !course.is_sized() {
                 state.log_param(
-                    run,
+                    recorder,
                     if split == Split::Valid { "valid_items" } else { "train_items" },
                     items,
                 );
@@ -240,9 +240,9 @@ impl Watch {
     }
 
     pub(super) fn progress(&self, items: usize) {
-        self.of_training("progress", |state, _, run| {
+        self.of_training("progress", |state, recorder, _| {
             if let Some(key) = state.course.advance(items) {
-                state.log_param(run, key, items);
+                state.log_param(recorder, key, items);
             }
         });
     }
@@ -400,9 +400,9 @@ fn ratio(part: usize, of: usize) -> f64 {
 }
 
 impl State {
-    fn log_param(&self, run: &RunHandle, key: &str, value: usize) {
+    fn log_param(&self, recorder: &Recorder, key: &str, value: usize) {
         if !self.taken.contains(key) {
-            run.log_param(key, value);
+            recorder.log_param(key, value);
         }
     }
 

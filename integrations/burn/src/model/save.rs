@@ -26,7 +26,7 @@ pub(crate) fn log_with<M: Module + Display>(
 ) -> Option<LoggedModel> {
     recorder.record("the model's summary", |run| {
         let architecture = Architecture::of(module);
-        run.log_param(&numbered("total_params", recorder.part()), architecture.total_params());
+        recorder.log_param(&numbered("total_params", recorder.part()), architecture.total_params());
         run.log_text(&architecture.summary(module), SUMMARY_FILE)
     });
     let mut folder = None;

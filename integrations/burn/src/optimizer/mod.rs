@@ -288,7 +288,7 @@ impl AutologOptimizer {
                 run.set_tag("runlog.source", format_args!("{}:{}", self.caller.file(), self.caller.line()));
             }
             let params = std::mem::take(&mut self.params);
-            run.log_param_pairs(params.into_iter().map(|(key, value)| (numbered(&key, part), value)));
+            training.log_params(params.into_iter().map(|(key, value)| (numbered(&key, part), value)));
             Ok(())
         });
         let progress = Arc::new(Mutex::new(Progress::new(training.clone())));
