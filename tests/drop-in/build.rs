@@ -1,5 +1,5 @@
 //! Finds the example programs that linfa's crates ship, and writes a module for each that includes its source as it is.
-//! For candle, which ships none that prints the same at each start, there is one in `programs`, and the one of the docs.
+//! For burn and candle, which ship none that needs no network, there is one each in `programs`, and linfa's of the docs.
 
 #![expect(clippy::unwrap_used, reason = "a build script fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "Cargo tells a build script what it wants by the environment")]
@@ -41,7 +41,7 @@ fn main() {
     }
     let here = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap()).to_owned();
     let root = here.ancestors().find(|dir| dir.join("programs").exists()).unwrap();
-    for name in ["candle/digits", "linfa/diabetes"] {
+    for name in ["burn/digits", "candle/digits", "linfa/diabetes"] {
         names.push((name.to_owned(), root.join(format!("programs/{}.rs", name.replace('/', "_")))));
     }
     names.retain(|(name, _)| {
