@@ -25,7 +25,8 @@ fn every_block_of_code_stands_in_a_file_that_compiles() {
     while let Some((prose, rest)) = before.split_once("```diff\n") {
         let (block, after) = rest.split_once("```").unwrap();
         let sentence = prose.trim_end().rsplit("\n\n").next().unwrap();
-        let files: Vec<_> = sentence.split('`').filter(|part| part.ends_with(".rs")).collect();
+        let is_source = |part: &&str| Path::new(part).extension().is_some_and(|end| end == "rs");
+        let files: Vec<_> = sentence.split('`').filter(is_source).collect();
         let (old, new) = (files[0], *files.last().unwrap());
         let lines = |sign| -> Vec<&str> {
             block.lines().filter(|line| line.starts_with([' ', sign])).map(|line| &line[1..]).collect()

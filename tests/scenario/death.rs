@@ -96,6 +96,6 @@ pub(crate) fn exit_beside_a_store_that_panics() -> Result<()> {
     let broken = Fault::StorePanics(2).tracker();
     let theirs = broken.start_run("broken")?;
     let ours = start()?;
-    std::mem::forget((theirs, broken, ours));
+    Box::leak(Box::new((theirs, broken, ours)));
     Ok(())
 }
