@@ -21,7 +21,7 @@ use tempfile::TempDir;
 enum Same {
     /// Byte for byte.
     Whole,
-    /// But for its numbers, which follow the order of a hash map or an unseeded generator: they change from one start to the
+    /// But for its numbers and the order of its words, which follow the order of a hash map or an unseeded generator: they change from one start to the
     /// next without runlog too.
     ButNumbers,
     /// But for the times in burn's log, and for the ids of parameters in its files of weights, which burn draws anew at each
@@ -88,9 +88,10 @@ fn outcome(binary: &str, args: &[&str]) -> Outcome {
     command.args(args).current_dir(&work).env_clear();
     command.env("RUNLOG_JOURNAL_DIR", dir.path().join("journal"));
     let output = command.env("PATH", dir.path().join("empty")).output().unwrap();
-    let runs = runs_in(&work, dir.path());
     let mut files = BTreeMap::new();
     collect(&work, &work, &mut files);
+    // Last: whoever opens the database has files beside it come and go.
+    let runs = runs_in(&work, dir.path());
     files.retain(|name, _| !name.starts_with("mlflow.db") && !name.starts_with("mlruns/"));
     let stdout = String::from_utf8(output.stdout).unwrap();
     Outcome { code: output.status.code(), stdout, files, runs }
@@ -124,10 +125,12 @@ fn collect(root: &Path, dir: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
 fn comparable(same: Same, mut outcome: Outcome) -> Outcome {
     outcome.runs = 0;
     if same == ButNumbers {
-        // One `#` for each number, and the distance to the next word follows its width.
+        // The distance to the next word follows a number's width, and lines change places.
         let number = |c: char| c.is_ascii_digit() || c == '.';
-        let words = outcome.stdout.split_whitespace().map(|word| word.trim_matches(number));
-        outcome.stdout = words.map(|word| word.replace(number, "")).collect::<Vec<_>>().join(" ");
+        let mut words: Vec<_> =
+            outcome.stdout.split_whitespace().map(|word| word.replace(number, "")).collect();
+        words.sort_unstable();
+        outcome.stdout = words.join(" ");
         outcome.files.values_mut().for_each(Vec::clear);
     }
     if same == ButIds {
