@@ -21,8 +21,8 @@ use tempfile::TempDir;
 enum Same {
     /// Byte for byte.
     Whole,
-    /// But for its numbers and the order of its words, which follow the order of a hash map or an unseeded generator: they change from one start to the
-    /// next without runlog too.
+    /// But for its numbers and the order of its words, which follow a hash map or an unseeded generator: they change from
+    /// one start to the next without runlog too.
     ButNumbers,
     /// But for the times in burn's log, and for the ids of parameters in its files of weights, which burn draws anew at each
     /// start.
