@@ -6,9 +6,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 ///
 /// The columns named in `right` are flush right; the last column is never padded.
 pub fn table(rows: &[Vec<String>], indent: usize, right: &[usize]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cells(cell)).max();
-    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let widths = widths(rows);
     let mut text = String::new();
     for row in rows {
         let mut line = " ".repeat(indent);
@@ -20,6 +18,33 @@ pub fn table(rows: &[Vec<String>], indent: usize, right: &[usize]) -> String {
         }
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+    text
+}
+
+/// A [`table`] whose first row is underlined.
+pub fn headed_table(mut rows: Vec<Vec<String>>, right: &[usize]) -> String {
+    let line = widths(&rows).into_iter().map(|width| "-".repeat(width)).collect();
+    rows.insert(rows.len().min(1), line);
+    table(&rows, 0, right)
+}
+
+/// The cells that each column takes.
+fn widths(rows: &[Vec<String>]) -> Vec<usize> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cells(cell)).max();
+    (0..columns).map(|column| width(column).unwrap_or(0)).collect()
+}
+
+/// A count with its digits in threes: `1,234,567`.
+pub fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
     }
     text
 }

@@ -50,15 +50,14 @@ impl Models {
         self.made_any.store(true, Ordering::Relaxed);
     }
 
-    fn forget_observed(&self) {
+    /// Whether there were any.
+    fn forget_observed(&self) -> bool {
         let links = &mut *write(&self.links);
-        if !links.observed.is_empty() {
-            // A point of the training before and one of the next are told apart by their time.
-            clock::tick();
+        let observed = std::mem::take(&mut links.observed);
+        for models in links.made_at.values_mut() {
+            models.retain(|made| !observed.contains(made));
         }
-        for model_id in std::mem::take(&mut links.observed) {
-            links.made_at.values_mut().for_each(|models| models.retain(|made| *made != model_id));
-        }
+        !observed.is_empty()
     }
 
     fn link(&self, model_id: &str) {
@@ -88,7 +87,10 @@ impl RunHandle {
 
     /// Points by key measure no model of an observed training any more: another one begins.
     pub(crate) fn forget_observed_models(&self) {
-        self.0.models.forget_observed();
+        if self.0.models.forget_observed() {
+            // A point of the training before and one of the next are told apart by their time.
+            clock::tick();
+        }
     }
 
     /// Stores a fitted model: its files, its signature, and the link from this run.

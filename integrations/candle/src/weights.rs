@@ -3,10 +3,10 @@
 //! Nothing here touches a device, except for writing the values.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write;
 use std::path::Path;
 
 use candle_core::{Tensor, TensorId};
+use runlog_core::terminal::{grouped, headed_table};
 use runlog_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
@@ -105,51 +105,18 @@ impl Weights {
 
     /// The same for people, as MLflow's other frameworks have it in `model_summary.txt`.
     pub(crate) fn summary(&self) -> String {
-        let rows: Vec<[String; 4]> = self
-            .named
-            .iter()
-            .map(|(name, tensor)| {
-                let count = grouped(tensor.elem_count());
-                let count = if self.is_trained(tensor) { count } else { format!("{count} (not trained)") };
-                [name.clone(), format!("{:?}", tensor.dims()), tensor.dtype().as_str().to_owned(), count]
-            })
-            .collect();
-        let head = ["Name", "Shape", "Type", "Params"].map(str::to_owned);
-        let width = |column: usize| {
-            std::iter::once(&head).chain(&rows).map(|row| row[column].len()).max().unwrap_or_default()
-        };
-        let widths = [width(0), width(1), width(2), width(3)];
-        let mut text = String::new();
-        let mut line = |row: &[String; 4]| {
-            let [name, shape, dtype, count] = row;
-            let [a, b, c, _] = widths;
-            // Writing to a String does not fail.
-            writeln!(text, "{name:<a$}  {shape:<b$}  {dtype:<c$}  {count}").ok();
-        };
-        line(&head);
-        line(&widths.map(|width| "-".repeat(width)));
-        rows.iter().for_each(&mut line);
+        let head = ["Name", "Shape", "Type", "Params"].map(str::to_owned).to_vec();
+        let rows = self.named.iter().map(|(name, tensor)| {
+            let count = grouped(tensor.elem_count());
+            let count = if self.is_trained(tensor) { count } else { format!("{count} (not trained)") };
+            vec![name.clone(), format!("{:?}", tensor.dims()), tensor.dtype().as_str().to_owned(), count]
+        });
+        let table = headed_table(std::iter::once(head).chain(rows).collect(), &[]);
         let (all, trained) = self.counts();
-        for (what, count) in
-            [("Trainable params", trained), ("Non-trainable params", all - trained), ("Total params", all)]
-        {
-            writeln!(text, "{}{what}: {}", if what.starts_with("Train") { "\n" } else { "" }, grouped(count))
-                .ok();
-        }
-        writeln!(text, "Size: {} bytes", grouped(self.bytes())).ok();
-        text
+        let [trained, fixed, all, bytes] = [trained, all - trained, all, self.bytes()].map(grouped);
+        format!(
+            "{table}\nTrainable params: {trained}\nNon-trainable params: {fixed}\nTotal params: {all}\n\
+             Size: {bytes} bytes\n"
+        )
     }
-}
-
-/// Digits in threes.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -2,11 +2,12 @@
 //!
 //! Nothing here reads a value off a device.
 
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 
 use burn::module::Module;
 use burn::store::ModuleSnapshot;
 use burn::tensor::DType;
+use runlog_core::terminal::{grouped, headed_table};
 use serde_json::{Value, json};
 
 /// The tensors of a module as its files hold them, in the module's order.
@@ -77,40 +78,13 @@ impl Architecture {
 
     /// burn's own picture of the module, and a table of its tensors.
     pub(super) fn summary(&self, module: &impl Display) -> String {
-        let head = ["Name", "Shape", "Type", "Params"].map(str::to_owned);
-        let rows: Vec<[String; 4]> = self
-            .tensors
-            .iter()
-            .map(|tensor| {
-                let (shape, count) = (format!("{:?}", tensor.shape), grouped(tensor.params()));
-                [tensor.name.clone(), shape, tensor.dtype.name().to_owned(), count]
-            })
-            .collect();
-        let widths: [usize; 4] = std::array::from_fn(|column| {
-            std::iter::once(&head).chain(&rows).map(|row| row[column].len()).max().unwrap_or_default()
+        let head = ["Name", "Shape", "Type", "Params"].map(str::to_owned).to_vec();
+        let rows = self.tensors.iter().map(|tensor| {
+            let (shape, count) = (format!("{:?}", tensor.shape), grouped(tensor.params()));
+            vec![tensor.name.clone(), shape, tensor.dtype.name().to_owned(), count]
         });
-        let mut text = format!("{module}\n\n");
-        for row in [&head, &widths.map(|width| "-".repeat(width))].into_iter().chain(&rows) {
-            let [name, shape, dtype, count] = row;
-            let [a, b, c, d] = widths;
-            // Writing to a String does not fail.
-            writeln!(text, "{name:<a$}  {shape:<b$}  {dtype:<c$}  {count:>d$}").ok();
-        }
+        let table = headed_table(std::iter::once(head).chain(rows).collect(), &[3]);
         let (params, bytes) = (grouped(self.total_params), grouped(self.total_bytes()));
-        writeln!(text, "\nTotal params: {params}\nSize: {bytes} bytes").ok();
-        text
+        format!("{module}\n\n{table}\nTotal params: {params}\nSize: {bytes} bytes\n")
     }
-}
-
-/// Digits in threes.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

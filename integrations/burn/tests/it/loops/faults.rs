@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use runlog_burn::{Autolog, LogAs, example_of, signature_of};
+use runlog_burn::{LogAs, example_of, signature_of};
 use runlog_core::autolog::testing::Fault;
 use runlog_core::fluent::with_tracker;
 
@@ -20,19 +20,7 @@ fn a_fault_at_any_hook_leaves_the_training_as_it_is() {
 
 /// Everything that a loop can record.
 fn train() -> Net {
-    let config = config();
-    let mut model = Net::new(&device());
-    let mut optim = config.optimizer.init().autolog().config(&config);
-    for _epoch in 0..config.num_epochs {
-        let epoch = optim.epoch();
-        for batch in 0..BATCHES {
-            epoch.samples(BATCH);
-            let loss = model.loss(batch).log_as("train_loss");
-            let grads = model.gradients(&loss);
-            model = optim.step(RATE, model, grads);
-        }
-        model.loss(0).log_as("valid_loss").into_data();
-    }
+    let (model, mut optim) = recorded_loop(|model| drop(model.loss(0).log_as("valid_loss").into_data()));
     let items = items(0, &device());
     let output = model.forward(items.clone());
     optim.log_model_with(&model, |spec| {

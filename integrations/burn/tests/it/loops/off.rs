@@ -67,18 +67,7 @@ fn in_a_child() {
 }
 
 fn train() -> Net {
-    let config = config();
-    let mut model = Net::new(&device());
-    let mut optim = config.optimizer.init().autolog().config(&config);
-    for _epoch in 0..config.num_epochs {
-        let epoch = optim.epoch();
-        for batch in 0..BATCHES {
-            epoch.samples(BATCH);
-            let loss = model.loss(batch).log_as("train_loss");
-            let grads = model.gradients(&loss);
-            model = optim.step(RATE, model, grads);
-        }
-    }
+    let (model, mut optim) = recorded_loop(|_| ());
     optim.log_model(&model);
     model
 }

@@ -12,19 +12,7 @@ use super::setup::*;
 
 /// The plain loop, with the lines that are added.
 fn train() -> Net {
-    let config = config();
-    let mut model = Net::new(&device());
-    let mut optim = config.optimizer.init().autolog().config(&config);
-    for _epoch in 0..config.num_epochs {
-        let epoch = optim.epoch();
-        for batch in 0..BATCHES {
-            epoch.samples(BATCH);
-            let loss = model.loss(batch).log_as("train_loss");
-            let grads = model.gradients(&loss);
-            model = optim.step(RATE, model, grads);
-        }
-    }
-    model
+    recorded_loop(|_| ()).0
 }
 
 #[test]

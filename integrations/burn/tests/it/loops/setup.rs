@@ -9,6 +9,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use runlog_burn::{Autolog, AutologOptimizer, LogAs};
 use runlog_core::fluent::with_tracker;
 use runlog_core::{Config, Run, RunQuery, Tracker};
 
@@ -105,6 +106,25 @@ pub(crate) fn plain() -> (Net, Vec<f32>) {
         }
     }
     (model, losses)
+}
+
+/// The plain loop, with the lines that are added; `validate` runs at the end of each epoch.
+#[track_caller]
+pub(crate) fn recorded_loop(validate: impl Fn(&Net)) -> (Net, AutologOptimizer) {
+    let config = config();
+    let mut model = Net::new(&device());
+    let mut optim = config.optimizer.init().autolog().config(&config);
+    for _epoch in 0..config.num_epochs {
+        let epoch = optim.epoch();
+        for batch in 0..BATCHES {
+            epoch.samples(BATCH);
+            let loss = model.loss(batch).log_as("train_loss");
+            let grads = model.gradients(&loss);
+            model = optim.step(RATE, model, grads);
+        }
+        validate(&model);
+    }
+    (model, optim)
 }
 
 /// Trains inside `body` with autologging on; what it returned, the runs that it left (oldest first) and where they are.
