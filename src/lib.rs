@@ -64,7 +64,9 @@
 //! | `cli` | no | the command `runlog` |
 //! | `testing` | no | the suite that a store must pass |
 
-pub use runlog_core::autolog::{AutologOptions, autolog, autolog_with, register};
+pub use runlog_core::autolog::{
+    AutologOptions, Gpus, LogSystemMetrics, SystemMetrics, Tier, autolog, autolog_with, register,
+};
 pub use runlog_core::fluent::{
     active_run, child_env, clear_active_model, create_experiment, create_external_model, delete_experiment,
     delete_experiment_tag, delete_logged_model_tag, delete_run, delete_tag, disable_system_metrics_logging,

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::autolog::Tier;
 use crate::error::{Error, Result};
 
 /// What the environment says, as far as runlog listens to it.
@@ -39,6 +40,8 @@ pub struct Config {
     pub samples_before_logging: Option<u32>,
     /// `MLFLOW_SYSTEM_METRICS_NODE_ID`: put between `system/` and the metric's name.
     pub node_id: Option<String>,
+    /// `RUNLOG_SYSTEM_METRICS_TIER`: how much of the machine is read, `compat`, `standard` or `full`.
+    pub system_metrics_tier: Option<Tier>,
     /// `MLFLOW_ENABLE_ASYNC_LOGGING` set to false: every log call waits until its record is stored.
     pub synchronous: bool,
     /// `MLFLOW_TRUNCATE_LONG_VALUES`: cut over-long params and tags (the default) instead of refusing them.
@@ -122,6 +125,9 @@ impl Config {
                 .map(|value| parse_count("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", &value))
                 .transpose()?,
             node_id: text("MLFLOW_SYSTEM_METRICS_NODE_ID"),
+            system_metrics_tier: text("RUNLOG_SYSTEM_METRICS_TIER")
+                .map(|value| parse_tier("RUNLOG_SYSTEM_METRICS_TIER", &value))
+                .transpose()?,
             synchronous: flag("MLFLOW_ENABLE_ASYNC_LOGGING")? == Some(false),
             truncate_long_values: flag("MLFLOW_TRUNCATE_LONG_VALUES")?.unwrap_or(true),
             artifact_location_chars_max: text("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH")
@@ -184,6 +190,10 @@ fn parse_interval(name: &'static str, value: &str) -> Result<Duration> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|interval| !interval.is_zero())
         .ok_or_else(|| bad_value(name, value, "a number of seconds above 0"))
+}
+
+fn parse_tier(name: &'static str, value: &str) -> Result<Tier> {
+    Tier::from_name(value).ok_or_else(|| bad_value(name, value, "`compat`, `standard` or `full`"))
 }
 
 fn parse_count(name: &'static str, value: &str) -> Result<u32> {

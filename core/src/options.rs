@@ -1,5 +1,6 @@
 //! What `start_run` and `create_experiment` are told.
 
+use crate::autolog::LogSystemMetrics;
 use crate::current::Origin;
 use crate::entity::Tag;
 
@@ -25,7 +26,7 @@ pub struct RunOptions {
     pub(crate) parent_run_id: Option<String>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) description: Option<String>,
-    pub(crate) log_system_metrics: Option<bool>,
+    pub(crate) log_system_metrics: LogSystemMetrics,
     pub(crate) log_environment: Option<bool>,
     pub(crate) log_git_diff: Option<bool>,
     pub(crate) silent: bool,
@@ -84,11 +85,12 @@ impl RunOptions {
         self
     }
 
-    /// Whether CPU, memory, disk and network are sampled into `system/` metrics while the run lasts.
+    /// Whether CPU, memory, disk, network and GPUs are sampled into `system/` metrics while the run lasts: `true`,
+    /// `false`, or [`SystemMetrics`](crate::autolog::SystemMetrics) to say how.
     ///
     /// Unset or `None`, [`enable_system_metrics_logging`](crate::fluent::enable_system_metrics_logging) and then the
     /// environment variable `MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING` decide.
-    pub fn log_system_metrics(mut self, log: impl Into<Option<bool>>) -> Self {
+    pub fn log_system_metrics(mut self, log: impl Into<LogSystemMetrics>) -> Self {
         self.log_system_metrics = log.into();
         self
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::autolog::{self, MetricSink, MonitorDriver, SystemMetrics};
+use crate::autolog::{self, MonitorDriver, MonitorSink, SystemMetrics, Watch};
 use crate::context;
 use crate::current;
 use crate::engine::Engine;
-use crate::entity::{LifecycleStage, NewRun, Run, RunChange, RunStatus, Tag};
+use crate::entity::{LifecycleStage, Metric, NewRun, Run, RunChange, RunStatus, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fluent::system_metrics;
 use crate::journal::RunDefinition;
@@ -38,20 +38,20 @@ pub(crate) fn start_run(
         )
         .with("active_run", active.run_id()));
     }
-    let monitoring = system_metrics::wanted(tracker.config(), options.log_system_metrics)
+    let monitoring = system_metrics::wanted(tracker.config(), &options.log_system_metrics)
         .map(|settings| Ok::<_, Error>((autolog::monitor_driver()?, settings)))
         .transpose()?;
 
     let by_environment = tracker.take_run_to_resume();
     let resumed = options.run_id.as_ref().or(by_environment.as_ref());
-    let (handle, first_step) = open(tracker, options, resumed, mine.last())
+    let (handle, earlier) = open(tracker, options, resumed, mine.last())
         .inspect_err(|_| tracker.resume_next(by_environment.clone()))?;
     exit::watch(tracker.config());
     current::push(&handle, options.origin);
     let active = ActiveRun::new(handle, started_at);
 
     if let Some((driver, settings)) = monitoring {
-        watch_machine(driver, &SystemMetrics { first_step, ..settings }, &active);
+        watch_machine(driver, settings, &earlier, tracker, &active);
     }
     if !options.silent {
         say_where(tracker, &active, resumed.is_some());
@@ -59,13 +59,13 @@ pub(crate) fn start_run(
     Ok(active)
 }
 
-/// The run in the store and in the journal, and the number of its next window of system metrics.
+/// The run in the store and in the journal, and the system metrics that it has already.
 fn open(
     tracker: &Tracker,
     options: &RunOptions,
     resumed: Option<&String>,
     innermost: Option<&RunHandle>,
-) -> Result<(RunHandle, i64)> {
+) -> Result<(RunHandle, Vec<Metric>)> {
     let engine = tracker.engine()?;
     if engine.journal.is_sealed() {
         return Err(Error::new(ErrorKind::Unavailable, "the process is ending; no run can start any more"));
@@ -78,9 +78,10 @@ fn open(
         let parent = innermost.cloned().or_else(elsewhere);
         (create(tracker, &engine, parent_id, options)?, parent)
     };
-    let first_step = next_window(&run);
     let (run_id, store) = (run.info.run_id.clone(), Arc::clone(&engine.store));
     let (inputs, outputs, tags) = (run.inputs, run.outputs, run.data.tags);
+    let mut earlier = run.data.metrics;
+    earlier.retain(|metric| metric.key.starts_with("system/"));
     let handle = RunHandle::new(tracker, engine, run.info, parent, true).inspect_err(|_unwritten| {
         // Nobody else would end it. If this fails too, the error at hand says what is wrong.
         let change =
@@ -97,7 +98,7 @@ fn open(
             );
         }
     }
-    Ok((handle, first_step))
+    Ok((handle, earlier))
 }
 
 /// The run that a new one is a child of.
@@ -125,8 +126,18 @@ fn parent_of_new_run(
     Ok(Some(parent.info.run_id))
 }
 
-fn watch_machine(driver: &MonitorDriver, settings: &SystemMetrics, run: &RunHandle) {
-    match (driver.start)(settings, Box::new(Sink::new(run))) {
+/// Starts to sample the machine; where a resumed run has system metrics `earlier`, their steps go on.
+fn watch_machine(
+    driver: &MonitorDriver,
+    settings: SystemMetrics,
+    earlier: &[Metric],
+    tracker: &Tracker,
+    run: &RunHandle,
+) {
+    let mut watch = Watch::new(run.run_id(), settings, tracker.config().clone());
+    watch.first_step = earlier.iter().map(|metric| metric.step + 1).max().unwrap_or(0);
+    watch.earlier = earlier.iter().map(|metric| (metric.key.clone(), metric.value)).collect();
+    match (driver.start)(&watch, Box::new(Sink::new(run))) {
         Ok(monitor) => run.watch(monitor),
         Err(error) => notice::warn("monitor", format_args!("there will be no system metrics: {error}")),
     }
@@ -228,12 +239,6 @@ fn given_tags(tracker: &Tracker, options: &RunOptions) -> Result<BTreeMap<String
     Ok(tags)
 }
 
-/// The number of the next window of system metrics: they go on where a resumed run stopped.
-fn next_window(run: &Run) -> i64 {
-    let system = run.data.metrics.iter().filter(|metric| metric.key.starts_with("system/"));
-    system.map(|metric| metric.step + 1).max().unwrap_or(0)
-}
-
 fn say_where(tracker: &Tracker, run: &RunHandle, resumed: bool) {
     let config = tracker.config();
     if config.quiet || config.disabled || crate::store::is_in_memory(tracker.tracking_uri()) {
@@ -253,7 +258,7 @@ fn say_where(tracker: &Tracker, run: &RunHandle, resumed: bool) {
     ));
 }
 
-/// Where a monitor's points go: the run's metrics.
+/// Where what a monitor learns goes: the run's metrics and tags.
 struct Sink {
     run: RunHandle,
     metrics: BTreeMap<Arc<str>, MetricHandle>,
@@ -265,12 +270,16 @@ impl Sink {
     }
 }
 
-impl MetricSink for Sink {
+impl MonitorSink for Sink {
     fn log(&mut self, key: &str, value: f64, timestamp: i64, step: i64) {
         let metric = match self.metrics.get(key) {
             Some(metric) => metric,
             None => self.metrics.entry(key.into()).or_insert_with(|| self.run.metric(key)),
         };
         metric.log_at(value, step, timestamp);
+    }
+
+    fn tag(&mut self, key: &str, value: &str) {
+        self.run.set_tag(key, value);
     }
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use runlog_core::autolog::{MetricSink, Monitor, SystemMetrics};
+use runlog_core::autolog::{Monitor, MonitorSink, SystemMetrics, Watch};
+use runlog_core::config::Config;
 use runlog_core::{Error, Result, clock};
 
 /// Sends, once a window, where the system accounts for the thread that logs it.
@@ -15,7 +16,7 @@ struct Windows {
     sender: SyncSender<PathBuf>,
 }
 
-impl MetricSink for Windows {
+impl MonitorSink for Windows {
     fn log(&mut self, key: &str, _: f64, _: i64, _: i64) {
         if key == "system/disk_usage_megabytes" {
             let thread = fs::read_link("/proc/thread-self").unwrap_or_default();
@@ -23,13 +24,16 @@ impl MetricSink for Windows {
             self.sender.send(thread).unwrap_or_default();
         }
     }
+
+    fn tag(&mut self, _: &str, _: &str) {}
 }
 
 fn start(interval: Option<Duration>) -> Result<(Box<dyn Monitor>, Receiver<PathBuf>)> {
     let (sender, receiver) = sync_channel(16);
-    let mut asked = SystemMetrics::default();
+    let mut asked = SystemMetrics::new();
     asked.interval = interval;
-    Ok(((runlog_monitor::DRIVER.start)(&asked, Box::new(Windows { sender }))?, receiver))
+    let watch = Watch::new("", asked, Config::default());
+    Ok(((runlog_monitor::DRIVER.start)(&watch, Box::new(Windows { sender }))?, receiver))
 }
 
 /// Nanoseconds that the thread has been on a processor, in its own code and in the kernel's.

@@ -41,10 +41,14 @@
 
 #![forbid(unsafe_code)]
 
+mod counter;
+mod metrics;
 mod monitor;
 mod pace;
 mod plan;
 mod probe;
+mod readings;
+mod registry;
 mod sampler;
 mod schedule;
 #[cfg(test)]
@@ -52,10 +56,15 @@ mod testing;
 mod window;
 
 use runlog_core::Result;
-use runlog_core::autolog::{MetricSink, Monitor, MonitorDriver, SystemMetrics};
+use runlog_core::autolog::{Monitor, MonitorDriver, MonitorSink, Watch};
 
+pub use crate::counter::{Counter, Sum};
+pub use crate::metrics::describe;
 use crate::monitor::SystemMonitor;
-use crate::probe::{PROBES, Roots};
+pub use crate::probe::{Driver, Opened, Probe, ProbeError};
+use crate::probe::{Machine, drivers};
+pub use crate::readings::Sink;
+pub use crate::registry::{Key, Kind, Registry};
 
 /// The target of this crate's `tracing` events.
 const TARGET: &str = "runlog::monitor";
@@ -65,6 +74,6 @@ pub const DRIVER: MonitorDriver = MonitorDriver { name: "system", start };
 
 inventory::submit!(DRIVER);
 
-fn start(asked: &SystemMetrics, sink: Box<dyn MetricSink>) -> Result<Box<dyn Monitor>> {
-    Ok(Box::new(SystemMonitor::start(PROBES, Roots::default(), asked, sink)?))
+fn start(watch: &Watch, sink: Box<dyn MonitorSink>) -> Result<Box<dyn Monitor>> {
+    Ok(Box::new(SystemMonitor::start(drivers(), Machine::of(watch), watch, sink)?))
 }

@@ -10,14 +10,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use runlog_core::autolog::{MetricSink, Monitor, SystemMetrics};
+use runlog_core::autolog::{Monitor, MonitorSink, Watch};
 use runlog_core::{Error, ErrorKind, Result};
 
 use crate::pace::{Bell, RealPace};
 use crate::plan::Plan;
-use crate::probe::{Driver, Roots};
+use crate::probe::{Driver, Machine};
+use crate::readings::Readings;
+use crate::registry::Registry;
 use crate::sampler::{Sampler, open_probes};
-use crate::window::Registry;
+use crate::window::{self, Window};
 
 /// How long a stop waits for the last window. A healthy host answers within a millisecond; this is for a machine so
 /// busy that the thread is not scheduled, and bounds what a hung file system costs at the end of a run.
@@ -41,13 +43,15 @@ impl SystemMonitor {
     /// # Errors
     /// Parameters that mean nothing, a node id that cannot stand in a key, or no thread to be had.
     pub(crate) fn start(
-        drivers: &'static [Driver],
-        roots: Roots,
-        asked: &SystemMetrics,
-        sink: Box<dyn MetricSink>,
+        drivers: Vec<Driver>,
+        machine: Machine,
+        watch: &Watch,
+        sink: Box<dyn MonitorSink>,
     ) -> Result<Self> {
-        let plan = Plan::new(asked)?;
-        let mut registry = Registry::new(asked.node_id.as_deref())?;
+        let plan = Plan::new(watch)?;
+        let prefix = window::prefix(watch.settings.node_id.as_deref())?;
+        let mut registry = Registry::new(watch.settings.tier.unwrap_or_default());
+        let earlier = watch.earlier.clone();
         let bell = Arc::new(Bell::default());
         let abandoned = Arc::new(AtomicBool::new(false));
         let mut pace = RealPace::new(Arc::clone(&bell));
@@ -56,8 +60,10 @@ impl SystemMonitor {
         let sample = move || {
             SAMPLES.set(true);
             let _done = done;
-            let probes = open_probes(drivers, &roots, &mut registry);
-            Sampler::new(plan, probes, registry, sink).run(&mut pace);
+            let probes = open_probes(&drivers, &machine, &mut registry);
+            let earlier = |key: &str| earlier.iter().find(|(known, _)| known == key).map(|(_, value)| *value);
+            let window = Window::new(&registry, &prefix, earlier);
+            Sampler::new(plan, probes, Readings::new(&registry), window, sink).run(&mut pace);
         };
         let thread =
             thread::Builder::new().name("runlog-monitor".to_owned()).spawn(sample).map_err(|cause| {
@@ -122,14 +128,20 @@ impl Drop for Done {
 
 /// Keeps a thread that comes back late from logging into a run that is over.
 struct UntilAbandoned {
-    sink: Box<dyn MetricSink>,
+    sink: Box<dyn MonitorSink>,
     abandoned: Arc<AtomicBool>,
 }
 
-impl MetricSink for UntilAbandoned {
+impl MonitorSink for UntilAbandoned {
     fn log(&mut self, key: &str, value: f64, timestamp: i64, step: i64) {
         if !self.abandoned.load(Ordering::Acquire) {
             self.sink.log(key, value, timestamp, step);
+        }
+    }
+
+    fn tag(&mut self, key: &str, value: &str) {
+        if !self.abandoned.load(Ordering::Acquire) {
+            self.sink.tag(key, value);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use runlog_core::autolog::SystemMetrics;
+use runlog_core::autolog::Watch;
 use runlog_core::{Error, Result};
 
 /// MLflow's default sampling interval, which is also its default window.
@@ -29,11 +29,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan for `asked`: as soon as one of MLflow's parameters is set, the other has MLflow's default.
+    /// The plan for `watch`: as soon as one of MLflow's parameters is set, the other has MLflow's default.
     ///
     /// # Errors
     /// An interval of no time, or windows of no samples.
-    pub(crate) fn new(asked: &SystemMetrics) -> Result<Self> {
+    pub(crate) fn new(watch: &Watch) -> Result<Self> {
+        let asked = &watch.settings;
         let (interval, samples) = match (asked.interval, asked.samples_before_logging) {
             (None, None) => (DEFAULT_INTERVAL, DEFAULT_SAMPLES),
             (interval, samples) => (interval.unwrap_or(MLFLOW_INTERVAL), samples.unwrap_or(1)),
@@ -46,19 +47,23 @@ impl Plan {
         if samples == 0 {
             return Err(Error::invalid("system metrics need at least 1 sample before logging"));
         }
-        Ok(Self { interval: interval.max(INTERVAL_MIN), samples, first_step: asked.first_step })
+        Ok(Self { interval: interval.max(INTERVAL_MIN), samples, first_step: watch.first_step })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use runlog_core::autolog::SystemMetrics;
+    use runlog_core::config::Config;
+
     use super::*;
 
     fn plan(interval_secs: Option<f64>, samples: Option<u32>) -> Result<(f64, u32)> {
         let mut asked = SystemMetrics::default();
         asked.interval = interval_secs.map(Duration::from_secs_f64);
         asked.samples_before_logging = samples;
-        Plan::new(&asked).map(|plan| (plan.interval.as_secs_f64(), plan.samples))
+        Plan::new(&Watch::new("", asked, Config::default()))
+            .map(|plan| (plan.interval.as_secs_f64(), plan.samples))
     }
 
     #[test]

@@ -16,15 +16,17 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use runlog_core::autolog::MetricSink;
+use runlog_core::autolog::MonitorSink;
 use runlog_core::notice;
 
 use crate::TARGET;
 use crate::pace::{Pace, Wake};
 use crate::plan::Plan;
-use crate::probe::{Driver, Probe, ProbeError, Roots};
+use crate::probe::{Driver, Machine, Probe, ProbeError};
+use crate::readings::Readings;
+use crate::registry::Registry;
 use crate::schedule::Schedule;
-use crate::window::{Registry, Window};
+use crate::window::Window;
 
 /// A last window with nothing but this much time in it repeats the window before and is left out, unless a key would
 /// have no point at all without it: over a few ticks of the kernel's clock a rate is mostly noise.
@@ -34,8 +36,9 @@ const SLIVER: Duration = Duration::from_millis(100);
 pub(crate) struct Sampler {
     plan: Plan,
     probes: Vec<Armed>,
+    readings: Readings,
     window: Window,
-    sink: Box<dyn MetricSink>,
+    sink: Box<dyn MonitorSink>,
     /// The number of whole windows logged.
     windows: i64,
     /// The samples in the window under way.
@@ -44,7 +47,8 @@ pub(crate) struct Sampler {
     last_timestamp: i64,
 }
 
-struct Armed {
+pub(crate) struct Armed {
+    name: String,
     probe: Box<dyn Probe>,
     health: Health,
 }
@@ -59,19 +63,21 @@ enum Health {
 }
 
 /// Opens every probe whose hardware is there.
-pub(crate) fn open_probes(drivers: &[Driver], roots: &Roots, registry: &mut Registry) -> Vec<Box<dyn Probe>> {
+pub(crate) fn open_probes(drivers: &[Driver], machine: &Machine, registry: &mut Registry) -> Vec<Armed> {
     let mut probes = Vec::with_capacity(drivers.len());
     for driver in drivers {
-        match catch_unwind(AssertUnwindSafe(|| (driver.open)(roots, registry))) {
-            Ok(Ok(probe)) => probes.push(probe),
+        match catch_unwind(AssertUnwindSafe(|| driver.open(machine, registry))) {
+            Ok(Ok(probe)) => {
+                probes.push(Armed { name: driver.name.clone().into_owned(), probe, health: Health::Well });
+            }
             Ok(Err(ProbeError::Absent(reason))) => {
-                tracing::debug!(target: TARGET, probe = driver.name, reason, "not there, so without metrics");
+                tracing::debug!(target: TARGET, probe = &*driver.name, reason = &*reason, "not there, so without metrics");
             }
             Ok(Err(ProbeError::Failed(error))) => {
-                warn(driver.name, format_args!("cannot be read, so there are no metrics of it: {error}"));
+                warn(&driver.name, format_args!("cannot be read, so there are no metrics of it: {error}"));
             }
             Err(_panic) => {
-                warn(driver.name, format_args!("panicked while opening, so there are no metrics of it"));
+                warn(&driver.name, format_args!("panicked while opening, so there are no metrics of it"));
             }
         }
     }
@@ -81,15 +87,16 @@ pub(crate) fn open_probes(drivers: &[Driver], roots: &Roots, registry: &mut Regi
 impl Sampler {
     pub(crate) fn new(
         plan: Plan,
-        probes: Vec<Box<dyn Probe>>,
-        registry: Registry,
-        sink: Box<dyn MetricSink>,
+        probes: Vec<Armed>,
+        readings: Readings,
+        window: Window,
+        sink: Box<dyn MonitorSink>,
     ) -> Self {
-        let probes = probes.into_iter().map(|probe| Armed { probe, health: Health::Well }).collect();
         Self {
             plan,
             probes,
-            window: Window::new(registry),
+            readings,
+            window,
             sink,
             windows: 0,
             taken: 0,
@@ -136,25 +143,26 @@ impl Sampler {
 
     fn sample(&mut self, now: Duration, since_last: Option<Duration>) {
         self.last_sample = now;
-        for Armed { probe, health } in &mut self.probes {
+        self.readings.begin(since_last);
+        for Armed { name, probe, health } in &mut self.probes {
             if *health == Health::Ended {
                 continue;
             }
-            let mut sink = self.window.sink(since_last, self.plan.interval);
-            match catch_unwind(AssertUnwindSafe(|| probe.sample(&mut sink))) {
+            match catch_unwind(AssertUnwindSafe(|| probe.sample(&mut self.readings.sink()))) {
                 Ok(Ok(()) | Err(ProbeError::Absent(_))) => {}
                 Ok(Err(ProbeError::Failed(error))) => {
                     if *health == Health::Well {
                         *health = Health::Failing;
-                        warn(probe.name(), format_args!("failed, so its metrics have holes: {error}"));
+                        warn(name, format_args!("failed, so its metrics have holes: {error}"));
                     }
                 }
                 Err(_panic) => {
                     *health = Health::Ended;
-                    warn(probe.name(), format_args!("panicked, so its metrics end here"));
+                    warn(name, format_args!("panicked, so its metrics end here"));
                 }
             }
         }
+        self.window.take(&self.readings, self.plan.interval);
     }
 
     fn log_opening(&mut self, now_ms: i64) {

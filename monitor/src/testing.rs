@@ -1,12 +1,12 @@
 //! Doubles for tests: a sink that keeps points, a clock that follows a script, probes made of closures, and an ear for
 //! warnings.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use runlog_core::autolog::MetricSink;
+use runlog_core::autolog::MonitorSink;
 
 use crate::pace::{Pace, Wake};
 use crate::probe::{Probe, ProbeError, Sink};
@@ -21,11 +21,16 @@ pub(crate) struct Point {
 
 /// A sink whose points stay readable.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept(Arc<Mutex<Vec<Point>>>);
+pub(crate) struct Kept(Arc<Mutex<Vec<Point>>>, Arc<Mutex<BTreeMap<String, String>>>);
 
 impl Kept {
     pub(crate) fn points(&self) -> Vec<Point> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// The tags.
+    pub(crate) fn tags(&self) -> BTreeMap<String, String> {
+        self.1.lock().unwrap().clone()
     }
 
     /// The steps and values of one metric, named without `system/`.
@@ -36,9 +41,13 @@ impl Kept {
     }
 }
 
-impl MetricSink for Kept {
+impl MonitorSink for Kept {
     fn log(&mut self, key: &str, value: f64, timestamp: i64, step: i64) {
         self.0.lock().unwrap().push(Point { key: key.to_owned(), value, timestamp, step });
+    }
+
+    fn tag(&mut self, key: &str, value: &str) {
+        self.1.lock().unwrap().insert(key.to_owned(), value.to_owned());
     }
 }
 
@@ -104,10 +113,6 @@ type Read = dyn FnMut(&mut Sink<'_>) -> Result<(), ProbeError> + Send;
 struct ClosureProbe(Box<Read>);
 
 impl Probe for ClosureProbe {
-    fn name(&self) -> &'static str {
-        "closure"
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         (self.0)(sink)
     }

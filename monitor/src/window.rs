@@ -1,103 +1,99 @@
-//! What was read since the last point: one slot a key, filled by probes, emptied into the run's metrics.
+//! What was read since a run's last point: one slot a key, filled from samples, emptied into the run's metrics.
 //!
-//! Invariants: a key has a value only if a probe put one since the window was last emptied (absent is absent, never 0);
-//! after the keys are registered nothing here allocates.
+//! Invariants: a key has a value only if a probe read one since the window was last emptied; after it is made nothing
+//! here allocates.
 
 use std::time::Duration;
 
 use runlog_core::{Error, Result, validate};
 
+use crate::readings::Readings;
+use crate::registry::{Entry, Kind, NAME_CHARS_MAX, Registry};
+
 /// What every key of system metrics begins with, in MLflow.
 const PREFIX: &str = "system";
 
-/// How the samples of a window become one point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Aggregation {
-    /// The mean over the window's time: for readings of the moment.
-    Mean,
-    /// The latest: for totals that only grow.
-    Last,
+/// What the keys of a run begin with: `system/`, or `system/<node_id>/`.
+///
+/// # Errors
+/// A node id that cannot stand in a metric's key.
+pub(crate) fn prefix(node_id: Option<&str>) -> Result<String> {
+    let prefix = match node_id {
+        None | Some("") => format!("{PREFIX}/"),
+        Some(node) => format!("{PREFIX}/{node}/"),
+    };
+    // Room for the longest name: a refused key would otherwise show only once points are logged.
+    validate::key(&format!("{prefix}{}", "x".repeat(NAME_CHARS_MAX))).map_err(|error| {
+        Error::invalid(
+            "the node id of system metrics cannot stand in a key; MLflow's UI expects `node_<number>`",
+        )
+        .because(error)
+    })?;
+    Ok(prefix)
 }
 
-/// A registered key: the place of its slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key(usize);
-
-/// Where probes register their keys when they open, and only for hardware that is there.
+/// The values of one run's current window.
 #[derive(Debug)]
-pub(crate) struct Registry {
-    prefix: String,
+pub(crate) struct Window {
     slots: Vec<Slot>,
 }
 
 #[derive(Debug)]
 struct Slot {
     key: Box<str>,
-    aggregation: Aggregation,
+    kind: Kind,
     value: f64,
     /// The seconds that `value` stands for; `None` while there is no value.
     secs: Option<f64>,
+    /// The lowest and highest reading, with the keys that they are logged under.
+    range: Option<Range>,
+    /// What is taken off a total: its reading when the run began, less what the run had before it was resumed.
+    base: Option<f64>,
+    /// What a resumed run's total had reached.
+    earlier: f64,
     /// Whether this key has had a point.
     logged: bool,
 }
 
-impl Registry {
-    /// A registry of keys `system/<name>`, or `system/<node_id>/<name>`.
-    ///
-    /// # Errors
-    /// A node id that cannot stand in a metric's key.
-    pub(crate) fn new(node_id: Option<&str>) -> Result<Self> {
-        let prefix = match node_id {
-            None | Some("") => format!("{PREFIX}/"),
-            Some(node) => format!("{PREFIX}/{node}/"),
-        };
-        // Room for the longest name: a refused key would otherwise show only once points are logged.
-        validate::key(&format!("{prefix}{}", "x".repeat(NAME_CHARS_MAX))).map_err(|error| {
-            Error::invalid(
-                "the node id of system metrics cannot stand in a key; MLflow's UI expects `node_<number>`",
-            )
-            .because(error)
-        })?;
-        Ok(Self { prefix, slots: Vec::new() })
-    }
-
-    /// Interns the metric `name`; the same name is the same key.
-    pub(crate) fn key(&mut self, name: &str, aggregation: Aggregation) -> Key {
-        debug_assert!(name.len() <= NAME_CHARS_MAX, "{name}");
-        let key = format!("{}{name}", self.prefix);
-        if let Some(place) = self.slots.iter().position(|slot| *slot.key == *key) {
-            return Key(place);
-        }
-        self.slots.push(Slot {
-            key: key.into_boxed_str(),
-            aggregation,
-            value: 0.0,
-            secs: None,
-            logged: false,
-        });
-        Key(self.slots.len() - 1)
-    }
-}
-
-/// Longest name of a metric that a probe may register.
-const NAME_CHARS_MAX: usize = 64;
-
-/// The values of the current window.
 #[derive(Debug)]
-pub(crate) struct Window {
-    slots: Vec<Slot>,
+struct Range {
+    keys: [Box<str>; 2],
+    lowest: f64,
+    highest: f64,
 }
 
 impl Window {
-    /// An empty window over the registered keys.
-    pub(crate) fn new(registry: Registry) -> Self {
-        Self { slots: registry.slots }
+    /// An empty window over what is registered. `earlier` knows the latest value of a resumed run's metric.
+    pub(crate) fn new(registry: &Registry, prefix: &str, earlier: impl Fn(&str) -> Option<f64>) -> Self {
+        let slot = |entry: &Entry| {
+            let key = format!("{prefix}{}", entry.name);
+            let range = entry.ranged.then(|| Range {
+                keys: ["min", "max"].map(|end| format!("{key}_{end}").into_boxed_str()),
+                lowest: 0.0,
+                highest: 0.0,
+            });
+            Slot {
+                earlier: earlier(&key).unwrap_or(0.0),
+                key: key.into_boxed_str(),
+                kind: entry.kind,
+                value: 0.0,
+                secs: None,
+                range,
+                base: None,
+                logged: false,
+            }
+        };
+        Self { slots: registry.entries().iter().map(slot).collect() }
     }
 
-    /// A sink for one sample, which stands for the time `since_last`, or for `interval` where that is unknown.
-    pub(crate) fn sink(&mut self, since_last: Option<Duration>, interval: Duration) -> Sink<'_> {
-        let secs = since_last.unwrap_or(interval).as_secs_f64().max(1e-9);
-        Sink { slots: &mut self.slots, since_last, secs }
+    /// Takes the readings of a sample; those of unknown duration count as one `interval`.
+    pub(crate) fn take(&mut self, readings: &Readings, interval: Duration) {
+        let secs = readings.since_last().unwrap_or(interval).as_secs_f64().max(1e-9);
+        for (slot, reading) in self.slots.iter_mut().zip(readings.values()) {
+            if let Some(reading) = reading {
+                slot.take(*reading, secs);
+            }
+        }
     }
 
     /// Whether some key of the hardware found has never had a point.
@@ -109,8 +105,7 @@ impl Window {
     pub(crate) fn first_values(&mut self, mut log: impl FnMut(&str, f64)) {
         for slot in &mut self.slots {
             if slot.secs.is_some() && !slot.logged {
-                slot.logged = true;
-                log(&slot.key, slot.value);
+                slot.log(&mut log);
             }
         }
     }
@@ -118,9 +113,9 @@ impl Window {
     /// Gives every key that has a value, and empties the window.
     pub(crate) fn drain(&mut self, mut log: impl FnMut(&str, f64)) {
         for slot in &mut self.slots {
-            if slot.secs.take().is_some() {
-                slot.logged = true;
-                log(&slot.key, slot.value);
+            if slot.secs.is_some() {
+                slot.log(&mut log);
+                slot.secs = None;
             }
         }
     }
@@ -133,113 +128,161 @@ impl Window {
     }
 }
 
-/// What a probe reads into, for the length of one sample.
-#[derive(Debug)]
-pub(crate) struct Sink<'a> {
-    slots: &'a mut [Slot],
-    since_last: Option<Duration>,
-    secs: f64,
-}
-
-impl Sink<'_> {
-    /// The time since the last sample. `None` at the first and after a gap: a rate then has nothing to compare with.
-    pub(crate) fn since_last(&self) -> Option<Duration> {
-        self.since_last
+impl Slot {
+    fn take(&mut self, reading: f64, secs: f64) {
+        match (self.kind, self.secs) {
+            (Kind::Gauge | Kind::Rate, Some(before)) => {
+                // Moves the mean instead of summing, so that equal readings have exactly their own value as the mean.
+                let all = before + secs;
+                self.value += (reading - self.value) * (secs / all);
+                self.secs = Some(all);
+            }
+            (Kind::Total, _) => {
+                let base = *self.base.get_or_insert(reading - self.earlier);
+                self.value = reading - base;
+                self.secs = Some(secs);
+            }
+            (Kind::Peak, Some(_)) => self.value = self.value.max(reading),
+            (Kind::Gauge | Kind::Rate | Kind::Peak, None) => {
+                self.value = reading;
+                self.secs = Some(secs);
+                if let Some(range) = &mut self.range {
+                    (range.lowest, range.highest) = (reading, reading);
+                }
+            }
+        }
+        if let Some(range) = &mut self.range {
+            range.lowest = range.lowest.min(reading);
+            range.highest = range.highest.max(reading);
+        }
     }
 
-    /// Takes a reading. One that is not a finite number is no reading.
-    pub(crate) fn put(&mut self, key: Key, value: f64) {
-        let Some(slot) = self.slots.get_mut(key.0) else { return };
-        if !value.is_finite() {
-            return;
-        }
-        match (slot.aggregation, slot.secs) {
-            (Aggregation::Mean, Some(before)) => {
-                // Moves the mean instead of summing, so that equal readings have exactly their own value as the mean.
-                let secs = before + self.secs;
-                slot.value += (value - slot.value) * (self.secs / secs);
-                slot.secs = Some(secs);
-            }
-            (Aggregation::Mean, None) | (Aggregation::Last, _) => {
-                slot.value = value;
-                slot.secs = Some(self.secs);
-            }
+    fn log(&mut self, log: &mut impl FnMut(&str, f64)) {
+        self.logged = true;
+        log(&self.key, self.value);
+        if let Some(Range { keys: [lowest_key, highest_key], lowest, highest }) = &self.range {
+            log(lowest_key, *lowest);
+            log(highest_key, *highest);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use runlog_core::autolog::Tier;
+
+    use super::*;
+    use crate::metrics::MEMORY_USED;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn window(aggregation: Aggregation) -> (Window, Key) {
-        let mut registry = Registry::new(None).unwrap();
-        let key = registry.key("k", aggregation);
-        (Window::new(registry), key)
+    struct Bench {
+        readings: Readings,
+        window: Window,
     }
 
-    fn drained(window: &mut Window) -> Vec<f64> {
-        let mut values = Vec::new();
-        window.drain(|_, value| values.push(value));
-        values
+    impl Bench {
+        fn of(kind: Kind) -> Self {
+            let mut registry = Registry::new(Tier::Standard);
+            registry.key("k", kind).unwrap();
+            Self::over(&registry, None)
+        }
+
+        fn over(registry: &Registry, earlier: Option<f64>) -> Self {
+            Self { readings: Readings::new(registry), window: Window::new(registry, "system/", |_| earlier) }
+        }
+
+        fn take(&mut self, since_last: Option<Duration>, reading: f64) {
+            let mut registry = Registry::new(Tier::Standard);
+            let key = registry.key("k", Kind::Gauge).unwrap();
+            self.readings.begin(since_last);
+            self.readings.sink().put(key, reading);
+            self.window.take(&self.readings, SECOND);
+        }
+
+        fn drained(&mut self) -> Vec<f64> {
+            let mut values = Vec::new();
+            self.window.drain(|_, value| values.push(value));
+            values
+        }
     }
 
     #[test]
     fn keys_are_mlflows_with_and_without_a_node() {
-        let key = |node: Option<&str>| {
-            let mut registry = Registry::new(node).unwrap();
-            let key = registry.key("disk_usage_megabytes", Aggregation::Mean);
-            assert_eq!(registry.key("disk_usage_megabytes", Aggregation::Mean), key);
-            registry.slots[0].key.to_string()
-        };
-        assert_eq!(key(None), "system/disk_usage_megabytes");
-        assert_eq!(key(Some("")), "system/disk_usage_megabytes");
-        assert_eq!(key(Some("node_3")), "system/node_3/disk_usage_megabytes");
+        assert_eq!(prefix(None).unwrap(), "system/");
+        assert_eq!(prefix(Some("")).unwrap(), "system/");
+        assert_eq!(prefix(Some("node_3")).unwrap(), "system/node_3/");
     }
 
     #[test]
     fn a_node_id_that_no_key_may_have_is_refused_at_once() {
         for bad in ["node*", "../x", "a//b", "/", &"n".repeat(200)] {
-            let error = Registry::new(Some(bad)).unwrap_err();
+            let error = prefix(Some(bad)).unwrap_err();
             assert_eq!(error.kind(), runlog_core::ErrorKind::InvalidInput, "{bad}");
         }
     }
 
     #[test]
     fn a_key_without_a_reading_has_no_point() {
-        let (mut window, key) = window(Aggregation::Mean);
-        assert!(drained(&mut window).is_empty());
-        for no_reading in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            window.sink(None, SECOND).put(key, no_reading);
-        }
-        assert!(drained(&mut window).is_empty());
-        assert!(window.has_unlogged());
+        let mut bench = Bench::of(Kind::Gauge);
+        assert!(bench.drained().is_empty());
+        bench.take(None, f64::NAN);
+        assert!(bench.drained().is_empty());
+        assert!(bench.window.has_unlogged());
     }
 
     #[test]
-    fn a_mean_is_over_time_and_a_last_is_the_latest() {
-        for (aggregation, expected) in [(Aggregation::Mean, 12.5), (Aggregation::Last, 20.0)] {
-            let (mut window, key) = window(aggregation);
-            window.sink(Some(SECOND * 3), SECOND).put(key, 10.0);
-            window.sink(None, SECOND).put(key, 20.0);
-            assert_eq!(drained(&mut window), [expected]);
-            assert!(drained(&mut window).is_empty(), "the next window begins empty");
+    fn a_kind_says_how_readings_become_a_point() {
+        for (kind, expected) in
+            [(Kind::Gauge, 12.5), (Kind::Rate, 12.5), (Kind::Total, 10.0), (Kind::Peak, 20.0)]
+        {
+            let mut bench = Bench::of(kind);
+            bench.take(Some(SECOND * 3), 10.0);
+            bench.take(None, 20.0);
+            assert_eq!(bench.drained(), [expected], "{kind:?}");
+            assert!(bench.drained().is_empty(), "the next window begins empty");
         }
+    }
+
+    #[test]
+    fn a_total_goes_on_where_the_resumed_run_stopped() {
+        let mut registry = Registry::new(Tier::Standard);
+        registry.key("k", Kind::Total).unwrap();
+        let mut bench = Bench::over(&registry, Some(70.0));
+        bench.take(None, 1000.0);
+        assert_eq!(bench.drained(), [70.0]);
+        bench.take(None, 1005.0);
+        assert_eq!(bench.drained(), [75.0]);
+    }
+
+    #[test]
+    fn a_ranged_metric_has_its_lowest_and_highest_beside_it() {
+        let mut registry = Registry::new(Tier::Standard);
+        registry.metric(&MEMORY_USED).unwrap();
+        let mut bench = Bench::over(&registry, None);
+        for reading in [5.0, 1.0, 6.0] {
+            bench.take(None, reading);
+        }
+        let mut points = Vec::new();
+        bench.window.drain(|key, value| points.push((key.to_owned(), value)));
+        let name = "system/system_memory_usage_megabytes";
+        let expected = [(name.to_owned(), 4.0), (format!("{name}_min"), 1.0), (format!("{name}_max"), 6.0)];
+        assert_eq!(points, expected);
+        bench.take(None, 9.0);
+        assert_eq!(bench.drained(), [9.0, 9.0, 9.0], "the next window knows nothing of this one");
     }
 
     #[test]
     fn first_values_come_once_and_stay_in_the_window() {
-        let (mut window, key) = window(Aggregation::Mean);
-        window.sink(None, SECOND).put(key, 4.0);
+        let mut bench = Bench::of(Kind::Gauge);
+        bench.take(None, 4.0);
         let mut first = Vec::new();
-        window.first_values(|key, value| first.push((key.to_owned(), value)));
-        window.first_values(|_, _| panic!("a second first value"));
+        bench.window.first_values(|key, value| first.push((key.to_owned(), value)));
+        bench.window.first_values(|_, _| panic!("a second first value"));
         assert_eq!(first, [("system/k".to_owned(), 4.0)]);
-        window.sink(None, SECOND).put(key, 8.0);
-        assert_eq!(drained(&mut window), [6.0]);
+        bench.take(None, 8.0);
+        assert_eq!(bench.drained(), [6.0]);
     }
 
     proptest! {
@@ -247,19 +290,19 @@ mod tests {
         fn a_mean_lies_between_its_readings_and_is_exact_for_equal_ones(
             readings in proptest::collection::vec((0.0..1e9_f64, 1_u64..100_000), 1..100),
         ) {
-            let (mut window, key) = window(Aggregation::Mean);
+            let mut bench = Bench::of(Kind::Gauge);
             for (value, millis) in &readings {
-                window.sink(Some(Duration::from_millis(*millis)), SECOND).put(key, *value);
+                bench.take(Some(Duration::from_millis(*millis)), *value);
             }
-            let mean = drained(&mut window)[0];
+            let mean = bench.drained()[0];
             let low = readings.iter().map(|(v, _)| *v).fold(f64::MAX, f64::min);
             let high = readings.iter().map(|(v, _)| *v).fold(0.0, f64::max);
             prop_assert!(mean >= low * (1.0 - 1e-12) && mean <= high * (1.0 + 1e-12));
 
             for (_, millis) in &readings {
-                window.sink(Some(Duration::from_millis(*millis)), SECOND).put(key, 135.217_000_1);
+                bench.take(Some(Duration::from_millis(*millis)), 135.217_000_1);
             }
-            prop_assert_eq!(drained(&mut window), [135.217_000_1]);
+            prop_assert_eq!(bench.drained(), [135.217_000_1]);
         }
     }
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use runlog_core::Result;
-use runlog_core::autolog::{MetricSink, Monitor, MonitorDriver, SystemMetrics};
+use runlog_core::autolog::{Monitor, MonitorDriver, MonitorSink, SystemMetrics, Tier, Watch};
+use runlog_core::config::Config;
 
 /// Counts the allocations of each thread by itself, so that tests beside this one do not matter.
 struct Counting;
@@ -49,17 +50,23 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn start(asked: &SystemMetrics, sink: impl MetricSink + 'static) -> Result<Box<dyn Monitor>> {
-    (runlog_monitor::DRIVER.start)(asked, Box::new(sink))
+fn start(settings: SystemMetrics, sink: impl MonitorSink + 'static) -> Result<Box<dyn Monitor>> {
+    (runlog_monitor::DRIVER.start)(&Watch::new("", settings, Config::default()), Box::new(sink))
+}
+
+fn compat() -> SystemMetrics {
+    SystemMetrics::new().tier(Tier::Compat)
 }
 
 /// A sink that hands each point to a closure.
 struct Each<F>(F);
 
-impl<F: FnMut(&str, f64, i64) + Send> MetricSink for Each<F> {
+impl<F: FnMut(&str, f64, i64) + Send> MonitorSink for Each<F> {
     fn log(&mut self, key: &str, value: f64, _: i64, step: i64) {
         (self.0)(key, value, step);
     }
+
+    fn tag(&mut self, _: &str, _: &str) {}
 }
 
 #[test]
@@ -76,10 +83,9 @@ fn processor_times() -> Option<String> {
 #[test]
 fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
     let (sender, points) = sync_channel(1000);
-    let mut asked = SystemMetrics::default();
-    asked.node_id = Some("node_0".to_owned());
+    let asked = compat().node_id("node_0");
     let sink = Each(move |key: &str, value, step| sender.send((key.to_owned(), value, step)).unwrap());
-    let monitor = start(&asked, sink).unwrap();
+    let monitor = start(asked, sink).unwrap();
     let opening = points.recv().unwrap();
     let before = processor_times();
     assert!(before.is_some());
@@ -113,8 +119,7 @@ fn a_tick_does_not_allocate() {
     const WARM: i64 = 5;
     const LAST: i64 = 105;
     let counted = Arc::new((Mutex::new(None), Condvar::new()));
-    let mut asked = SystemMetrics::default();
-    asked.interval = Some(Duration::from_millis(2));
+    let asked = compat().interval(Duration::from_millis(2));
     let mut before = None;
     let result = Arc::clone(&counted);
     // The sink runs on the monitor's thread, so it reads that thread's count.
@@ -129,7 +134,7 @@ fn a_tick_does_not_allocate() {
         }
         result.1.notify_all();
     });
-    let monitor = start(&asked, sink).unwrap();
+    let monitor = start(asked, sink).unwrap();
     let allocations = *counted.1.wait_while(counted.0.lock().unwrap(), |count| count.is_none()).unwrap();
     monitor.stop().unwrap();
     assert_eq!(allocations, Some(0), "in {} ticks", LAST - WARM);

@@ -15,7 +15,9 @@ mod unseen;
 
 pub use integration::Integration;
 pub(crate) use monitor::monitor_driver;
-pub use monitor::{MetricSink, Monitor, MonitorDriver, StartMonitor, SystemMetrics};
+pub use monitor::{
+    Gpus, LogSystemMetrics, Monitor, MonitorDriver, MonitorSink, StartMonitor, SystemMetrics, Tier, Watch,
+};
 pub use options::AutologOptions;
 pub use recorder::{Recorder, WeakRecorder};
 pub use registry::{autolog, autolog_with, configure, integrations, register};

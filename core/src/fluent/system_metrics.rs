@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::autolog::SystemMetrics;
+use crate::autolog::{LogSystemMetrics, SystemMetrics};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::sync::lock;
@@ -67,13 +67,18 @@ pub fn set_system_metrics_node_id<'a>(node_id: impl Into<Option<&'a str>>) {
 
 /// How a run that starts now is sampled; `None` if it is not. Its own options come first, then what was said in this
 /// process, then the environment.
-pub(crate) fn wanted(config: &Config, options: Option<bool>) -> Option<SystemMetrics> {
+pub(crate) fn wanted(config: &Config, options: &LogSystemMetrics) -> Option<SystemMetrics> {
     let overrides = lock(&OVERRIDES);
-    options.or(overrides.enabled).unwrap_or(config.system_metrics).then(|| SystemMetrics {
-        interval: overrides.interval.or(config.sampling_interval),
-        samples_before_logging: overrides.samples_before_logging.or(config.samples_before_logging),
-        node_id: overrides.node_id.clone().or_else(|| config.node_id.clone()),
-        first_step: 0,
+    let LogSystemMetrics { wanted, settings } = options.clone();
+    wanted.or(overrides.enabled).unwrap_or(config.system_metrics).then(|| SystemMetrics {
+        interval: settings.interval.or(overrides.interval).or(config.sampling_interval),
+        samples_before_logging: settings
+            .samples_before_logging
+            .or(overrides.samples_before_logging)
+            .or(config.samples_before_logging),
+        node_id: settings.node_id.or_else(|| overrides.node_id.clone()).or_else(|| config.node_id.clone()),
+        tier: settings.tier.or(config.system_metrics_tier),
+        ..settings
     })
 }
 

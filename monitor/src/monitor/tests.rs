@@ -4,28 +4,40 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex};
 
 use super::*;
-use crate::probe::{Aggregation, Probe, ProbeError, Registry};
+use runlog_core::autolog::SystemMetrics;
+use runlog_core::config::Config;
+
+use crate::probe::Opened;
+use crate::registry::Kind;
 use crate::testing::probe;
 
 /// A sink that sends the step of every point; its receiver learns when the thread has let go of it.
 struct Sent(SyncSender<i64>);
 
-impl MetricSink for Sent {
+impl MonitorSink for Sent {
     fn log(&mut self, _: &str, _: f64, _: i64, step: i64) {
         self.0.send(step).unwrap();
     }
+
+    fn tag(&mut self, _: &str, _: &str) {}
 }
 
-fn start(driver: &'static [Driver]) -> (SystemMonitor, Receiver<i64>) {
+fn start_into(
+    sink: impl MonitorSink + 'static,
+    driver: Driver,
+    settings: SystemMetrics,
+) -> Result<SystemMonitor> {
+    let watch = Watch::new("", settings, Config::default());
+    SystemMonitor::start(vec![driver], Machine::default(), &watch, Box::new(sink))
+}
+
+fn start(driver: Driver) -> (SystemMonitor, Receiver<i64>) {
     let (sender, receiver) = sync_channel(1000);
-    let asked = SystemMetrics::default();
-    let monitor = SystemMonitor::start(driver, Roots::default(), &asked, Box::new(Sent(sender))).unwrap();
-    (monitor, receiver)
+    (start_into(Sent(sender), driver, SystemMetrics::new()).unwrap(), receiver)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of every driver")]
-fn open_steady(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
-    let key = registry.key("steady", Aggregation::Mean);
+fn open_steady(_: &Machine, registry: &mut Registry) -> Opened {
+    let key = registry.key("steady", Kind::Gauge)?;
     Ok(probe(move |sink| {
         sink.put(key, 1.0);
         Ok(())
@@ -33,7 +45,7 @@ fn open_steady(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, Pro
 }
 
 /// One gauge that is always there.
-const STEADY: &[Driver] = &[Driver { name: "steady", open: open_steady }];
+const STEADY: Driver = Driver::built_in("steady", open_steady);
 
 #[test]
 fn a_stop_and_a_drop_end_the_thread_and_nothing_is_logged_after() {
@@ -81,9 +93,8 @@ fn wait_for_gate(gate: Gate) {
     drop(GATE.1.wait_while(GATE.0.lock().unwrap(), |now| *now != gate).unwrap());
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of every driver")]
-fn open_stuck(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
-    let key = registry.key("stuck", Aggregation::Mean);
+fn open_stuck(_: &Machine, registry: &mut Registry) -> Opened {
+    let key = registry.key("stuck", Kind::Gauge)?;
     let mut readings = 0;
     Ok(probe(move |sink| {
         readings += 1;
@@ -98,11 +109,10 @@ fn open_stuck(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, Prob
 
 #[test]
 fn a_stop_does_not_wait_for_a_stuck_driver_which_then_logs_nothing() {
-    const STUCK: &[Driver] = &[Driver { name: "stuck", open: open_stuck }];
+    const STUCK: Driver = Driver::built_in("stuck", open_stuck);
     let (sender, points) = sync_channel(1000);
-    let mut asked = SystemMetrics::default();
-    asked.interval = Some(Duration::from_millis(1));
-    let mut monitor = SystemMonitor::start(STUCK, Roots::default(), &asked, Box::new(Sent(sender))).unwrap();
+    let asked = SystemMetrics::new().interval(Duration::from_millis(1));
+    let mut monitor = start_into(Sent(sender), STUCK, asked).unwrap();
     assert_eq!(points.recv().unwrap(), 0);
     wait_for_gate(Gate::Shut);
     monitor.patience = Duration::from_millis(1);
@@ -114,11 +124,13 @@ fn a_stop_does_not_wait_for_a_stuck_driver_which_then_logs_nothing() {
 /// A sink that holds the last handle of its own monitor.
 struct Owning(Arc<Mutex<Option<SystemMonitor>>>, SyncSender<i64>);
 
-impl MetricSink for Owning {
+impl MonitorSink for Owning {
     fn log(&mut self, _: &str, _: f64, _: i64, step: i64) {
         drop(self.0.lock().unwrap().take());
         self.1.send(step).unwrap();
     }
+
+    fn tag(&mut self, _: &str, _: &str) {}
 }
 
 #[test]
@@ -126,8 +138,7 @@ fn a_handle_dropped_by_the_sink_does_not_wait_for_itself() {
     let (sender, points) = sync_channel(1000);
     let slot = Arc::new(Mutex::new(None));
     let mut held = slot.lock().unwrap();
-    let sink = Box::new(Owning(Arc::clone(&slot), sender));
-    *held = Some(SystemMonitor::start(STEADY, Roots::default(), &SystemMetrics::default(), sink).unwrap());
+    *held = Some(start_into(Owning(Arc::clone(&slot), sender), STEADY, SystemMetrics::new()).unwrap());
     drop(held);
     assert_eq!(points.iter().next(), Some(0));
     assert!(slot.lock().unwrap().is_none());
@@ -135,24 +146,23 @@ fn a_handle_dropped_by_the_sink_does_not_wait_for_itself() {
 
 struct Panicking;
 
-impl MetricSink for Panicking {
+impl MonitorSink for Panicking {
     fn log(&mut self, _: &str, _: f64, _: i64, _: i64) {
         panic!("a sink's own fault");
     }
+
+    fn tag(&mut self, _: &str, _: &str) {}
 }
 
 #[test]
 fn a_sink_that_panics_ends_the_monitor_with_a_warning_and_the_stop_returns() {
-    let asked = SystemMetrics::default();
-    let monitor = SystemMonitor::start(STEADY, Roots::default(), &asked, Box::new(Panicking)).unwrap();
+    let monitor = start_into(Panicking, STEADY, SystemMetrics::new()).unwrap();
     Box::new(monitor).stop().unwrap_err();
 }
 
 #[test]
 fn what_means_nothing_is_refused_before_a_thread_starts() {
     let (sender, points) = sync_channel(1);
-    let mut asked = SystemMetrics::default();
-    asked.node_id = Some("node*1".to_owned());
-    assert!(SystemMonitor::start(STEADY, Roots::default(), &asked, Box::new(Sent(sender))).is_err());
+    assert!(start_into(Sent(sender), STEADY, SystemMetrics::new().node_id("node*1")).is_err());
     assert!(points.recv().is_err());
 }

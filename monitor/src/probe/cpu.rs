@@ -5,27 +5,24 @@
 //! average since then and says nothing about the run.
 
 use super::pseudo::{Pseudo, lines, number, words};
-use super::{Aggregation, Driver, Key, Probe, ProbeError, Registry, Roots, Sink, corrupt, float};
+use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, corrupt, float};
+use crate::metrics;
 
-pub(super) const DRIVER: Driver = Driver { name: "cpu", open };
+pub(super) const DRIVER: Driver = Driver::built_in("cpu", open);
 
 struct Cpu {
     stat: Pseudo,
     before: Option<Times>,
-    utilization: Key,
+    utilization: Option<Key>,
 }
 
-fn open(roots: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
-    let stat = Pseudo::open(roots.proc.join("stat"))?;
-    let utilization = registry.key("cpu_utilization_percentage", Aggregation::Mean);
+fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    let stat = Pseudo::open(machine.proc.join("stat"))?;
+    let utilization = registry.metric(&metrics::CPU_UTILIZATION);
     Ok(Box::new(Cpu { stat, before: None, utilization }))
 }
 
 impl Probe for Cpu {
-    fn name(&self) -> &'static str {
-        DRIVER.name
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         let now = Times::parse(self.stat.head()?)
             .ok_or_else(|| corrupt("/proc/stat does not begin with the times of the processors"))?;
@@ -149,9 +146,9 @@ mod tests {
     #[test]
     fn one_reading_is_no_sample_and_a_gap_begins_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let roots = tree(dir.path(), "stat", "cpu 900 0 0 100\ncpu0 900 0 0 100\n");
-        let mut bench = Bench::open(DRIVER, &roots).unwrap();
-        let write = |text: &str| fs::write(roots.proc.join("stat"), text).unwrap();
+        let machine = tree(dir.path(), "stat", "cpu 900 0 0 100\ncpu0 900 0 0 100\n");
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        let write = |text: &str| fs::write(machine.proc.join("stat"), text).unwrap();
 
         assert!(bench.read_after(None).unwrap().is_empty(), "the average since boot");
         write("cpu 950 0 0 150\n");
@@ -171,12 +168,12 @@ mod tests {
     #[test]
     fn a_reading_that_fails_leaves_the_beginning_in_place() {
         let dir = tempfile::tempdir().unwrap();
-        let roots = tree(dir.path(), "stat", "cpu 0 0 0 0\n");
-        let mut bench = Bench::open(DRIVER, &roots).unwrap();
+        let machine = tree(dir.path(), "stat", "cpu 0 0 0 0\n");
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
         bench.read_after(None).unwrap();
-        fs::write(roots.proc.join("stat"), "garbage").unwrap();
+        fs::write(machine.proc.join("stat"), "garbage").unwrap();
         assert!(matches!(bench.read(), Err(ProbeError::Failed(_))));
-        fs::write(roots.proc.join("stat"), "cpu 1 0 0 3\n").unwrap();
+        fs::write(machine.proc.join("stat"), "cpu 1 0 0 3\n").unwrap();
         assert_eq!(bench.read().unwrap().get("cpu_utilization_percentage"), Some(&25.0));
     }
 

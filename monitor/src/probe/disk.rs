@@ -7,26 +7,22 @@ use std::path::PathBuf;
 use runlog_core::Error;
 use rustix::fs::StatVfs;
 
-use super::{DiskKeys, Driver, Probe, ProbeError, Registry, Roots, Sink, corrupt};
+use super::{DiskKeys, Driver, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt};
 
-pub(super) const DRIVER: Driver = Driver { name: "disk", open };
+pub(super) const DRIVER: Driver = Driver::built_in("disk", open);
 
 struct Disk {
     path: PathBuf,
     keys: DiskKeys,
 }
 
-fn open(roots: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
-    let path = roots.disk.clone();
+fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    let path = machine.disk.clone();
     space(&stat(&path)?)?;
     Ok(Box::new(Disk { path, keys: DiskKeys::register(registry) }))
 }
 
 impl Probe for Disk {
-    fn name(&self) -> &'static str {
-        DRIVER.name
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         let (used, available) = space(&stat(&self.path)?)?;
         self.keys.put(sink, used, available);
@@ -42,7 +38,7 @@ fn stat(path: &PathBuf) -> Result<StatVfs, ProbeError> {
 /// The used bytes, and those available to users.
 fn space(stat: &StatVfs) -> Result<(u64, u64), ProbeError> {
     if stat.f_blocks == 0 {
-        return Err(ProbeError::Absent("the root file system has no size"));
+        return Err(absent("the root file system has no size"));
     }
     let bytes = |blocks: u64| blocks.checked_mul(stat.f_frsize);
     stat.f_blocks
@@ -90,7 +86,7 @@ mod tests {
     #[test]
     fn the_percentage_is_of_what_users_may_have() {
         let dir = tempfile::tempdir().unwrap();
-        let values = Bench::open(DRIVER, &tree(dir.path(), "x", "")).unwrap().read().unwrap();
+        let values = Bench::open(&DRIVER, &tree(dir.path(), "x", "")).unwrap().read().unwrap();
         let (used, available) = (values["disk_usage_megabytes"], values["disk_available_megabytes"]);
         let expected = 100.0 * used / (used + available);
         assert!((values["disk_usage_percentage"] - expected).abs() < 1e-9);
@@ -100,8 +96,8 @@ mod tests {
     #[test]
     fn a_path_that_is_gone_fails() {
         let dir = tempfile::tempdir().unwrap();
-        let mut roots = tree(dir.path(), "x", "");
-        roots.disk = dir.path().join("gone");
-        assert!(matches!(Bench::open(DRIVER, &roots), Err(ProbeError::Failed(_))));
+        let mut machine = tree(dir.path(), "x", "");
+        machine.disk = dir.path().join("gone");
+        assert!(matches!(Bench::open(&DRIVER, &machine), Err(ProbeError::Failed(_))));
     }
 }

@@ -4,26 +4,22 @@
 //! (before 3.14, and in some sandboxes): free memory would be a different metric under the same name.
 
 use super::pseudo::{Pseudo, lines, number, words};
-use super::{Driver, MemoryKeys, Probe, ProbeError, Registry, Roots, Sink, corrupt};
+use super::{Driver, Machine, MemoryKeys, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt};
 
-pub(super) const DRIVER: Driver = Driver { name: "memory", open };
+pub(super) const DRIVER: Driver = Driver::built_in("memory", open);
 
 struct Memory {
     meminfo: Pseudo,
     keys: MemoryKeys,
 }
 
-fn open(roots: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
-    let mut meminfo = Pseudo::open(roots.proc.join("meminfo"))?;
+fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    let mut meminfo = Pseudo::open(machine.proc.join("meminfo"))?;
     parse(meminfo.whole()?)?;
     Ok(Box::new(Memory { meminfo, keys: MemoryKeys::register(registry) }))
 }
 
 impl Probe for Memory {
-    fn name(&self) -> &'static str {
-        DRIVER.name
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         let (total, available) = parse(self.meminfo.whole()?)?;
         self.keys.put(sink, total, available)
@@ -50,7 +46,7 @@ fn parse(meminfo: &[u8]) -> Result<(u64, u64), ProbeError> {
             };
         }
     }
-    Err(ProbeError::Absent("/proc/meminfo does not say how much memory is available"))
+    Err(absent("/proc/meminfo does not say how much memory is available"))
 }
 
 #[cfg(test)]
@@ -68,8 +64,8 @@ mod tests {
     #[test]
     fn used_is_what_is_not_available() {
         let dir = tempfile::tempdir().unwrap();
-        let roots = tree(dir.path(), "meminfo", MEMINFO);
-        let values = Bench::open(DRIVER, &roots).unwrap().read().unwrap();
+        let machine = tree(dir.path(), "meminfo", MEMINFO);
+        let values = Bench::open(&DRIVER, &machine).unwrap().read().unwrap();
         assert_eq!(values.get("system_memory_usage_megabytes"), Some(&12_288.0));
         assert_eq!(values.get("system_memory_usage_percentage"), Some(&75.0));
         assert_eq!(values.len(), 2);
@@ -81,8 +77,8 @@ mod tests {
             assert!(matches!(parse(missing.as_bytes()), Err(ProbeError::Absent(_))), "{missing:?}");
         }
         let dir = tempfile::tempdir().unwrap();
-        let roots = tree(dir.path(), "meminfo", "MemTotal: 5 kB\n");
-        assert!(matches!(Bench::open(DRIVER, &roots), Err(ProbeError::Absent(_))));
+        let machine = tree(dir.path(), "meminfo", "MemTotal: 5 kB\n");
+        assert!(matches!(Bench::open(&DRIVER, &machine), Err(ProbeError::Absent(_))));
     }
 
     #[test]
@@ -96,11 +92,11 @@ mod tests {
             assert!(matches!(parse(bad.as_bytes()), Err(ProbeError::Failed(_))), "{bad:?}");
         }
         let dir = tempfile::tempdir().unwrap();
-        let roots = tree(dir.path(), "meminfo", MEMINFO);
-        let mut bench = Bench::open(DRIVER, &roots).unwrap();
-        fs::write(roots.proc.join("meminfo"), "MemTotal: 1 kB\nMemAvailable: 2 kB\n").unwrap();
+        let machine = tree(dir.path(), "meminfo", MEMINFO);
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        fs::write(machine.proc.join("meminfo"), "MemTotal: 1 kB\nMemAvailable: 2 kB\n").unwrap();
         assert!(matches!(bench.read(), Err(ProbeError::Failed(_))));
-        fs::write(roots.proc.join("meminfo"), MEMINFO).unwrap();
+        fs::write(machine.proc.join("meminfo"), MEMINFO).unwrap();
         assert_eq!(bench.read().unwrap().len(), 2, "it is asked again and answers");
     }
 

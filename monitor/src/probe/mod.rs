@@ -17,32 +17,41 @@ mod portable;
 mod pseudo;
 mod traffic;
 
-use std::path::PathBuf;
+mod registered;
 
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use runlog_core::autolog::{Gpus, Watch};
+use runlog_core::config::Config;
 use runlog_core::{Error, ErrorKind};
 
-pub(crate) use crate::window::{Aggregation, Key, Registry, Sink};
+use crate::metrics;
+pub(crate) use crate::readings::Sink;
+pub(crate) use crate::registry::{Key, Registry};
+use registered::registered;
 
 /// Bytes in a megabyte as MLflow counts them.
 const MEGABYTE: f64 = 1e6;
 
-/// Reads one kind of hardware.
-pub(crate) trait Probe: Send {
-    /// For messages.
-    fn name(&self) -> &'static str;
-
+/// Reads one kind of hardware, or anything else that has numbers.
+pub trait Probe: Send {
     /// Reads once into the sink. Without a value to give, because a rate has no beginning yet, it puts nothing.
     ///
     /// # Errors
-    /// What could not be read; the sampler warns of it once and asks again at the next sample.
+    /// What could not be read; it is warned of once and asked again at the next sample. A probe that panics is not asked
+    /// again.
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError>;
 }
 
 /// Why a probe has nothing to give.
 #[derive(Debug)]
-pub(crate) enum ProbeError {
-    /// The hardware, or the system's account of it, is not there. No fault: its metrics simply do not exist.
-    Absent(&'static str),
+#[non_exhaustive]
+pub enum ProbeError {
+    /// What it reads is not there; the text says what is missing. No fault: its metrics simply do not exist.
+    Absent(Cow<'static, str>),
     /// It is there and cannot be read.
     Failed(Error),
 }
@@ -53,35 +62,97 @@ impl From<Error> for ProbeError {
     }
 }
 
-/// Opens one kind of probe.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Driver {
-    /// For messages about a probe that did not open.
-    pub(crate) name: &'static str,
+impl fmt::Display for ProbeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(reason) => f.write_str(reason),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A probe, or why there is none.
+pub type Opened = Result<Box<dyn Probe>, ProbeError>;
+
+/// Opens one kind of probe for each run that is sampled.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    /// For messages.
+    pub(crate) name: Cow<'static, str>,
+    /// Whether a reading may take long or hang: the probe then gets a thread of its own.
+    pub(crate) may_block: bool,
     /// Finds the hardware and registers its keys.
     pub(crate) open: Open,
 }
 
 /// What a driver opens a probe with.
-pub(crate) type Open = fn(&Roots, &mut Registry) -> Result<Box<dyn Probe>, ProbeError>;
+#[derive(Clone)]
+pub(crate) enum Open {
+    BuiltIn(fn(&Machine, &mut Registry) -> Opened),
+    Registered(Arc<dyn Fn(&mut Registry) -> Opened + Send + Sync>),
+}
 
-/// Where the system is read from; tests point at a tree of their own.
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BuiltIn(_) => "BuiltIn",
+            Self::Registered(_) => "Registered",
+        })
+    }
+}
+
+impl Driver {
+    /// A built-in driver whose readings take microseconds.
+    pub(crate) const fn built_in(name: &'static str, open: fn(&Machine, &mut Registry) -> Opened) -> Self {
+        Self { name: Cow::Borrowed(name), may_block: false, open: Open::BuiltIn(open) }
+    }
+
+    pub(crate) fn open(&self, machine: &Machine, registry: &mut Registry) -> Opened {
+        match &self.open {
+            Open::BuiltIn(open) => open(machine, registry),
+            Open::Registered(open) => open(registry),
+        }
+    }
+}
+
+/// Where the machine is read from, and what of it; tests point at a tree of their own.
 #[derive(Clone, Debug)]
-pub(crate) struct Roots {
+pub(crate) struct Machine {
     /// The `/proc` of Linux.
     #[cfg(target_os = "linux")]
     pub(crate) proc: PathBuf,
+    /// The `/sys` of Linux.
+    #[cfg(target_os = "linux")]
+    pub(crate) sys: PathBuf,
     /// A path on the disk whose space is reported; MLflow's is `/`.
     pub(crate) disk: PathBuf,
+    /// NVIDIA's library, where it is not to be looked for as usual.
+    pub(crate) nvml: Option<PathBuf>,
+    /// Which GPUs are read.
+    pub(crate) gpus: Gpus,
+    /// The process's environment.
+    pub(crate) config: Config,
 }
 
-impl Default for Roots {
+impl Default for Machine {
     fn default() -> Self {
         Self {
             #[cfg(target_os = "linux")]
             proc: PathBuf::from("/proc"),
+            #[cfg(target_os = "linux")]
+            sys: PathBuf::from("/sys"),
             disk: PathBuf::from(if cfg!(windows) { "C:\\" } else { "/" }),
+            nvml: None,
+            gpus: Gpus::default(),
+            config: Config::default(),
         }
+    }
+}
+
+impl Machine {
+    /// The machine that the process runs on, as `watch` wants it read.
+    pub(crate) fn of(watch: &Watch) -> Self {
+        Self { gpus: watch.settings.gpus, config: watch.config.clone(), ..Self::default() }
     }
 }
 
@@ -93,17 +164,24 @@ pub(crate) const PROBES: &[Driver] = &[cpu::DRIVER, memory::DRIVER, disk::DRIVER
 #[cfg(not(target_os = "linux"))]
 pub(crate) const PROBES: &[Driver] = portable::PROBES;
 
+/// Every driver there is: the built-in ones, then those of the program.
+pub(crate) fn drivers() -> Vec<Driver> {
+    let mut drivers = PROBES.to_vec();
+    drivers.extend(registered());
+    drivers
+}
+
 /// The keys of `system_memory_usage_*`, the same wherever the numbers come from.
 struct MemoryKeys {
-    used: Key,
-    used_percentage: Key,
+    used: Option<Key>,
+    used_percentage: Option<Key>,
 }
 
 impl MemoryKeys {
     fn register(registry: &mut Registry) -> Self {
         Self {
-            used: registry.key("system_memory_usage_megabytes", Aggregation::Mean),
-            used_percentage: registry.key("system_memory_usage_percentage", Aggregation::Mean),
+            used: registry.metric(&metrics::MEMORY_USED),
+            used_percentage: registry.metric(&metrics::MEMORY_USED_PERCENTAGE),
         }
     }
 
@@ -120,17 +198,17 @@ impl MemoryKeys {
 
 /// The keys of `disk_*`, the same wherever the numbers come from.
 struct DiskKeys {
-    used: Key,
-    used_percentage: Key,
-    available: Key,
+    used: Option<Key>,
+    used_percentage: Option<Key>,
+    available: Option<Key>,
 }
 
 impl DiskKeys {
     fn register(registry: &mut Registry) -> Self {
         Self {
-            used: registry.key("disk_usage_megabytes", Aggregation::Mean),
-            used_percentage: registry.key("disk_usage_percentage", Aggregation::Mean),
-            available: registry.key("disk_available_megabytes", Aggregation::Mean),
+            used: registry.metric(&metrics::DISK_USED),
+            used_percentage: registry.metric(&metrics::DISK_USED_PERCENTAGE),
+            available: registry.metric(&metrics::DISK_AVAILABLE),
         }
     }
 
@@ -141,6 +219,10 @@ impl DiskKeys {
         sink.put(self.available, available / MEGABYTE);
         sink.put(self.used_percentage, used / (used + available) * 100.0);
     }
+}
+
+fn absent(what: &'static str) -> ProbeError {
+    ProbeError::Absent(Cow::Borrowed(what))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "2^53 bytes are 9 PB; beyond it a part in 10^16 is lost")]
@@ -162,22 +244,30 @@ pub(crate) mod testing {
     use std::path::Path;
     use std::time::Duration;
 
-    use super::{Driver, Probe, ProbeError, Registry, Roots};
-    use crate::window::Window;
+    use runlog_core::autolog::Tier;
+
+    use super::{Driver, Machine, Probe, ProbeError, Registry};
+    use crate::readings::Readings;
 
     pub(crate) struct Bench {
         pub(crate) probe: Box<dyn Probe>,
-        window: Window,
+        pub(crate) registry: Registry,
+        readings: Readings,
     }
 
     impl Bench {
-        pub(crate) fn open(driver: Driver, roots: &Roots) -> Result<Self, ProbeError> {
-            let mut registry = Registry::new(None).unwrap();
-            let probe = (driver.open)(roots, &mut registry)?;
-            Ok(Self { probe, window: Window::new(registry) })
+        /// Opens the probe in the highest tier.
+        pub(crate) fn open(driver: &Driver, machine: &Machine) -> Result<Self, ProbeError> {
+            Self::open_in(Tier::Full, driver, machine)
         }
 
-        /// One reading, by key without `system/`.
+        pub(crate) fn open_in(tier: Tier, driver: &Driver, machine: &Machine) -> Result<Self, ProbeError> {
+            let mut registry = Registry::new(tier);
+            let probe = driver.open(machine, &mut registry)?;
+            Ok(Self { probe, readings: Readings::new(&registry), registry })
+        }
+
+        /// One reading a second after the one before, by name.
         pub(crate) fn read(&mut self) -> Result<BTreeMap<String, f64>, ProbeError> {
             self.read_after(Some(Duration::from_secs(1)))
         }
@@ -186,21 +276,36 @@ pub(crate) mod testing {
             &mut self,
             since_last: Option<Duration>,
         ) -> Result<BTreeMap<String, f64>, ProbeError> {
-            self.probe.sample(&mut self.window.sink(since_last, Duration::from_secs(1)))?;
-            let mut values = BTreeMap::new();
-            self.window.drain(|key, value| {
-                values.insert(key.trim_start_matches("system/").to_owned(), value);
-            });
-            Ok(values)
+            self.readings.begin(since_last);
+            self.probe.sample(&mut self.readings.sink())?;
+            let named = self.registry.entries().iter().zip(self.readings.values());
+            Ok(named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect())
+        }
+
+        /// What the probe said of the hardware.
+        pub(crate) fn facts(&self) -> BTreeMap<String, String> {
+            self.registry.facts().iter().cloned().collect()
         }
     }
 
-    /// Roots in `dir`, with one file under its `proc`.
-    pub(crate) fn tree(dir: &Path, file: &str, content: &str) -> Roots {
-        let proc = dir.join("proc");
-        let path = proc.join(file);
+    /// A machine in `dir`, with one file under its `proc`.
+    pub(crate) fn tree(dir: &Path, file: &str, content: &str) -> Machine {
+        let machine = empty(dir);
+        write(&machine.proc.join(file), content);
+        machine
+    }
+
+    /// A machine whose files are all below `dir`, where there is none yet.
+    pub(crate) fn empty(dir: &Path) -> Machine {
+        let (proc, sys) = (dir.join("proc"), dir.join("sys"));
+        fs::create_dir_all(&proc).unwrap();
+        fs::create_dir_all(&sys).unwrap();
+        Machine { proc, sys, disk: dir.to_owned(), ..Machine::default() }
+    }
+
+    /// Writes a file of a fixture, with its directories.
+    pub(crate) fn write(path: &Path, content: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
-        Roots { proc, disk: dir.to_owned() }
     }
 }

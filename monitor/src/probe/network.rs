@@ -5,9 +5,9 @@
 
 use super::pseudo::{Pseudo, lines, number, words};
 use super::traffic::Traffic;
-use super::{Driver, Probe, ProbeError, Registry, Roots, Sink, corrupt};
+use super::{Driver, Machine, Opened, Probe, ProbeError, Registry, Sink, corrupt};
 
-pub(super) const DRIVER: Driver = Driver { name: "network", open };
+pub(super) const DRIVER: Driver = Driver::built_in("network", open);
 
 /// Lines that head the table.
 const HEADER_LINES: usize = 2;
@@ -19,16 +19,12 @@ struct Network {
     traffic: Traffic,
 }
 
-fn open(roots: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
-    let dev = Pseudo::open(roots.proc.join("self/net/dev"))?;
+fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    let dev = Pseudo::open(machine.proc.join("self/net/dev"))?;
     Ok(Box::new(Network { dev, traffic: Traffic::register(registry) }))
 }
 
 impl Probe for Network {
-    fn name(&self) -> &'static str {
-        DRIVER.name
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         for line in lines(self.dev.whole()?).skip(HEADER_LINES).filter(|line| !line.is_empty()) {
             let (name, received, sent) =
@@ -73,12 +69,12 @@ mod tests {
     #[test]
     fn megabytes_of_all_interfaces_since_the_first_reading() {
         let dir = tempfile::tempdir().unwrap();
-        let roots =
+        let machine =
             tree(dir.path(), "self/net/dev", &table(&[("lo", 1_000_000, 500_000), ("eth0", 77_000_000, 1)]));
-        let mut bench = Bench::open(DRIVER, &roots).unwrap();
-        assert!(bench.read().unwrap().is_empty());
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        assert_eq!(bench.read().unwrap()["network_receive_megabytes"], 0.0);
         let later = table(&[("lo", 1_500_000, 1_000_000), ("eth0", 79_000_000, 250_001)]);
-        fs::write(roots.proc.join("self/net/dev"), later).unwrap();
+        fs::write(machine.proc.join("self/net/dev"), later).unwrap();
         let values = bench.read().unwrap();
         assert_eq!(values.get("network_receive_megabytes"), Some(&2.5));
         assert_eq!(values.get("network_transmit_megabytes"), Some(&0.75));
@@ -98,9 +94,9 @@ mod tests {
             assert_eq!(parse(bad.as_bytes()), None, "{bad:?}");
         }
         let dir = tempfile::tempdir().unwrap();
-        let roots = tree(dir.path(), "self/net/dev", &table(&[("lo", 1_000_000, 0)]));
-        let path = roots.proc.join("self/net/dev");
-        let mut bench = Bench::open(DRIVER, &roots).unwrap();
+        let machine = tree(dir.path(), "self/net/dev", &table(&[("lo", 1_000_000, 0)]));
+        let path = machine.proc.join("self/net/dev");
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
         bench.read().unwrap();
         fs::write(&path, table(&[("lo", 2_000_000, 0)]) + "garbage\n").unwrap();
         assert!(matches!(bench.read(), Err(ProbeError::Failed(_))));

@@ -11,14 +11,15 @@ use sysinfo::{DiskRefreshKind, Disks, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefresh
 use runlog_core::{Error, ErrorKind};
 
 use super::traffic::Traffic;
-use super::{Aggregation, DiskKeys, Driver, Key, MemoryKeys, Probe, ProbeError, Registry, Roots, Sink};
+use super::{DiskKeys, Driver, Key, Machine, MemoryKeys, Opened, Probe, ProbeError, Registry, Sink, absent};
+use crate::metrics;
 
 /// The probes of this file, in the order in which they are read.
 pub(super) const PROBES: &[Driver] = &[
-    Driver { name: "cpu", open: open_cpu },
-    Driver { name: "memory", open: open_memory },
-    Driver { name: "disk", open: open_disk },
-    Driver { name: "network", open: open_network },
+    Driver::built_in("cpu", open_cpu),
+    Driver::built_in("memory", open_memory),
+    Driver::built_in("disk", open_disk),
+    Driver::built_in("network", open_network),
 ];
 
 fn failed(cause: sysinfo::Error) -> ProbeError {
@@ -29,20 +30,16 @@ struct Cpu {
     system: System,
     /// The time since the last refresh; `None` before the first, whose value is no reading.
     waited: Option<Duration>,
-    utilization: Key,
+    utilization: Option<Key>,
 }
 
-fn open_cpu(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
+fn open_cpu(_: &Machine, registry: &mut Registry) -> Opened {
     let system = System::new().map_err(failed)?;
-    let utilization = registry.key("cpu_utilization_percentage", Aggregation::Mean);
+    let utilization = registry.metric(&metrics::CPU_UTILIZATION);
     Ok(Box::new(Cpu { system, waited: None, utilization }))
 }
 
 impl Probe for Cpu {
-    fn name(&self) -> &'static str {
-        "cpu"
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         let waited = self.waited.zip(sink.since_last()).map(|(waited, more)| waited + more);
         if waited.is_some_and(|waited| waited < MINIMUM_CPU_UPDATE_INTERVAL) {
@@ -64,21 +61,17 @@ struct Memory {
     keys: MemoryKeys,
 }
 
-fn open_memory(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
+fn open_memory(_: &Machine, registry: &mut Registry) -> Opened {
     let system = System::new().map_err(failed)?;
     Ok(Box::new(Memory { system, keys: MemoryKeys::register(registry) }))
 }
 
 impl Probe for Memory {
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let total = self.system.total_memory();
         if total == 0 {
-            return Err(ProbeError::Absent("sysinfo does not know this system's memory"));
+            return Err(absent("sysinfo does not know this system's memory"));
         }
         self.keys.put(sink, total, total.saturating_sub(self.system.used_memory()))
     }
@@ -90,11 +83,11 @@ struct Disk {
     keys: DiskKeys,
 }
 
-fn open_disk(roots: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
+fn open_disk(machine: &Machine, registry: &mut Registry) -> Opened {
     let storage = DiskRefreshKind::nothing().with_storage();
     let disks = Disks::new_with_refreshed_list_specifics(storage).map_err(failed)?;
-    let path = mount_point(&disks, &roots.disk)
-        .ok_or(ProbeError::Absent("no disk that sysinfo lists is mounted there"))?;
+    let path =
+        mount_point(&disks, &machine.disk).ok_or(absent("no disk that sysinfo lists is mounted there"))?;
     Ok(Box::new(Disk { disks, path, keys: DiskKeys::register(registry) }))
 }
 
@@ -108,13 +101,9 @@ fn mount_point(disks: &Disks, path: &Path) -> Option<PathBuf> {
 }
 
 impl Probe for Disk {
-    fn name(&self) -> &'static str {
-        "disk"
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         let disk = self.disks.iter_mut().find(|disk| disk.mount_point() == self.path);
-        let Some(disk) = disk else { return Err(ProbeError::Absent("the disk is gone")) };
+        let Some(disk) = disk else { return Err(absent("the disk is gone")) };
         disk.refresh_specifics(DiskRefreshKind::nothing().with_storage());
         let (total, available) = (disk.total_space(), disk.available_space());
         self.keys.put(sink, total.saturating_sub(available), available);
@@ -127,16 +116,12 @@ struct Network {
     traffic: Traffic,
 }
 
-fn open_network(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
+fn open_network(_: &Machine, registry: &mut Registry) -> Opened {
     let networks = Networks::new().map_err(failed)?;
     Ok(Box::new(Network { networks, traffic: Traffic::register(registry) }))
 }
 
 impl Probe for Network {
-    fn name(&self) -> &'static str {
-        "network"
-    }
-
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         self.networks.refresh(true);
         self.networks.iter().for_each(|(name, data)| {
@@ -156,6 +141,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
+    use runlog_core::autolog::Tier;
     use runlog_core::clock;
 
     use super::*;
@@ -163,9 +149,9 @@ mod tests {
 
     /// Ours and sysinfo's probe of one kind, opened and read for the first time.
     fn both(name: &str) -> (Bench, Bench) {
-        let of = |drivers: &[Driver]| *drivers.iter().find(|driver| driver.name == name).unwrap();
-        let mut ours = Bench::open(of(crate::probe::PROBES), &Roots::default()).unwrap();
-        let mut theirs = Bench::open(of(PROBES), &Roots::default()).unwrap();
+        let of = |drivers: &[Driver]| drivers.iter().find(|driver| driver.name == name).unwrap().clone();
+        let mut ours = Bench::open_in(Tier::Compat, &of(crate::probe::PROBES), &Machine::default()).unwrap();
+        let mut theirs = Bench::open_in(Tier::Compat, &of(PROBES), &Machine::default()).unwrap();
         ours.read_after(None).unwrap();
         theirs.read_after(None).unwrap();
         (ours, theirs)

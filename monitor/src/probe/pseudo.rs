@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use runlog_core::{Error, ErrorKind};
 
-use super::ProbeError;
+use super::{ProbeError, absent};
 
 /// Enough for the files of a small machine, so that most never grow.
 const BYTES_AT_FIRST: usize = 4096;
@@ -29,7 +29,7 @@ impl Pseudo {
         match File::open(&path) {
             Ok(file) => Ok(Self { path, file, buffer: vec![0; BYTES_AT_FIRST] }),
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-                Err(ProbeError::Absent("the system keeps no such account"))
+                Err(absent("the system keeps no such account"))
             }
             Err(cause) => Err(Error::io("open a file of the system", &path, cause).into()),
         }

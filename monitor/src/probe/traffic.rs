@@ -3,7 +3,8 @@
 //! Invariant: the sums never fall. A counter that runs backwards begins anew and adds nothing; an interface that
 //! appears later is counted from its own beginning, and what one moved stays counted when it is taken away.
 
-use super::{Aggregation, Key, MEGABYTE, Registry, Sink, float};
+use super::{Key, MEGABYTE, Registry, Sink, float};
+use crate::metrics;
 
 /// The sums over every interface, loopback and virtual ones too, as MLflow has them.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub(super) struct Traffic {
     begun: bool,
     received_bytes: u64,
     sent_bytes: u64,
-    received: Key,
-    sent: Key,
+    received: Option<Key>,
+    sent: Option<Key>,
 }
 
 #[derive(Debug)]
@@ -34,8 +35,8 @@ impl Traffic {
             begun: false,
             received_bytes: 0,
             sent_bytes: 0,
-            received: registry.key("network_receive_megabytes", Aggregation::Last),
-            sent: registry.key("network_transmit_megabytes", Aggregation::Last),
+            received: registry.metric(&metrics::NETWORK_RECEIVED),
+            sent: registry.metric(&metrics::NETWORK_SENT),
         }
     }
 
@@ -58,12 +59,12 @@ impl Traffic {
     pub(super) fn put(&mut self, sink: &mut Sink<'_>) {
         self.interfaces.retain_mut(|interface| std::mem::take(&mut interface.listed));
         self.cursor = 0;
+        // A machine without any interface has no traffic to speak of, which is not the same as 0 MB.
+        self.begun |= !self.interfaces.is_empty();
         if self.begun {
             sink.put(self.received, float(self.received_bytes) / MEGABYTE);
             sink.put(self.sent, float(self.sent_bytes) / MEGABYTE);
         }
-        // A machine without any interface has no traffic to speak of, which is not the same as 0 MB.
-        self.begun |= !self.interfaces.is_empty();
     }
 
     fn find(&mut self, name: &[u8]) -> Option<&mut Interface> {
@@ -87,25 +88,23 @@ impl Traffic {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::window::Window;
+    use crate::readings::Readings;
 
     /// Each interface with the megabytes it received and sent, and the values that this puts.
     type Reading<'a> = (&'a [(&'a str, u64, u64)], &'a [f64]);
 
     fn check(readings: &[Reading<'_>]) {
-        let mut registry = Registry::new(None).unwrap();
+        let mut registry = Registry::new(runlog_core::autolog::Tier::Compat);
         let mut traffic = Traffic::register(&mut registry);
-        let mut window = Window::new(registry);
+        let mut into = Readings::new(&registry);
         for (place, (interfaces, expected)) in readings.iter().enumerate() {
             for (name, received, sent) in *interfaces {
                 traffic.count(name.as_bytes(), received * 1_000_000, sent * 1_000_000);
             }
-            traffic.put(&mut window.sink(None, Duration::from_secs(1)));
-            let mut values = Vec::new();
-            window.drain(|_, value| values.push(value));
+            into.begin(None);
+            traffic.put(&mut into.sink());
+            let values: Vec<_> = into.values().iter().flatten().copied().collect();
             assert_eq!(values, *expected, "reading {place}");
         }
     }
@@ -113,7 +112,7 @@ mod tests {
     #[test]
     fn every_interface_counts_from_the_first_reading_on() {
         check(&[
-            (&[("lo", 100, 100), ("eth0", 7000, 10)], &[]),
+            (&[("lo", 100, 100), ("eth0", 7000, 10)], &[0.0, 0.0]),
             (&[("lo", 101, 101), ("eth0", 7004, 12)], &[5.0, 3.0]),
             (&[("eth0", 7005, 12), ("lo", 101, 101)], &[6.0, 3.0]),
         ]);
@@ -122,7 +121,7 @@ mod tests {
     #[test]
     fn a_counter_that_runs_backwards_begins_anew() {
         check(&[
-            (&[("eth0", 1000, 1000)], &[]),
+            (&[("eth0", 1000, 1000)], &[0.0, 0.0]),
             (&[("eth0", 1010, 1010)], &[10.0, 10.0]),
             (&[("eth0", 3, 1020)], &[10.0, 20.0]),
             (&[("eth0", 5, 1020)], &[12.0, 20.0]),
@@ -133,7 +132,7 @@ mod tests {
     #[test]
     fn interfaces_that_come_and_go_keep_what_they_moved() {
         check(&[
-            (&[("eth0", 50, 0)], &[]),
+            (&[("eth0", 50, 0)], &[0.0, 0.0]),
             (&[("eth0", 51, 0), ("veth1", 2, 1)], &[3.0, 1.0]),
             (&[("eth0", 52, 0), ("veth1", 5, 1)], &[7.0, 1.0]),
             (&[("eth0", 53, 0)], &[8.0, 1.0]),
@@ -143,6 +142,6 @@ mod tests {
 
     #[test]
     fn without_an_interface_there_is_no_metric() {
-        check(&[(&[], &[]), (&[], &[]), (&[("lo", 9, 9)], &[]), (&[("lo", 9, 9)], &[0.0, 0.0])]);
+        check(&[(&[], &[]), (&[], &[]), (&[("lo", 9, 9)], &[0.0, 0.0]), (&[("lo", 10, 9)], &[1.0, 0.0])]);
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::iter::repeat_with;
 
 use runlog_core::Error;
+use runlog_core::autolog::Tier;
 
 use super::*;
-use crate::probe::Open;
+use crate::probe::Opened;
+use crate::registry::{Key, Kind};
 use crate::testing::{Kept, START_MS, Scene, ScriptedPace, probe, warnings};
-use crate::window::{Aggregation, Key};
 
 const ON_TIME: Duration = Duration::ZERO;
 
@@ -30,10 +31,22 @@ fn run(
     script: impl IntoIterator<Item = Scene>,
     open: impl FnOnce(&mut Registry) -> Vec<Box<dyn Probe>>,
 ) -> Kept {
-    let mut registry = Registry::new(None).unwrap();
-    let probes = open(&mut registry);
+    let mut registry = Registry::new(Tier::Compat);
+    let arm = |probe| Armed { name: "probe".to_owned(), probe, health: Health::Well };
+    let probes = open(&mut registry).into_iter().map(arm).collect();
+    run_armed(plan, script, probes, &registry)
+}
+
+fn run_armed(
+    plan: Plan,
+    script: impl IntoIterator<Item = Scene>,
+    probes: Vec<Armed>,
+    registry: &Registry,
+) -> Kept {
     let kept = Kept::default();
-    Sampler::new(plan, probes, registry, Box::new(kept.clone())).run(&mut ScriptedPace::new(script));
+    let window = Window::new(registry, "system/", |_| None);
+    Sampler::new(plan, probes, Readings::new(registry), window, Box::new(kept.clone()))
+        .run(&mut ScriptedPace::new(script));
     kept
 }
 
@@ -60,7 +73,10 @@ fn rate(key: Key) -> Box<dyn Probe> {
 }
 
 fn gauge_and_rate(registry: &mut Registry) -> Vec<Box<dyn Probe>> {
-    vec![counting(registry.key("gauge", Aggregation::Mean)), rate(registry.key("rate", Aggregation::Mean))]
+    vec![
+        counting(registry.key("gauge", Kind::Gauge).unwrap()),
+        rate(registry.key("rate", Kind::Gauge).unwrap()),
+    ]
 }
 
 #[test]
@@ -150,7 +166,7 @@ fn a_probe_that_panics_ends_alone_with_one_warning() {
     let mut kept = Kept::default();
     let heard = warnings(|| {
         kept = run(plan(1000, 1, 0), on_time(4), |registry| {
-            let (broken, key) = (registry.key("broken", Aggregation::Mean), Aggregation::Mean);
+            let (broken, key) = (registry.key("broken", Kind::Gauge).unwrap(), Kind::Gauge);
             let mut readings = 0;
             let panics = probe(move |sink| {
                 readings += 1;
@@ -158,7 +174,7 @@ fn a_probe_that_panics_ends_alone_with_one_warning() {
                 sink.put(broken, 1.0);
                 Ok(())
             });
-            vec![panics, counting(registry.key("gauge", key))]
+            vec![panics, counting(registry.key("gauge", key).unwrap())]
         });
     });
     assert_eq!(heard, 1);
@@ -171,7 +187,7 @@ fn a_probe_that_fails_is_asked_again_and_warned_of_once() {
     let mut kept = Kept::default();
     let heard = warnings(|| {
         kept = run(plan(1000, 1, 0), on_time(6), |registry| {
-            let key = registry.key("k", Aggregation::Mean);
+            let key = registry.key("k", Kind::Gauge).unwrap();
             let mut reading = 0.0;
             vec![probe(move |sink| {
                 reading += 1.0;
@@ -189,24 +205,25 @@ fn a_probe_that_fails_is_asked_again_and_warned_of_once() {
 
 #[test]
 fn what_is_absent_is_silent_and_what_cannot_be_opened_is_told() {
-    fn absent(_: &Roots, _: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
-        Err(ProbeError::Absent("no such hardware"))
+    fn absent(_: &Machine, _: &mut Registry) -> Opened {
+        Err(ProbeError::Absent("no such hardware".into()))
     }
-    fn fails(_: &Roots, _: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
+    fn fails(_: &Machine, _: &mut Registry) -> Opened {
         Err(ProbeError::Failed(Error::invalid("no")))
     }
-    fn panics(_: &Roots, _: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
+    fn panics(_: &Machine, _: &mut Registry) -> Opened {
         panic!("a driver's own fault")
     }
     #[expect(clippy::unnecessary_wraps, reason = "the signature of every driver")]
-    fn works(_: &Roots, registry: &mut Registry) -> Result<Box<dyn Probe>, ProbeError> {
-        Ok(counting(registry.key("gauge", Aggregation::Mean)))
+    fn works(_: &Machine, registry: &mut Registry) -> Opened {
+        Ok(counting(registry.key("gauge", Kind::Gauge).unwrap()))
     }
-    for (open, expected) in [(absent as Open, 0), (fails, 1), (panics, 1)] {
-        let drivers = [Driver { name: "faulty", open }, Driver { name: "works", open: works }];
+    let faulty: [(fn(&Machine, &mut Registry) -> Opened, u64); 3] = [(absent, 0), (fails, 1), (panics, 1)];
+    for (open, expected) in faulty {
+        let drivers = [Driver::built_in("faulty", open), Driver::built_in("works", works)];
         let mut probes = Vec::new();
-        let mut registry = Registry::new(None).unwrap();
-        let heard = warnings(|| probes = open_probes(&drivers, &Roots::default(), &mut registry));
+        let mut registry = Registry::new(Tier::Compat);
+        let heard = warnings(|| probes = open_probes(&drivers, &Machine::default(), &mut registry));
         assert_eq!((heard, probes.len()), (expected, 1));
     }
 }
@@ -237,15 +254,15 @@ fn a_fifth_of_a_second_on_a_fixture_tree_has_all_eight_keys() {
     write("stat", "cpu 100 0 0 100\n");
     write("meminfo", "MemTotal: 4000 kB\nMemFree: 1 kB\nMemAvailable: 1000 kB\n");
     write("self/net/dev", "h\nh\n lo: 1000000 0 0 0 0 0 0 0 1000000 0 0 0 0 0 0 0\n");
-    let roots = Roots { proc: proc.clone(), disk: dir.path().to_owned() };
+    let machine = Machine { proc: proc.clone(), disk: dir.path().to_owned(), ..Machine::default() };
     let work = Scene::Do(Box::new(move || {
         fs::write(proc.join("stat"), "cpu 115 0 0 105\n").unwrap();
         let dev = "h\nh\n lo: 3000000 0 0 0 0 0 0 0 1500000 0 0 0 0 0 0 0\n";
         fs::write(proc.join("self/net/dev"), dev).unwrap();
     }));
-    let kept = run(plan(1000, 10, 0), [work, Scene::Stop(ms(200))], |registry| {
-        open_probes(PROBES, &roots, registry)
-    });
+    let mut registry = Registry::new(Tier::Compat);
+    let probes = open_probes(PROBES, &machine, &mut registry);
+    let kept = run_armed(plan(1000, 10, 0), [work, Scene::Stop(ms(200))], probes, &registry);
     let keys: BTreeSet<_> = kept.points().into_iter().map(|point| point.key).collect();
     let expected = [
         "system/cpu_utilization_percentage",
@@ -259,6 +276,6 @@ fn a_fifth_of_a_second_on_a_fixture_tree_has_all_eight_keys() {
     ];
     assert!(keys.iter().map(String::as_str).eq(expected), "{keys:?}");
     assert_eq!(kept.of("cpu_utilization_percentage"), [(1, 75.0)]);
-    assert_eq!(kept.of("network_receive_megabytes"), [(1, 2.0)]);
+    assert_eq!(kept.of("network_receive_megabytes"), [(0, 0.0), (1, 2.0)]);
     assert_eq!(kept.of("system_memory_usage_percentage"), [(0, 75.0), (1, 75.0)]);
 }

@@ -1,0 +1,67 @@
+//! Counters of the system and of devices, which began somewhere before us and may begin anew.
+
+/// What a counter has counted between two looks.
+///
+/// ```
+/// let mut packets = runlog_monitor::Counter::default();
+/// assert_eq!(packets.advance(1000), None, "it began somewhere before");
+/// assert_eq!(packets.advance(1010), Some(10));
+/// assert_eq!(packets.advance(3), None, "it began anew");
+/// assert_eq!(packets.advance(5), Some(2));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counter {
+    last: Option<u64>,
+}
+
+impl Counter {
+    /// Takes the counter's reading: what was counted since the one before; `None` the first time and where the counter
+    /// ran backwards, which only a new beginning explains.
+    pub fn advance(&mut self, now: u64) -> Option<u64> {
+        self.last.replace(now).and_then(|before| now.checked_sub(before))
+    }
+
+    /// Forgets the last reading: nothing is counted over a time in which nobody looked.
+    pub fn rebase(&mut self) {
+        self.last = None;
+    }
+}
+
+/// What a counter has counted since we first looked, new beginnings left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    counter: Counter,
+    sum: u64,
+}
+
+impl Sum {
+    /// Takes the counter's reading: all that was counted since the first one.
+    pub fn advance(&mut self, now: u64) -> u64 {
+        self.sum = self.sum.saturating_add(self.counter.advance(now).unwrap_or(0));
+        self.sum
+    }
+
+    /// What was counted so far.
+    pub fn get(&self) -> u64 {
+        self.sum
+    }
+
+    /// Forgets the last reading and keeps the sum.
+    pub fn rebase(&mut self) {
+        self.counter.rebase();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_leaves_out_what_came_before_and_new_beginnings() {
+        let mut sum = Sum::default();
+        let sums = [100, 110, 4, 9, 9].map(|now| sum.advance(now));
+        assert_eq!(sums, [0, 10, 10, 15, 15]);
+        sum.rebase();
+        assert_eq!((sum.advance(1000), sum.advance(1001), sum.get()), (15, 16, 16));
+    }
+}

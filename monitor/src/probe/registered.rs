@@ -1,0 +1,51 @@
+//! Probes of the program's own, which are read beside the built-in ones.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Driver, Open, Opened, Registry};
+
+static REGISTERED: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
+
+impl Driver {
+    /// A driver of the program's own; `open` is called for each run that is sampled, on the thread that then samples.
+    /// Since nobody knows how long its readings take, each probe of it has a thread of its own.
+    pub fn new(
+        name: impl Into<String>,
+        open: impl Fn(&mut Registry) -> Opened + Send + Sync + 'static,
+    ) -> Self {
+        Self { name: Cow::Owned(name.into()), may_block: true, open: Open::Registered(Arc::new(open)) }
+    }
+
+    /// Has every run that starts after this read by the driver too, if it has system metrics. A driver of the same name
+    /// takes the place of the one before.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use runlog_monitor::{Driver, Key, Kind, Probe, ProbeError, Sink};
+    ///
+    /// static WAITING: AtomicU64 = AtomicU64::new(0);
+    ///
+    /// struct Queue(Key);
+    ///
+    /// impl Probe for Queue {
+    ///     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
+    ///         sink.put(self.0, WAITING.load(Ordering::Relaxed) as f64);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// Driver::new("queue", |registry| Ok(Box::new(Queue(registry.key("batches_waiting", Kind::Gauge)?)))).register();
+    /// ```
+    pub fn register(self) {
+        let mut drivers = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+        drivers.retain(|driver| driver.name != self.name);
+        drivers.push(self);
+    }
+}
+
+/// The program's own drivers.
+pub(crate) fn registered() -> Vec<Driver> {
+    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
