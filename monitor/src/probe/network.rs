@@ -72,7 +72,7 @@ mod tests {
         let machine =
             tree(dir.path(), "self/net/dev", &table(&[("lo", 1_000_000, 500_000), ("eth0", 77_000_000, 1)]));
         let mut bench = Bench::open(&DRIVER, &machine).unwrap();
-        assert_eq!(bench.read().unwrap()["network_receive_megabytes"], 0.0);
+        assert_eq!(bench.read().unwrap().get("network_receive_megabytes"), Some(&0.0));
         let later = table(&[("lo", 1_500_000, 1_000_000), ("eth0", 79_000_000, 250_001)]);
         fs::write(machine.proc.join("self/net/dev"), later).unwrap();
         let values = bench.read().unwrap();

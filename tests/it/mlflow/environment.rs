@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// The release that is tested with. MLflow itself does not bound `sqlalchemy`, whose 2.1 it does not work with yet.
-const PACKAGES: [&str; 2] = ["mlflow==3.17.2", "sqlalchemy<2.1"];
+/// The release that is tested with. MLflow itself does not bound `sqlalchemy`, whose 2.1 it does not work with yet. The
+/// last two are what its system metrics read with.
+const PACKAGES: [&str; 4] = ["mlflow==3.17.2", "sqlalchemy<2.1", "psutil==7.2.2", "nvidia-ml-py==13.590.48"];
 
 pub(crate) static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
     let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mlflow-3.17.2");
     let python = environment.join("bin/python");
     let complete = environment.join("complete");
-    if !complete.exists() {
+    let packages = PACKAGES.join("\n");
+    if std::fs::read_to_string(&complete).ok().as_ref() != Some(&packages) {
         let remedy = "the interoperability tests need Python 3 with `venv` (on Debian: apt-get install python3-venv) and PyPI";
         let run = |program: &Path, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output();
@@ -29,7 +31,7 @@ pub(crate) static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
         run(Path::new("python3"), &["-m", "venv", "--clear", environment.to_str().unwrap()]);
         let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
         run(&python, &[&install[..], &PACKAGES].concat());
-        std::fs::write(complete, PACKAGES.join("\n")).unwrap();
+        std::fs::write(complete, packages).unwrap();
     }
     python
 });
