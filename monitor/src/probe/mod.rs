@@ -4,6 +4,10 @@
 //! neither logs nor measures itself, which is the sampler's part; a sample of a healthy probe of ours does not allocate.
 
 #[cfg(target_os = "linux")]
+mod amd;
+#[cfg(target_os = "linux")]
+mod card;
+#[cfg(target_os = "linux")]
 mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -158,7 +162,13 @@ impl Machine {
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(target_os = "linux")]
-pub(crate) const PROBES: &[Driver] = &[cpu::DRIVER, memory::DRIVER, disk::DRIVER, network::DRIVER];
+pub(crate) const PROBES: &[Driver] = &[
+    cpu::DRIVER,
+    memory::DRIVER,
+    disk::DRIVER,
+    network::DRIVER,
+    amd::DRIVER,
+];
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(not(target_os = "linux"))]

@@ -1,0 +1,339 @@
+//! Cards of AMD and Intel: which there are, the number each has, whether it may be read now, and its files.
+//!
+//! Invariants: a card is read only while it is awake, since a reading would wake it; numbers do not depend on the order
+//! in which drivers were loaded, nor on the vendor's library being there.
+//!
+//! # Numbers
+//!
+//! NVIDIA's cards come first, with NVML's numbers (its order is that of the PCI addresses too), as in MLflow. Cards of
+//! AMD and Intel follow, by PCI address. A GPU inside a processor is counted, and read, only on a machine without any
+//! card: beside one it would shift numbers and shorten what MLflow's UI can compare, and nobody trains on it.
+//!
+//! What is inside a processor: amdgpu gives the voltage of the northbridge (`in1_label` is `vddnb`) for these alone, the
+//! MI300A aside, which is an accelerator; Intel's stands at `00:02.0` always.
+//!
+//! # Sleep
+//!
+//! `power/runtime_status` says whether a card sleeps (Documentation/ABI/testing/sysfs-devices-power). Reading it wakes
+//! nothing, reading a sensor does. A card that is awake may be kept so by being read.
+
+use std::error::Error as _;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use runlog_core::Error;
+use rustix::io::Errno;
+
+use super::pseudo::{Pseudo, number};
+use super::{Key, Machine, ProbeError, Registry, Sink, corrupt, float};
+use crate::metrics;
+
+/// The kernel's driver of NVIDIA's cards.
+const NVIDIA: &str = "nvidia";
+/// Where Intel puts the GPU of a processor.
+const INTEL_INTEGRATED: (u8, u8) = (0, 2);
+/// What a file says whose device is gone.
+const GONE: [Errno; 2] = [Errno::NODEV, Errno::NXIO];
+/// What a file says that the driver has for this kind of card and cannot fill for this one.
+const UNSUPPORTED: [Errno; 4] = [Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS, Errno::NODATA];
+/// What a file says during a reset, or while the card falls asleep.
+const NOT_NOW: [Errno; 4] = [Errno::BUSY, Errno::PERM, Errno::AGAIN, Errno::ACCESS];
+
+/// The kernel's driver of a card, by its name there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kernel {
+    Amdgpu,
+    I915,
+    Xe,
+}
+
+impl Kernel {
+    const ALL: [Self; 3] = [Self::Amdgpu, Self::I915, Self::Xe];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Amdgpu => "amdgpu",
+            Self::I915 => "i915",
+            Self::Xe => "xe",
+        }
+    }
+}
+
+/// A PCI address, `0000:03:00.0`: domain, bus, device, function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Address(u32, u8, u8, u8);
+
+impl Address {
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(text).ok()?;
+        let (domain, rest) = text.split_once(':')?;
+        let (bus, rest) = rest.split_once(':')?;
+        let (device, function) = rest.split_once('.')?;
+        let byte = |text: &str| hexadecimal(text).and_then(|value| u8::try_from(value).ok());
+        Some(Self(hexadecimal(domain)?, byte(bus)?, byte(device)?, byte(function)?))
+    }
+}
+
+/// Digits alone: Rust's own parser takes a sign too.
+fn hexadecimal(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(text, 16).ok())?
+}
+
+/// A card that is to be read.
+#[derive(Debug)]
+pub(super) struct Card {
+    /// The `<i>` of `gpu_<i>_`.
+    pub(super) index: u32,
+    pub(super) address: Address,
+    pub(super) kernel: Kernel,
+    /// Its directory in `/sys`, which is gone when the card is.
+    dir: PathBuf,
+    status: PathBuf,
+    hwmon: Option<PathBuf>,
+    lost: Option<Key>,
+    gone: bool,
+    /// How often it came back.
+    returns: u32,
+}
+
+/// Whether a card may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    Awake,
+    Asleep,
+    Gone,
+}
+
+/// Every card that is read, by number.
+pub(super) fn cards(machine: &Machine) -> Vec<Card> {
+    let nvidia = bound_to(machine, NVIDIA).len();
+    let found = Kernel::ALL.into_iter().flat_map(|kernel| {
+        bound_to(machine, kernel.name()).into_iter().map(move |(address, dir)| Card {
+            index: 0,
+            address,
+            kernel,
+            status: dir.join("power/runtime_status"),
+            hwmon: hwmon(&dir, kernel),
+            dir,
+            lost: None,
+            gone: false,
+            returns: 0,
+        })
+    });
+    let (integrated, mut cards): (Vec<_>, Vec<_>) = found.partition(Card::is_integrated);
+    if cards.is_empty() && nvidia == 0 {
+        cards = integrated;
+    }
+    cards.sort_by_key(|card| card.address);
+    for (card, index) in cards.iter_mut().zip((nvidia..).map_while(|index| u32::try_from(index).ok())) {
+        card.index = index;
+    }
+    cards
+}
+
+/// The devices that a driver of the kernel has, with their directories.
+fn bound_to(machine: &Machine, driver: &str) -> Vec<(Address, PathBuf)> {
+    let entries = fs::read_dir(machine.sys.join("bus/pci/drivers").join(driver));
+    let entries = entries.into_iter().flatten().flatten();
+    let device = |entry: fs::DirEntry| {
+        Address::parse(entry.file_name().as_encoded_bytes()).map(|address| (address, entry.path()))
+    };
+    entries.filter_map(device).collect()
+}
+
+/// The sensors of a card itself: i915 has a directory for each of its tiles too.
+fn hwmon(dir: &Path, kernel: Kernel) -> Option<PathBuf> {
+    let mut dirs: Vec<_> = fs::read_dir(dir.join("hwmon")).ok()?.flatten().map(|entry| entry.path()).collect();
+    dirs.sort();
+    dirs.into_iter().find(|dir| line(&dir.join("name")).as_deref() == Some(kernel.name()))
+}
+
+/// The first line of a file that stays as it is.
+fn line(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().next()?.trim();
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
+impl Card {
+    fn is_integrated(&self) -> bool {
+        match self.kernel {
+            Kernel::Amdgpu => self.label("in1_label").as_deref() == Some("vddnb"),
+            Kernel::I915 | Kernel::Xe => (self.address.1, self.address.2) == INTEL_INTEGRATED,
+        }
+    }
+
+    /// Registers what every vendor's card has, and says what it is.
+    pub(super) fn register(&mut self, registry: &mut Registry, vendor: &str) {
+        self.lost = registry.metric_of("gpu", self.index, &metrics::GPU_LOST);
+        let id = |file| self.text(file).map(|id| id.trim_start_matches("0x").to_owned());
+        let unnamed = || {
+            let (vendor_id, device_id) = id("vendor").zip(id("device"))?;
+            Some(format!("{vendor} GPU {vendor_id}:{device_id}"))
+        };
+        let name = self.text("product_name").or_else(unnamed).unwrap_or_else(|| format!("{vendor} GPU"));
+        let driver = match line(&self.dir.join("driver/module/version")) {
+            Some(version) => format!("{} {version}", self.kernel.name()),
+            None => self.kernel.name().to_owned(),
+        };
+        registry.fact(format!("gpu.{}.name", self.index), name);
+        registry.fact(format!("gpu.{}.driver", self.index), driver);
+    }
+
+    /// Registers one of its metrics.
+    pub(super) fn metric(&self, registry: &mut Registry, metric: &metrics::Metric) -> Option<Key> {
+        registry.metric_of("gpu", self.index, metric)
+    }
+
+    /// A line of its directory that stays as it is.
+    pub(super) fn text(&self, file: &str) -> Option<String> {
+        line(&self.dir.join(file))
+    }
+
+    /// A line among its sensors that stays as it is.
+    pub(super) fn label(&self, file: &str) -> Option<String> {
+        line(&self.hwmon.as_ref()?.join(file))
+    }
+
+    /// Whether it may be read now. A card that is gone is said to be lost, until it is back.
+    pub(super) fn look(&mut self, sink: &mut Sink<'_>) -> Presence {
+        let presence = self.presence();
+        let gone = presence == Presence::Gone;
+        if gone || self.gone {
+            sink.put(self.lost, f64::from(u8::from(gone)));
+        }
+        if self.gone && !gone {
+            self.returns += 1;
+            self.hwmon = hwmon(&self.dir, self.kernel);
+        }
+        self.gone = gone;
+        presence
+    }
+
+    /// Whether it may be read now.
+    pub(super) fn presence(&self) -> Presence {
+        let mut status = [0; 16];
+        let length = File::open(&self.status).and_then(|mut file| file.read(&mut status));
+        match length {
+            Ok(length) => match status.get(..length).unwrap_or_default().trim_ascii() {
+                b"suspended" | b"suspending" => Presence::Asleep,
+                _ => Presence::Awake,
+            },
+            // A kernel without power management has no such file.
+            Err(_) if self.dir.exists() => Presence::Awake,
+            Err(_) => Presence::Gone,
+        }
+    }
+}
+
+/// Reads all of them, and says what went wrong first: one bad file takes nothing from the others.
+pub(super) fn every(
+    outcomes: impl IntoIterator<Item = Result<(), ProbeError>>,
+) -> Result<(), ProbeError> {
+    outcomes.into_iter().fold(Ok(()), |first, outcome| first.and(outcome))
+}
+
+/// Where a file of a card stands.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// In its directory.
+    Device(String),
+    /// Among its sensors, in a directory whose number may be another when the card comes back.
+    Sensor(String),
+}
+
+/// A number that the driver of a card writes anew whenever it is read.
+#[derive(Debug)]
+pub(super) struct Value {
+    place: Place,
+    file: Option<Pseudo>,
+    /// The card's returns when the file was opened: one that comes back has new files.
+    returns: u32,
+    /// What one of the file's units is in ours.
+    scale: f64,
+}
+
+/// What reading a file of a card came to.
+enum Outcome {
+    Number(i64),
+    /// The driver has none to give at the moment.
+    NotNow,
+    /// The driver never has one.
+    Unsupported,
+}
+
+impl Value {
+    /// `None` if the card has no such number. One that sleeps is not asked.
+    pub(super) fn of(card: &Card, place: Place, scale: f64) -> Option<Self> {
+        let mut value = Self { place, file: None, returns: card.returns, scale };
+        value.open(card)?;
+        let unsupported =
+            card.presence() == Presence::Awake && matches!(value.read(card), Ok(Outcome::Unsupported));
+        (!unsupported).then_some(value)
+    }
+
+    /// The number in our unit; `None` where the driver has none to give at the moment.
+    pub(super) fn get(&mut self, card: &Card) -> Result<Option<f64>, ProbeError> {
+        let value = self.integer(card)?.map(|value| {
+            let size = float(value.unsigned_abs()) * self.scale;
+            if value < 0 { -size } else { size }
+        });
+        Ok(value)
+    }
+
+    /// The count of a counter, in the file's own unit; `None` where the driver has none to give at the moment.
+    pub(super) fn count(&mut self, card: &Card) -> Result<Option<u64>, ProbeError> {
+        let count = self.integer(card)?.map(u64::try_from).transpose();
+        count.map_err(|_negative| corrupt("a counter of a GPU is below 0"))
+    }
+
+    fn integer(&mut self, card: &Card) -> Result<Option<i64>, ProbeError> {
+        Ok(match self.read(card)? {
+            Outcome::Number(number) => Some(number),
+            Outcome::NotNow | Outcome::Unsupported => None,
+        })
+    }
+
+    fn open(&mut self, card: &Card) -> Option<&mut Pseudo> {
+        if self.file.is_none() || self.returns != card.returns {
+            self.returns = card.returns;
+            let path = match &self.place {
+                Place::Device(name) => card.dir.join(name),
+                Place::Sensor(name) => card.hwmon.as_ref()?.join(name),
+            };
+            self.file = Pseudo::of_number(path).ok();
+        }
+        self.file.as_mut()
+    }
+
+    fn read(&mut self, card: &Card) -> Result<Outcome, ProbeError> {
+        let Some(file) = self.open(card) else { return Ok(Outcome::NotNow) };
+        let error = match file.head() {
+            Ok(text) => return integer(text).map(Outcome::Number).ok_or_else(|| corrupt("a GPU's file holds no number")),
+            Err(error) => error,
+        };
+        match errno(&error) {
+            Some(errno) if GONE.contains(&errno) => {
+                self.file = None;
+                Ok(Outcome::NotNow)
+            }
+            Some(errno) if NOT_NOW.contains(&errno) => Ok(Outcome::NotNow),
+            Some(errno) if UNSUPPORTED.contains(&errno) => Ok(Outcome::Unsupported),
+            _ => Err(error),
+        }
+    }
+}
+
+fn errno(error: &ProbeError) -> Option<Errno> {
+    let ProbeError::Failed(error) = error else { return None };
+    Errno::from_io_error(Error::source(error)?.downcast_ref()?)
+}
+
+fn integer(text: &[u8]) -> Option<i64> {
+    let text = text.trim_ascii();
+    match text.strip_prefix(b"-") {
+        Some(digits) => number(digits).and_then(|size| i64::try_from(size).ok()).map(|size| -size),
+        None => number(text).and_then(|size| i64::try_from(size).ok()),
+    }
+}
