@@ -95,9 +95,11 @@ mod tests {
     fn power_becomes_energy_over_the_times_that_are_known() {
         let mut energy = Integral::default();
         let second = Some(Duration::from_secs(1));
-        assert_eq!([(100.0, None), (200.0, second), (200.0, None), (100.0, second)].map(|(watts, since_last)| {
-            energy.advance(watts, since_last)
-        }), [0.0, 150.0, 150.0, 300.0]);
+        assert_eq!(
+            [(100.0, None), (200.0, second), (200.0, None), (100.0, second)]
+                .map(|(watts, since_last)| { energy.advance(watts, since_last) }),
+            [0.0, 150.0, 150.0, 300.0]
+        );
         energy.rebase();
         assert_eq!([50.0, 50.0].map(|watts| energy.advance(watts, second)), [300.0, 350.0]);
     }

@@ -19,7 +19,9 @@
 //! | PCIe's replays | `pcie_replay_count` | |
 
 use super::card::{Card, Kernel, Place, Presence, Value, cards, every};
-use super::{Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float};
+use super::{
+    Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float,
+};
 use crate::counter::{Integral, Sum};
 use crate::metrics::{self, Metric};
 
@@ -84,7 +86,8 @@ impl Gpu {
         let device = |name: &str, scale| Value::of(&card, Place::Device(name.to_owned()), scale);
         let sensor = |name: String, scale| Value::of(&card, Place::Sensor(name), scale);
         let labelled = |kind: &str, label: &str, scale| {
-            let is_it = |channel: &u32| card.label(&format!("{kind}{channel}_label")).as_deref() == Some(label);
+            let is_it =
+                |channel: &u32| card.label(&format!("{kind}{channel}_label")).as_deref() == Some(label);
             sensor(format!("{kind}{}_input", CHANNELS.into_iter().find(is_it)?), scale)
         };
         let mut metric = |metric| card.metric(registry, metric);
@@ -106,7 +109,8 @@ impl Gpu {
             used_key: metric(&metrics::GPU_MEMORY_USED),
             percentage: metric(&metrics::GPU_MEMORY_USED_PERCENTAGE),
         });
-        let watts = ["power1_average", "power1_input"].into_iter().find_map(|name| sensor(name.to_owned(), MICRO));
+        let watts =
+            ["power1_average", "power1_input"].into_iter().find_map(|name| sensor(name.to_owned(), MICRO));
         let power = watts.map(|watts| {
             let limit = sensor("power1_cap".to_owned(), MICRO);
             Power {

@@ -91,6 +91,7 @@ pub(super) struct Card {
     dir: PathBuf,
     status: PathBuf,
     hwmon: Option<PathBuf>,
+    node: Option<PathBuf>,
     lost: Option<Key>,
     gone: bool,
     /// How often it came back.
@@ -115,6 +116,7 @@ pub(super) fn cards(machine: &Machine) -> Vec<Card> {
             kernel,
             status: dir.join("power/runtime_status"),
             hwmon: hwmon(&dir, kernel),
+            node: node(&dir),
             dir,
             lost: None,
             gone: false,
@@ -144,9 +146,19 @@ fn bound_to(machine: &Machine, driver: &str) -> Vec<(Address, PathBuf)> {
 
 /// The sensors of a card itself: i915 has a directory for each of its tiles too.
 fn hwmon(dir: &Path, kernel: Kernel) -> Option<PathBuf> {
-    let mut dirs: Vec<_> = fs::read_dir(dir.join("hwmon")).ok()?.flatten().map(|entry| entry.path()).collect();
+    let mut dirs: Vec<_> =
+        fs::read_dir(dir.join("hwmon")).ok()?.flatten().map(|entry| entry.path()).collect();
     dirs.sort();
     dirs.into_iter().find(|dir| line(&dir.join("name")).as_deref() == Some(kernel.name()))
+}
+
+/// What the graphics part of the kernel keeps of a card: `drm/card0`, whatever its number.
+fn node(dir: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(dir.join("drm")).ok()?.flatten();
+    entries.map(|entry| entry.path()).find(|path| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.strip_prefix(b"card").is_some_and(|number| number.iter().all(u8::is_ascii_digit))
+    })
 }
 
 /// The first line of a file that stays as it is.
@@ -191,6 +203,11 @@ impl Card {
         line(&self.dir.join(file))
     }
 
+    /// A line of its directory of the graphics part of the kernel that stays as it is.
+    pub(super) fn node_text(&self, file: &str) -> Option<String> {
+        line(&self.node.as_ref()?.join(file))
+    }
+
     /// A line among its sensors that stays as it is.
     pub(super) fn label(&self, file: &str) -> Option<String> {
         line(&self.hwmon.as_ref()?.join(file))
@@ -206,6 +223,7 @@ impl Card {
         if self.gone && !gone {
             self.returns += 1;
             self.hwmon = hwmon(&self.dir, self.kernel);
+            self.node = node(&self.dir);
         }
         self.gone = gone;
         presence
@@ -228,9 +246,7 @@ impl Card {
 }
 
 /// Reads all of them, and says what went wrong first: one bad file takes nothing from the others.
-pub(super) fn every(
-    outcomes: impl IntoIterator<Item = Result<(), ProbeError>>,
-) -> Result<(), ProbeError> {
+pub(super) fn every(outcomes: impl IntoIterator<Item = Result<(), ProbeError>>) -> Result<(), ProbeError> {
     outcomes.into_iter().fold(Ok(()), |first, outcome| first.and(outcome))
 }
 
@@ -241,6 +257,8 @@ pub(super) enum Place {
     Device(String),
     /// Among its sensors, in a directory whose number may be another when the card comes back.
     Sensor(String),
+    /// In its directory of the graphics part of the kernel, likewise.
+    Node(String),
 }
 
 /// A number that the driver of a card writes anew whenever it is read.
@@ -298,11 +316,12 @@ impl Value {
     fn open(&mut self, card: &Card) -> Option<&mut Pseudo> {
         if self.file.is_none() || self.returns != card.returns {
             self.returns = card.returns;
-            let path = match &self.place {
-                Place::Device(name) => card.dir.join(name),
-                Place::Sensor(name) => card.hwmon.as_ref()?.join(name),
+            let (dir, name) = match &self.place {
+                Place::Device(name) => (Some(&card.dir), name),
+                Place::Node(name) => (card.node.as_ref(), name),
+                Place::Sensor(name) => (card.hwmon.as_ref(), name),
             };
-            self.file = Pseudo::of_number(path).ok();
+            self.file = dir.and_then(|dir| Pseudo::of_number(dir.join(name)).ok());
         }
         self.file.as_mut()
     }
@@ -310,7 +329,11 @@ impl Value {
     fn read(&mut self, card: &Card) -> Result<Outcome, ProbeError> {
         let Some(file) = self.open(card) else { return Ok(Outcome::NotNow) };
         let error = match file.head() {
-            Ok(text) => return integer(text).map(Outcome::Number).ok_or_else(|| corrupt("a GPU's file holds no number")),
+            Ok(text) => {
+                return integer(text)
+                    .map(Outcome::Number)
+                    .ok_or_else(|| corrupt("a GPU's file holds no number"));
+            }
             Err(error) => error,
         };
         match errno(&error) {

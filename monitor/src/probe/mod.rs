@@ -12,6 +12,12 @@ mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+mod drm;
+#[cfg(target_os = "linux")]
+mod fdinfo;
+#[cfg(target_os = "linux")]
+mod intel;
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
@@ -162,13 +168,8 @@ impl Machine {
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(target_os = "linux")]
-pub(crate) const PROBES: &[Driver] = &[
-    cpu::DRIVER,
-    memory::DRIVER,
-    disk::DRIVER,
-    network::DRIVER,
-    amd::DRIVER,
-];
+pub(crate) const PROBES: &[Driver] =
+    &[cpu::DRIVER, memory::DRIVER, disk::DRIVER, network::DRIVER, amd::DRIVER, intel::DRIVER, drm::DRIVER];
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(not(target_os = "linux"))]

@@ -1,0 +1,234 @@
+//! What this process and its descendants do on cards of AMD and Intel: busy time and memory, as the kernel accounts them
+//! to each client of a card (`/proc/<pid>/fdinfo`).
+//!
+//! Invariants: one client behind several descriptors, of one process or of many, counts once; a counter that falls is
+//! waited out, as the kernel's specification asks; where work goes past this account (AMD's compute driver, `/dev/kfd`)
+//! there is no busy time, rather than 0.
+//!
+//! Busy is the busiest kind of engine that runs kernels (render or compute), of all engines of that kind. Memory that
+//! several clients share counts for each. Which descriptors are a card's is looked up every 10 s, and that allocates; a
+//! card that sleeps is not read. How busy the whole of an Intel card is stands in counters of perf, which need a
+//! privilege: there is no such metric.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::card::{Card, Kernel, Presence, cards};
+use super::fdinfo::{Account, Engine, parse};
+use super::pseudo::{Pseudo, number, words};
+use super::{Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float};
+use crate::metrics;
+
+pub(super) const DRIVER: Driver = Driver::built_in("drm", open);
+
+/// The time between two looks at which descriptors there are.
+const RESCAN: Duration = Duration::from_secs(10);
+
+struct Drm {
+    proc: PathBuf,
+    gpus: Vec<Gpu>,
+    handles: Vec<Handle>,
+    clients: Vec<Client>,
+    /// Whether some process computes through AMD's own driver, whose work has no account.
+    past_account: bool,
+    since_scan: Option<Duration>,
+}
+
+struct Gpu {
+    card: Card,
+    busy_key: Option<Key>,
+    memory_key: Option<Key>,
+    awake: bool,
+    /// What this sample's clients add up to: shares of the time by kind of engine, and memory.
+    busy: Option<[f64; 2]>,
+    memory_bytes: Option<u64>,
+}
+
+/// A descriptor of a card.
+struct Handle {
+    file: Pseudo,
+    path: PathBuf,
+    /// Whose it turned out to be.
+    gpu: Option<usize>,
+}
+
+/// What a client had done when it was last read.
+struct Client {
+    gpu: usize,
+    id: u64,
+    listed: bool,
+    engines: [Engine; 2],
+}
+
+fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    let gpu = |card: Card| Gpu {
+        busy_key: card.metric(registry, &metrics::GPU_PROCESS_SM),
+        memory_key: card.metric(registry, &metrics::GPU_PROCESS_MEMORY),
+        card,
+        awake: false,
+        busy: None,
+        memory_bytes: None,
+    };
+    let gpus: Vec<_> = cards(machine).into_iter().map(gpu).collect();
+    if gpus.iter().all(|gpu| gpu.busy_key.or(gpu.memory_key).is_none()) {
+        return Err(absent("no card whose clients the kernel accounts for, or the tier leaves them out"));
+    }
+    Ok(Box::new(Drm {
+        proc: machine.proc.clone(),
+        gpus,
+        handles: Vec::new(),
+        clients: Vec::new(),
+        past_account: false,
+        since_scan: None,
+    }))
+}
+
+impl Probe for Drm {
+    fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
+        self.since_scan = self.since_scan.zip(sink.since_last()).map(|(before, more)| before + more);
+        if self.since_scan.is_none_or(|since_scan| since_scan >= RESCAN) {
+            self.scan();
+            self.since_scan = Some(Duration::ZERO);
+        }
+        for gpu in &mut self.gpus {
+            gpu.awake = gpu.card.presence() == Presence::Awake;
+            gpu.busy = None;
+            gpu.memory_bytes = None;
+        }
+        let read = self.read(sink.since_last());
+        for gpu in &self.gpus {
+            gpu.put(sink, self.past_account);
+        }
+        read
+    }
+}
+
+impl Drm {
+    /// Finds the descriptors of cards that this process and its descendants have open.
+    fn scan(&mut self) {
+        let mut pids = vec![PathBuf::from("self")];
+        let mut place = 0;
+        self.past_account = false;
+        while let Some(process) = pids.get(place).map(|pid| self.proc.join(pid)) {
+            children(&process, &mut pids);
+            for (fd, target) in links(&process.join("fd")) {
+                self.past_account |= target == Path::new("/dev/kfd");
+                let path = process.join("fdinfo").join(fd);
+                let known = self.handles.iter().any(|handle| handle.path == path);
+                if target.starts_with("/dev/dri") && !known {
+                    let file = Pseudo::open(path.clone());
+                    self.handles.extend(file.ok().map(|file| Handle { file, path, gpu: None }));
+                }
+            }
+            place += 1;
+        }
+    }
+
+    /// Reads every descriptor's account once, and of each client the first.
+    fn read(&mut self, since_last: Option<Duration>) -> Result<(), ProbeError> {
+        let Self { gpus, handles, clients, .. } = self;
+        let mut outcome = Ok(());
+        handles.retain_mut(|handle| {
+            if handle.gpu.and_then(|gpu| gpus.get(gpu)).is_some_and(|gpu| !gpu.awake) {
+                return true;
+            }
+            // A descriptor that was closed cannot be read, and one that is another file now has no account.
+            let Ok(text) = handle.file.whole() else { return false };
+            match parse(text) {
+                Ok(Some(account)) => {
+                    handle.gpu = gpus.iter().position(|gpu| gpu.card.address == account.address);
+                    if let Some((place, gpu)) =
+                        handle.gpu.and_then(|place| Some((place, gpus.get_mut(place)?)))
+                    {
+                        gpu.count(client(clients, place, account.client), &account, since_last);
+                    }
+                    handle.gpu.is_some()
+                }
+                Ok(None) => false,
+                Err(error) => {
+                    outcome = std::mem::replace(&mut outcome, Ok(())).and(Err(error));
+                    true
+                }
+            }
+        });
+        clients.retain_mut(|client| std::mem::take(&mut client.listed));
+        outcome
+    }
+}
+
+/// The client `id` of a card, as it was left or new.
+fn client(clients: &mut Vec<Client>, gpu: usize, id: u64) -> Option<&mut Client> {
+    let is_it = |client: &Client| (client.gpu, client.id) == (gpu, id);
+    let place = clients.iter().position(is_it).unwrap_or_else(|| {
+        clients.push(Client { gpu, id, listed: false, engines: [Engine::default(); 2] });
+        clients.len() - 1
+    });
+    clients.get_mut(place)
+}
+
+impl Gpu {
+    fn count(&mut self, client: Option<&mut Client>, account: &Account, since_last: Option<Duration>) {
+        let Some(client) = client.filter(|client| !client.listed) else { return };
+        client.listed = true;
+        if let Some(bytes) = account.memory_bytes {
+            self.memory_bytes = Some(self.memory_bytes.unwrap_or(0).saturating_add(bytes));
+        }
+        for (kind, (last, now)) in client.engines.iter_mut().zip(&account.engines).enumerate() {
+            if let Some(share) = advance(last, now, since_last)
+                && let Some(busy) = self.busy.get_or_insert_default().get_mut(kind)
+            {
+                *busy += share;
+            }
+        }
+    }
+
+    fn put(&self, sink: &mut Sink<'_>, past_account: bool) {
+        let accounted = self.card.kernel != Kernel::Amdgpu || !past_account;
+        if let Some(busy) = self.busy.filter(|_| accounted) {
+            // Clients are read one after another, so together they may seem to do a little more than there is time.
+            sink.put(self.busy_key, busy.into_iter().fold(0.0, f64::max).min(1.0) * 100.0);
+        }
+        if let Some(bytes) = self.memory_bytes {
+            sink.put(self.memory_key, float(bytes) / MEGABYTE);
+        }
+    }
+}
+
+/// The share of the time since `last` in which the engines of a kind worked for a client.
+fn advance(last: &mut Engine, now: &Engine, since_last: Option<Duration>) -> Option<f64> {
+    let capacity = float(now.capacity.unwrap_or(1));
+    // The counters may fall for a moment; then the larger value stays until they have caught up.
+    let step = |last: &mut Option<u64>, now: Option<u64>| {
+        let before = last.replace(now?.max(last.unwrap_or(0)))?;
+        Some(float(now?.saturating_sub(before)))
+    };
+    let nanos = step(&mut last.nanos, now.nanos);
+    let cycles = step(&mut last.cycles, now.cycles);
+    let total_cycles = step(&mut last.total_cycles, now.total_cycles);
+    let elapsed = since_last?;
+    if let Some((cycles, total)) = cycles.zip(total_cycles.filter(|total| *total > 0.0)) {
+        return Some(cycles / total / capacity);
+    }
+    let nanos = nanos.filter(|_| !elapsed.is_zero())?;
+    Some(nanos / 1e9 / elapsed.as_secs_f64() / capacity)
+}
+
+/// Adds the children of every thread of a process.
+fn children(process: &Path, pids: &mut Vec<PathBuf>) {
+    let threads = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+    for thread in threads {
+        let Ok(children) = fs::read(thread.path().join("children")) else { continue };
+        for pid in words(&children).filter_map(number).map(|pid| PathBuf::from(pid.to_string())) {
+            if !pids.contains(&pid) {
+                pids.push(pid);
+            }
+        }
+    }
+}
+
+/// The links in a directory, by name, with what they point at.
+fn links(dir: &Path) -> impl Iterator<Item = (std::ffi::OsString, PathBuf)> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.file_name(), fs::read_link(entry.path()).ok()?)))
+}
