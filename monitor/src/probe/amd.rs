@@ -198,3 +198,286 @@ impl Power {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use runlog_core::autolog::Tier;
+
+    use super::*;
+    use crate::probe::card::testing::{plug, set, unplug};
+    use crate::probe::testing::{Bench, empty};
+
+    const FIRST: &str = "0000:03:00.0";
+    const SECOND: &str = "0000:c3:00.0";
+    const SECOND_TIME: Option<Duration> = Some(Duration::from_secs(1));
+
+    /// A card for gaming.
+    const NAVI: &[(&str, &str)] = &[
+        ("vendor", "0x1002\n"),
+        ("device", "0x744c\n"),
+        ("power/runtime_status", "active\n"),
+        ("gpu_busy_percent", "97\n"),
+        ("mem_busy_percent", "41\n"),
+        ("mem_info_vram_used", "6000000000\n"),
+        ("mem_info_vram_total", "24000000000\n"),
+        ("pcie_replay_count", "7\n"),
+        // A directory where the file is that may not be read: reading it would fail.
+        ("pcie_bw/is_not_read", ""),
+        ("hwmon/hwmon5/name", "amdgpu\n"),
+        ("hwmon/hwmon5/power1_average", "200000000\n"),
+        ("hwmon/hwmon5/power1_cap", "400000000\n"),
+        ("hwmon/hwmon5/temp1_label", "edge\n"),
+        ("hwmon/hwmon5/temp1_input", "51000\n"),
+        ("hwmon/hwmon5/temp2_label", "junction\n"),
+        ("hwmon/hwmon5/temp2_input", "66500\n"),
+        ("hwmon/hwmon5/temp3_label", "mem\n"),
+        ("hwmon/hwmon5/temp3_input", "58000\n"),
+        ("hwmon/hwmon5/freq1_label", "sclk\n"),
+        ("hwmon/hwmon5/freq1_input", "2482000000\n"),
+        ("hwmon/hwmon5/freq2_label", "mclk\n"),
+        ("hwmon/hwmon5/freq2_input", "1249000000\n"),
+        ("hwmon/hwmon5/fan1_input", "825\n"),
+        ("hwmon/hwmon5/fan1_max", "3300\n"),
+    ];
+
+    /// A card for data centres: no edge, no fan, the power of the moment.
+    const INSTINCT: &[(&str, &str)] = &[
+        ("product_name", "AMD Instinct MI300X\n"),
+        ("driver/module/version", "6.8.5\n"),
+        ("gpu_busy_percent", "3\n"),
+        ("mem_info_vram_used", "300000000\n"),
+        ("mem_info_vram_total", "200000000000\n"),
+        ("hwmon/hwmon2/name", "amdgpu\n"),
+        ("hwmon/hwmon2/power1_input", "150000000\n"),
+        ("hwmon/hwmon2/power1_cap", "750000000\n"),
+        ("hwmon/hwmon2/temp2_label", "junction\n"),
+        ("hwmon/hwmon2/temp2_input", "38000\n"),
+    ];
+
+    /// Two cards, of which the later one on the bus was found first.
+    fn two_cards(dir: &std::path::Path) -> (Machine, Bench) {
+        let machine = empty(dir);
+        plug(&machine, "amdgpu", SECOND, INSTINCT);
+        plug(&machine, "amdgpu", FIRST, NAVI);
+        let bench = Bench::open(&DRIVER, &machine).unwrap();
+        (machine, bench)
+    }
+
+    fn of(values: &BTreeMap<String, f64>, gpu: u32) -> BTreeMap<&str, f64> {
+        let prefix = format!("gpu_{gpu}_");
+        values.iter().filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?, *value))).collect()
+    }
+
+    #[test]
+    fn every_reading_of_two_cards_in_the_order_of_the_bus() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_machine, mut bench) = two_cards(dir.path());
+        let values = bench.read_after(None).unwrap();
+        let navi = [
+            ("energy_joules", 0.0),
+            ("fan_speed_percentage", 25.0),
+            ("memory_clock_megahertz", 1249.0),
+            ("memory_temperature_celsius", 58.0),
+            ("memory_usage_megabytes", 6000.0),
+            ("memory_usage_percentage", 25.0),
+            ("memory_utilization_percentage", 41.0),
+            ("pcie_replays", 0.0),
+            ("power_limit_watts", 400.0),
+            ("power_usage_percentage", 50.0),
+            ("power_usage_watts", 200.0),
+            ("sm_clock_megahertz", 2482.0),
+            ("temperature_celsius", 66.5),
+            ("utilization_percentage", 97.0),
+        ];
+        assert_eq!(of(&values, 0), BTreeMap::from(navi));
+        let instinct = [
+            ("energy_joules", 0.0),
+            ("memory_usage_megabytes", 300.0),
+            ("memory_usage_percentage", 0.15),
+            ("power_limit_watts", 750.0),
+            ("power_usage_percentage", 20.0),
+            ("power_usage_watts", 150.0),
+            ("temperature_celsius", 38.0),
+            ("utilization_percentage", 3.0),
+        ];
+        assert_eq!(of(&values, 1), BTreeMap::from(instinct));
+        let facts = [
+            ("gpu.0.driver", "amdgpu"),
+            ("gpu.0.memory_megabytes", "24000"),
+            ("gpu.0.name", "AMD GPU 1002:744c"),
+            ("gpu.1.driver", "amdgpu 6.8.5"),
+            ("gpu.1.memory_megabytes", "200000"),
+            ("gpu.1.name", "AMD Instinct MI300X"),
+        ];
+        assert_eq!(bench.facts(), facts.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    }
+
+    #[test]
+    fn the_lowest_tier_has_mlflows_five() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        plug(&machine, "amdgpu", FIRST, NAVI);
+        let values = Bench::open_in(Tier::Compat, &DRIVER, &machine).unwrap().read().unwrap();
+        let expected = [
+            "memory_usage_megabytes",
+            "memory_usage_percentage",
+            "power_usage_percentage",
+            "power_usage_watts",
+            "utilization_percentage",
+        ];
+        assert!(of(&values, 0).into_keys().eq(expected), "{values:?}");
+    }
+
+    #[test]
+    fn an_apu_has_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        let apu = [
+            ("gpu_busy_percent", "12\n"),
+            ("mem_info_vram_used", "256000000\n"),
+            ("mem_info_vram_total", "512000000\n"),
+            ("hwmon/hwmon1/name", "amdgpu\n"),
+            ("hwmon/hwmon1/in1_label", "vddnb\n"),
+            ("hwmon/hwmon1/temp1_label", "edge\n"),
+            ("hwmon/hwmon1/temp1_input", "-3000\n"),
+            ("hwmon/hwmon1/power1_input", "garbage\n"),
+            ("hwmon/hwmon1/power1_average", "9000000\n"),
+        ];
+        plug(&machine, "amdgpu", "0000:e5:00.0", &apu);
+        let values = Bench::open(&DRIVER, &machine).unwrap().read().unwrap();
+        let expected = [
+            ("energy_joules", 0.0),
+            ("memory_usage_megabytes", 256.0),
+            ("memory_usage_percentage", 50.0),
+            ("power_usage_watts", 9.0),
+            ("temperature_celsius", -3.0),
+            ("utilization_percentage", 12.0),
+        ];
+        assert_eq!(of(&values, 0), BTreeMap::from(expected), "no limit, so no share of it");
+    }
+
+    #[test]
+    fn energy_is_power_over_the_times_in_which_it_was_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = two_cards(dir.path());
+        let mut joules = |watts: &str, secs| {
+            set(&machine, FIRST, "hwmon/hwmon5/power1_average", watts);
+            let values = bench.read_after(secs);
+            values.ok().and_then(|values| values.get("gpu_0_energy_joules").copied())
+        };
+        let readings = [
+            ("200000000", None),
+            ("300000000", Some(Duration::from_secs(2))),
+            ("?", SECOND_TIME),
+            ("300000000", SECOND_TIME),
+            ("300000000", None),
+            ("300000000", SECOND_TIME),
+        ];
+        let joules = readings.map(|(watts, secs)| joules(watts, secs));
+        assert_eq!(joules, [Some(0.0), Some(500.0), None, Some(500.0), Some(500.0), Some(800.0)]);
+    }
+
+    #[test]
+    fn garbage_in_one_file_costs_that_reading_alone_until_it_is_gone() {
+        const FILES: [(&str, &str, &str); 6] = [
+            ("gpu_busy_percent", "97", "utilization_percentage"),
+            ("mem_info_vram_used", "6000000000", "memory_usage_megabytes"),
+            ("hwmon/hwmon5/power1_average", "200000000", "power_usage_watts"),
+            ("hwmon/hwmon5/temp2_input", "66500", "temperature_celsius"),
+            ("hwmon/hwmon5/fan1_input", "825", "fan_speed_percentage"),
+            ("pcie_replay_count", "7", "pcie_replays"),
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = two_cards(dir.path());
+        let healthy = bench.read().unwrap();
+        for (file, good, name) in FILES {
+            for bad in ["", "\n", "n/a", "1e3", "18446744073709551616", "0x10", "1 2"] {
+                set(&machine, FIRST, file, bad);
+                let (outcome, values) = bench.try_read();
+                assert!(matches!(outcome, Err(ProbeError::Failed(_))), "{file} {bad:?}");
+                assert!(!values.contains_key(&format!("gpu_0_{name}")), "{file} {bad:?}");
+                assert!(values.len() >= healthy.len() - 4, "{file} {bad:?}: {values:?}");
+                assert_eq!(of(&values, 1).len(), of(&healthy, 1).len());
+            }
+            set(&machine, FIRST, file, good);
+            assert_eq!(bench.read().unwrap().len(), healthy.len());
+        }
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = two_cards(dir.path());
+        for (file, bad, good) in [
+            ("gpu_busy_percent", "101", "97"),
+            ("mem_busy_percent", "-1", "41"),
+            ("mem_info_vram_used", "24000000001", "6000000000"),
+            ("mem_info_vram_used", "-6", "6000000000"),
+        ] {
+            set(&machine, FIRST, file, bad);
+            assert!(matches!(bench.read(), Err(ProbeError::Failed(_))), "{file} {bad}");
+            set(&machine, FIRST, file, good);
+            bench.read().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_card_that_sleeps_is_left_asleep_and_has_no_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        plug(&machine, "amdgpu", FIRST, NAVI);
+        // Any reading of it would fail.
+        set(&machine, FIRST, "power/runtime_status", "suspended\n");
+        for file in ["gpu_busy_percent", "mem_info_vram_used", "hwmon/hwmon5/power1_average"] {
+            set(&machine, FIRST, file, "woken");
+        }
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        assert_eq!(bench.read().unwrap(), BTreeMap::new());
+        set(&machine, FIRST, "power/runtime_status", "active\n");
+        assert!(bench.read().is_err(), "awake, it is read");
+        for (file, content) in NAVI {
+            set(&machine, FIRST, file, content);
+        }
+        assert_eq!(bench.read().unwrap()["gpu_0_utilization_percentage"], 97.0);
+    }
+
+    #[test]
+    fn a_card_that_vanishes_is_lost_until_it_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = two_cards(dir.path());
+        let healthy = bench.read().unwrap();
+        assert!(!healthy.contains_key("gpu_1_lost"));
+        unplug(&machine, "amdgpu", SECOND);
+        for _ in 0..2 {
+            let values = bench.read().unwrap();
+            assert_eq!(of(&values, 1), BTreeMap::from([("lost", 1.0)]));
+            assert_eq!(of(&values, 0).len(), of(&healthy, 0).len(), "the other goes on");
+        }
+        // It comes back with other numbers of its own, and its sensors under another number.
+        let back: Vec<_> =
+            INSTINCT.iter().map(|(file, content)| (file.replace("hwmon2", "hwmon9"), *content)).collect();
+        let back: Vec<_> = back.iter().map(|(file, content)| (file.as_str(), *content)).collect();
+        plug(&machine, "amdgpu", SECOND, &back);
+        set(&machine, SECOND, "gpu_busy_percent", "88");
+        let values = bench.read().unwrap();
+        let second = of(&values, 1);
+        assert_eq!(
+            (second["lost"], second["utilization_percentage"], second["energy_joules"]),
+            (0.0, 88.0, 0.0)
+        );
+        assert_eq!(second["power_usage_watts"], 150.0);
+        assert_eq!(second.len(), of(&healthy, 1).len() + 1);
+    }
+
+    #[test]
+    fn without_a_card_it_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        assert!(matches!(Bench::open(&DRIVER, &machine), Err(ProbeError::Absent(_))));
+        plug(&machine, "xe", FIRST, &[]);
+        assert!(matches!(Bench::open(&DRIVER, &machine), Err(ProbeError::Absent(_))));
+    }
+}

@@ -360,3 +360,147 @@ fn integer(text: &[u8]) -> Option<i64> {
         None => number(text).and_then(|size| i64::try_from(size).ok()),
     }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! Cards made of files.
+
+    use super::*;
+    use crate::probe::testing::write;
+
+    /// Puts a card into the machine, as the kernel shows it: a link from its driver to its directory.
+    pub(in crate::probe) fn plug(machine: &Machine, driver: &str, address: &str, files: &[(&str, &str)]) {
+        let device = machine.sys.join("devices/pci0000:00").join(address);
+        for (file, content) in files {
+            write(&device.join(file), content);
+        }
+        fs::create_dir_all(&device).unwrap();
+        let driver = machine.sys.join("bus/pci/drivers").join(driver);
+        fs::create_dir_all(&driver).unwrap();
+        // What stands beside the cards there.
+        write(&driver.join("new_id"), "");
+        std::os::unix::fs::symlink(device, driver.join(address)).unwrap();
+    }
+
+    /// Takes a card out again.
+    pub(in crate::probe) fn unplug(machine: &Machine, driver: &str, address: &str) {
+        fs::remove_file(machine.sys.join("bus/pci/drivers").join(driver).join(address)).unwrap();
+        fs::remove_dir_all(machine.sys.join("devices/pci0000:00").join(address)).unwrap();
+    }
+
+    /// Changes a file of a card.
+    pub(in crate::probe) fn set(machine: &Machine, address: &str, file: &str, content: &str) {
+        write(&machine.sys.join("devices/pci0000:00").join(address).join(file), content);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::testing::{plug, set, unplug};
+    use super::*;
+    use crate::probe::testing::empty;
+
+    /// The numbers, kernel drivers and buses of the machine's cards.
+    fn numbered(machine: &Machine) -> Vec<(u32, Kernel, u8)> {
+        cards(machine).iter().map(|card| (card.index, card.kernel, card.address.1)).collect()
+    }
+
+    #[test]
+    fn cards_are_numbered_by_pci_address_whoever_drives_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        assert_eq!(numbered(&machine), []);
+        plug(&machine, "xe", "0000:7f:00.0", &[]);
+        plug(&machine, "amdgpu", "10000:01:00.0", &[]);
+        plug(&machine, "amdgpu", "0000:c3:00.0", &[]);
+        plug(&machine, "i915", "0000:0a:00.0", &[]);
+        let expected = [
+            (0, Kernel::I915, 0x0a),
+            (1, Kernel::Xe, 0x7f),
+            (2, Kernel::Amdgpu, 0xc3),
+            (3, Kernel::Amdgpu, 1),
+        ];
+        assert_eq!(numbered(&machine), expected);
+    }
+
+    #[test]
+    fn nvidias_cards_have_the_first_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        plug(&machine, "nvidia", "0000:81:00.0", &[]);
+        plug(&machine, "nvidia", "0000:82:00.0", &[]);
+        plug(&machine, "amdgpu", "0000:03:00.0", &[]);
+        assert_eq!(numbered(&machine), [(2, Kernel::Amdgpu, 3)]);
+    }
+
+    #[test]
+    fn a_gpu_inside_a_processor_is_read_only_where_it_is_the_only_kind() {
+        const VDDNB: &[(&str, &str)] =
+            &[("hwmon/hwmon4/name", "amdgpu\n"), ("hwmon/hwmon4/in1_label", "vddnb\n")];
+        for (integrated, address, files) in
+            [("amdgpu", "0000:e5:00.0", VDDNB), ("i915", "0000:00:02.0", &[]), ("xe", "0000:00:02.0", &[])]
+        {
+            for card in ["nvidia", "amdgpu", "xe"] {
+                let dir = tempfile::tempdir().unwrap();
+                let machine = empty(dir.path());
+                plug(&machine, integrated, address, files);
+                assert_eq!(numbered(&machine).len(), 1, "{integrated} alone");
+                assert_eq!(numbered(&machine)[0].0, 0);
+                plug(&machine, card, "0000:03:00.0", &[]);
+                let buses: Vec<_> = numbered(&machine).iter().map(|(_, _, bus)| *bus).collect();
+                assert_eq!(
+                    buses,
+                    if card == "nvidia" { vec![] } else { vec![3] },
+                    "{integrated} beside {card}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_card_is_awake_unless_it_says_that_it_sleeps_or_is_not_there() {
+        const ADDRESS: &str = "0000:03:00.0";
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        plug(&machine, "amdgpu", ADDRESS, &[]);
+        let card = cards(&machine).remove(0);
+        assert_eq!(card.presence(), Presence::Awake, "a kernel that does not say");
+        for (status, presence) in [
+            ("active\n", Presence::Awake),
+            ("unsupported\n", Presence::Awake),
+            ("suspended\n", Presence::Asleep),
+            ("suspending\n", Presence::Asleep),
+        ] {
+            set(&machine, ADDRESS, "power/runtime_status", status);
+            assert_eq!(card.presence(), presence, "{status}");
+        }
+        unplug(&machine, "amdgpu", ADDRESS);
+        assert_eq!(card.presence(), Presence::Gone);
+    }
+
+    #[test]
+    fn addresses_are_read_as_the_kernel_writes_them() {
+        assert_eq!(Address::parse(b"0000:c3:1f.7"), Some(Address(0, 0xc3, 0x1f, 7)));
+        for other in
+            ["", "bind", "new_id", "0000:c3:1f", "0000:c3.7", "0000:1c3:00.0", "0000:c3:00.", "+0:+c:0.0"]
+        {
+            assert_eq!(Address::parse(other.as_bytes()), None, "{other:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_number_or_not(bytes: Vec<u8>) {
+            let _address = Address::parse(&bytes);
+            let _number = integer(&bytes);
+        }
+
+        #[test]
+        fn numbers_are_read_as_they_are_written(number: i64) {
+            let expected = (number != i64::MIN).then_some(number);
+            prop_assert_eq!(integer(format!("{number}\n").as_bytes()), expected);
+        }
+    }
+}

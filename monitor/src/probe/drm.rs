@@ -232,3 +232,200 @@ fn links(dir: &Path) -> impl Iterator<Item = (std::ffi::OsString, PathBuf)> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((entry.file_name(), fs::read_link(entry.path()).ok()?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::probe::card::testing::{plug, set};
+    use crate::probe::testing::{Bench, empty, write};
+
+    const RADEON: &str = "0000:03:00.0";
+    const ARC: &str = "0000:04:00.0";
+    const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+    /// A machine with a card of each kernel's driver but i915.
+    fn machine(dir: &Path) -> Machine {
+        let machine = empty(dir);
+        plug(&machine, "amdgpu", RADEON, &[]);
+        plug(&machine, "xe", ARC, &[]);
+        machine
+    }
+
+    /// Opens a descriptor of a process that points at `target`.
+    fn link(machine: &Machine, pid: &str, fd: u32, target: &str) {
+        let path = machine.proc.join(pid).join("fd").join(fd.to_string());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(target, path).unwrap();
+    }
+
+    /// What the kernel says of a descriptor.
+    fn say(machine: &Machine, pid: &str, fd: u32, account: &str) {
+        write(&machine.proc.join(pid).join("fdinfo").join(fd.to_string()), account);
+    }
+
+    fn open_card(machine: &Machine, pid: &str, fd: u32, account: &str) {
+        link(machine, pid, fd, "/dev/dri/renderD128");
+        say(machine, pid, fd, account);
+    }
+
+    fn radeon(client: u64, gfx_ms: u64, compute_ms: u64, kib: u64) -> String {
+        format!(
+            "pos:\t0\ndrm-driver:\tamdgpu\ndrm-client-id:\t{client}\ndrm-pdev:\t{RADEON}\ndrm-memory-vram:\t{kib} KiB\n\
+             drm-engine-gfx:\t{gfx_ms}000000 ns\ndrm-engine-compute:\t{compute_ms}000000 ns\n"
+        )
+    }
+
+    fn arc(client: u64, cycles: u64, total: u64) -> String {
+        format!(
+            "drm-driver:\txe\ndrm-client-id:\t{client}\ndrm-pdev:\t{ARC}\ndrm-resident-vram0:\t3 MiB\n\
+             drm-cycles-ccs:\t{cycles}\ndrm-total-cycles-ccs:\t{total}\ndrm-engine-capacity-ccs:\t4\n"
+        )
+    }
+
+    fn named<const N: usize>(values: [(&str, f64); N]) -> BTreeMap<String, f64> {
+        values.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    #[test]
+    fn a_client_behind_several_descriptors_and_processes_counts_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = machine(dir.path());
+        write(&machine.proc.join("self/task/100/children"), "");
+        write(&machine.proc.join("self/task/101/children"), "200 300 ");
+        write(&machine.proc.join("200/task/200/children"), "400");
+        // Client 1 is open twice here and once in a child that inherited it; 2 is the child's own, 3 its child's.
+        let opened = [("self", 5, 1), ("self", 6, 1), ("200", 5, 1), ("200", 9, 2), ("400", 3, 3)];
+        let say_all = |gfx_ms: [u64; 3]| {
+            for (pid, fd, client) in opened {
+                say(&machine, pid, fd, &radeon(client, gfx_ms[client as usize - 1], 0, 1_000_000));
+            }
+        };
+        for (pid, fd, _) in opened {
+            link(&machine, pid, fd, "/dev/dri/renderD128");
+        }
+        // Another's process, and what is no card.
+        open_card(&machine, "999", 3, &radeon(9, 0, 0, 77));
+        link(&machine, "self", 0, "/dev/null");
+        say(&machine, "self", 0, "pos:\t0\n");
+        say_all([0, 10_000, 20_000]);
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        let memory = ("gpu_0_process_memory_megabytes", 3072.0);
+        assert_eq!(bench.read_after(None).unwrap(), named([memory]));
+        say_all([300, 10_100, 20_050]);
+        assert_eq!(bench.read().unwrap(), named([memory, ("gpu_0_process_sm_percentage", 45.0)]));
+        assert_eq!(bench.read_after(SECOND).unwrap(), named([memory, ("gpu_0_process_sm_percentage", 0.0)]));
+    }
+
+    #[test]
+    fn the_busiest_kind_of_engine_counts_of_all_its_engines() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = machine(dir.path());
+        open_card(&machine, "self", 4, &radeon(1, 0, 0, 1000));
+        open_card(&machine, "self", 5, &arc(1, 1000, 5000));
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        let mut busy = |gfx_ms, compute_ms, cycles, total, since_last| {
+            say(&machine, "self", 4, &radeon(1, gfx_ms, compute_ms, 1000));
+            say(&machine, "self", 5, &arc(1, cycles, total));
+            let values = bench.read_after(since_last).unwrap();
+            [0, 1].map(|gpu| values.get(&format!("gpu_{gpu}_process_sm_percentage")).copied())
+        };
+        assert_eq!(busy(0, 0, 1000, 5000, None), [None, None]);
+        assert_eq!(busy(500, 1000, 3000, 6000, Some(Duration::from_secs(2))), [Some(50.0), Some(50.0)]);
+        assert_eq!(
+            busy(9500, 1000, 3000, 7000, SECOND),
+            [Some(100.0), Some(0.0)],
+            "never more than all the time"
+        );
+        assert_eq!(
+            busy(9000, 1000, 3000, 7000, SECOND),
+            [Some(0.0), None],
+            "fallen; no time by the card's clock"
+        );
+        assert_eq!(
+            busy(9750, 1000, 3000, 8000, SECOND),
+            [Some(25.0), Some(0.0)],
+            "caught up with the larger value"
+        );
+        assert_eq!(busy(9950, 1000, 3000, 9000, None), [None, None], "after a gap");
+        assert_eq!(busy(10_050, 1000, 4000, 10_000, SECOND), [Some(10.0), Some(25.0)]);
+    }
+
+    #[test]
+    fn descriptors_that_come_and_go_are_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = machine(dir.path());
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        assert_eq!(bench.read().unwrap(), BTreeMap::new(), "no client, no metric");
+        open_card(&machine, "self", 4, &radeon(1, 100, 0, 1_000_000));
+        assert_eq!(bench.read().unwrap(), BTreeMap::new(), "not looked up yet");
+        let found = bench.read_after(Some(RESCAN)).unwrap();
+        assert_eq!(found, named([("gpu_0_process_memory_megabytes", 1024.0)]));
+        // The descriptor is another client now, with counters of its own.
+        say(&machine, "self", 4, &radeon(2, 5, 0, 2_000_000));
+        assert_eq!(bench.read().unwrap(), named([("gpu_0_process_memory_megabytes", 2048.0)]));
+        // And now no card at all.
+        say(&machine, "self", 4, "pos:\t0\nflags:\t02\n");
+        assert_eq!(bench.read().unwrap(), BTreeMap::new());
+    }
+
+    #[test]
+    fn garbage_in_one_account_costs_that_one_until_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = machine(dir.path());
+        open_card(&machine, "self", 4, &radeon(1, 100, 0, 1_000_000));
+        open_card(&machine, "self", 5, &arc(1, 1, 2));
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        let healthy = bench.read().unwrap();
+        say(&machine, "self", 4, &radeon(1, 100, 0, 1_000_000).replace("ms", "").replace("100", "a lot"));
+        let (outcome, values) = bench.try_read();
+        assert!(matches!(outcome, Err(ProbeError::Failed(_))));
+        assert_eq!(values, named([("gpu_1_process_memory_megabytes", 3.145_728)]));
+        say(&machine, "self", 4, &radeon(1, 200, 0, 1_000_000));
+        assert_eq!(bench.read().unwrap(), healthy, "nothing is made up of the time between");
+    }
+
+    #[test]
+    fn what_goes_past_the_account_has_no_busy_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = machine(dir.path());
+        open_card(&machine, "self", 4, &radeon(1, 0, 0, 1000));
+        open_card(&machine, "self", 5, &arc(1, 0, 1000));
+        link(&machine, "self", 6, "/dev/kfd");
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        bench.read().unwrap();
+        say(&machine, "self", 5, &arc(1, 400, 2000));
+        let keys: Vec<_> = bench.read().unwrap().into_keys().collect();
+        let expected = [
+            "gpu_0_process_memory_megabytes",
+            "gpu_1_process_memory_megabytes",
+            "gpu_1_process_sm_percentage",
+        ];
+        assert_eq!(keys, expected);
+    }
+
+    #[test]
+    fn a_card_that_sleeps_is_not_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = machine(dir.path());
+        open_card(&machine, "self", 4, &radeon(1, 0, 0, 1000));
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        assert_eq!(bench.read().unwrap().len(), 1);
+        set(&machine, RADEON, "power/runtime_status", "suspended\n");
+        say(&machine, "self", 4, "drm-pdev: woken");
+        assert_eq!(bench.read().unwrap(), BTreeMap::new());
+        set(&machine, RADEON, "power/runtime_status", "active\n");
+        assert!(bench.read().is_err(), "awake, it is read");
+    }
+
+    #[test]
+    fn without_a_card_of_theirs_it_is_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        plug(&machine, "nvidia", RADEON, &[]);
+        open_card(&machine, "self", 4, &radeon(1, 0, 0, 1000));
+        assert!(matches!(Bench::open(&DRIVER, &machine), Err(ProbeError::Absent(_))));
+    }
+}

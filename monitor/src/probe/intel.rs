@@ -156,3 +156,170 @@ fn memory_bytes(card: &Card) -> Option<u64> {
     let tiles = (0..).map_while(tile).reduce(u64::saturating_add);
     tiles.or_else(|| card.node_text("lmem_total_bytes")?.parse().ok()).filter(|bytes| *bytes > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::probe::card::testing::{plug, set, unplug};
+    use crate::probe::testing::{Bench, empty};
+
+    const ARC: &str = "0000:03:00.0";
+    const BATTLEMAGE: &str = "0000:0b:00.0";
+
+    /// i915, with a directory of sensors for its tile beside that of the card.
+    const I915: &[(&str, &str)] = &[
+        ("vendor", "0x8086\n"),
+        ("device", "0x56a0\n"),
+        ("hwmon/hwmon3/name", "i915_gt0\n"),
+        ("hwmon/hwmon3/energy1_input", "1\n"),
+        ("hwmon/hwmon4/name", "i915\n"),
+        ("hwmon/hwmon4/energy1_input", "5000000000\n"),
+        ("hwmon/hwmon4/power1_max", "200000000\n"),
+        ("hwmon/hwmon4/temp1_input", "45000\n"),
+        ("drm/renderD128/uevent", ""),
+        ("drm/card1/gt/gt0/rps_act_freq_mhz", "2050\n"),
+        ("drm/card1/lmem_total_bytes", "17000000000\n"),
+    ];
+
+    /// xe, whose counter is the package's.
+    const XE: &[(&str, &str)] = &[
+        ("vendor", "0x8086\n"),
+        ("device", "0xe20b\n"),
+        ("power/runtime_status", "active\n"),
+        ("hwmon/hwmon7/name", "xe\n"),
+        ("hwmon/hwmon7/energy2_input", "1000000\n"),
+        ("hwmon/hwmon7/power2_max", "0\n"),
+        ("hwmon/hwmon7/temp2_input", "52000\n"),
+        ("hwmon/hwmon7/temp3_input", "60000\n"),
+        ("tile0/gt0/freq0/act_freq", "2400\n"),
+        ("tile0/physical_vram_size_bytes", "12000000000\n"),
+        ("tile1/physical_vram_size_bytes", "12000000000\n"),
+        ("drm/card0/uevent", ""),
+    ];
+
+    fn both(dir: &std::path::Path) -> (Machine, Bench) {
+        let machine = empty(dir);
+        plug(&machine, "xe", BATTLEMAGE, XE);
+        plug(&machine, "i915", ARC, I915);
+        let bench = Bench::open(&DRIVER, &machine).unwrap();
+        (machine, bench)
+    }
+
+    fn named<const N: usize>(values: [(&str, f64); N]) -> BTreeMap<String, f64> {
+        values.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    #[test]
+    fn every_reading_of_i915_and_xe() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = both(dir.path());
+        let at_once = [
+            ("gpu_0_energy_joules", 0.0),
+            ("gpu_0_power_limit_watts", 200.0),
+            ("gpu_0_sm_clock_megahertz", 2050.0),
+            ("gpu_0_temperature_celsius", 45.0),
+            ("gpu_1_energy_joules", 0.0),
+            ("gpu_1_memory_temperature_celsius", 60.0),
+            ("gpu_1_sm_clock_megahertz", 2400.0),
+            ("gpu_1_temperature_celsius", 52.0),
+        ];
+        assert_eq!(bench.read_after(None).unwrap(), named(at_once));
+        set(&machine, ARC, "hwmon/hwmon4/energy1_input", "5100000000\n");
+        set(&machine, BATTLEMAGE, "hwmon/hwmon7/energy2_input", "61000000\n");
+        let values = bench.read_after(Some(Duration::from_secs(2))).unwrap();
+        let mut expected = named(at_once);
+        expected.extend(named([
+            ("gpu_0_energy_joules", 100.0),
+            ("gpu_0_power_usage_watts", 50.0),
+            ("gpu_0_power_usage_percentage", 25.0),
+            ("gpu_1_energy_joules", 60.0),
+            ("gpu_1_power_usage_watts", 30.0),
+        ]));
+        assert_eq!(values, expected, "a limit of 0 is none");
+        let facts = bench.facts();
+        assert_eq!(facts["gpu.0.name"], "Intel GPU 8086:56a0");
+        assert_eq!((&*facts["gpu.0.driver"], &*facts["gpu.1.driver"]), ("i915", "xe"));
+        assert_eq!(
+            (&*facts["gpu.0.memory_megabytes"], &*facts["gpu.1.memory_megabytes"]),
+            ("17000", "24000")
+        );
+    }
+
+    #[test]
+    fn power_is_never_taken_over_a_time_that_is_not_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = both(dir.path());
+        let mut read = |microjoules: &str, status: &str, secs| {
+            set(&machine, ARC, "hwmon/hwmon4/energy1_input", microjoules);
+            set(&machine, ARC, "power/runtime_status", status);
+            let (_, values) = bench.try_read_after(secs);
+            ["energy_joules", "power_usage_watts"].map(|name| values.get(&format!("gpu_0_{name}")).copied())
+        };
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(read("1000000", "active", None), [Some(0.0), None]);
+        assert_eq!(read("2000000", "active", second), [Some(1.0), Some(1.0)]);
+        assert_eq!(read("3000000", "active", None), [Some(2.0), None], "after a gap");
+        assert_eq!(read("4000000", "suspended", second), [None, None], "asleep");
+        assert_eq!(read("9000000", "active", second), [Some(8.0), None], "awake again");
+        assert_eq!(read("500000", "active", second), [Some(8.0), None], "the counter began anew");
+        assert_eq!(read("1500000", "active", second), [Some(9.0), Some(1.0)]);
+        assert_eq!(read("x", "active", second), [None, None]);
+        assert_eq!(read("5500000", "active", second), [Some(13.0), None], "after garbage");
+    }
+
+    #[test]
+    fn garbage_costs_that_reading_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = both(dir.path());
+        let healthy = bench.read_after(None).unwrap().len();
+        for (file, lost) in [
+            ("tile0/gt0/freq0/act_freq", 1),
+            ("hwmon/hwmon7/temp2_input", 1),
+            ("hwmon/hwmon7/energy2_input", 1),
+        ] {
+            let good = XE.iter().find(|(name, _)| *name == file).unwrap().1;
+            for bad in ["", "12 MHz", "99999999999999999999"] {
+                set(&machine, BATTLEMAGE, file, bad);
+                let (outcome, values) = bench.try_read_after(None);
+                assert!(matches!(outcome, Err(ProbeError::Failed(_))), "{file} {bad:?}");
+                assert_eq!(values.len(), healthy - lost, "{file} {bad:?}");
+            }
+            set(&machine, BATTLEMAGE, file, good);
+            assert_eq!(bench.read_after(None).unwrap().len(), healthy);
+        }
+    }
+
+    #[test]
+    fn a_card_that_comes_back_counts_from_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = both(dir.path());
+        bench.read().unwrap();
+        unplug(&machine, "i915", ARC);
+        assert_eq!(bench.read().unwrap()["gpu_0_lost"], 1.0);
+        let back: Vec<_> =
+            I915.iter().map(|(file, content)| (file.replace("card1", "card5"), *content)).collect();
+        plug(
+            &machine,
+            "i915",
+            ARC,
+            &back.iter().map(|(file, content)| (&**file, *content)).collect::<Vec<_>>(),
+        );
+        set(&machine, ARC, "hwmon/hwmon4/energy1_input", "9000000000\n");
+        let values = bench.read().unwrap();
+        let of = ["lost", "energy_joules", "sm_clock_megahertz"].map(|name| values[&format!("gpu_0_{name}")]);
+        assert_eq!(of, [0.0, 0.0, 2050.0]);
+        assert!(!values.contains_key("gpu_0_power_usage_watts"));
+    }
+
+    #[test]
+    fn the_gpu_of_a_processor_has_its_clock() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        plug(&machine, "i915", "0000:00:02.0", &[("drm/card0/gt_act_freq_mhz", "350\n")]);
+        let values = Bench::open(&DRIVER, &machine).unwrap().read().unwrap();
+        assert_eq!(values, named([("gpu_0_sm_clock_megahertz", 350.0)]));
+    }
+}

@@ -287,10 +287,23 @@ pub(crate) mod testing {
             &mut self,
             since_last: Option<Duration>,
         ) -> Result<BTreeMap<String, f64>, ProbeError> {
+            let (outcome, values) = self.try_read_after(since_last);
+            outcome.map(|()| values)
+        }
+
+        /// One reading a second after the one before: what became of it, and what it had put by then.
+        pub(crate) fn try_read(&mut self) -> (Result<(), ProbeError>, BTreeMap<String, f64>) {
+            self.try_read_after(Some(Duration::from_secs(1)))
+        }
+
+        pub(crate) fn try_read_after(
+            &mut self,
+            since_last: Option<Duration>,
+        ) -> (Result<(), ProbeError>, BTreeMap<String, f64>) {
             self.readings.begin(since_last);
-            self.probe.sample(&mut self.readings.sink())?;
+            let outcome = self.probe.sample(&mut self.readings.sink());
             let named = self.registry.entries().iter().zip(self.readings.values());
-            Ok(named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect())
+            (outcome, named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect())
         }
 
         /// What the probe said of the hardware.
