@@ -208,6 +208,11 @@ impl Card {
         line(&self.node.as_ref()?.join(file))
     }
 
+    /// Whether a node below `/dev/dri` is its.
+    pub(super) fn has_node(&self, node: &Path) -> bool {
+        node.file_name().is_some_and(|name| self.dir.join("drm").join(name).exists())
+    }
+
     /// A line among its sensors that stays as it is.
     pub(super) fn label(&self, file: &str) -> Option<String> {
         line(&self.hwmon.as_ref()?.join(file))

@@ -49,8 +49,7 @@ struct Gpu {
 struct Handle {
     file: Pseudo,
     path: PathBuf,
-    /// Whose it turned out to be.
-    gpu: Option<usize>,
+    gpu: usize,
 }
 
 /// What a client had done when it was last read.
@@ -114,12 +113,14 @@ impl Drm {
             children(&process, &mut pids);
             for (fd, target) in links(&process.join("fd")) {
                 self.past_account |= target == Path::new("/dev/kfd");
-                let path = process.join("fdinfo").join(fd);
-                let known = self.handles.iter().any(|handle| handle.path == path);
-                if target.starts_with("/dev/dri") && !known {
-                    let file = Pseudo::open(path.clone());
-                    self.handles.extend(file.ok().map(|file| Handle { file, path, gpu: None }));
+                if !target.starts_with("/dev/dri") {
+                    continue;
                 }
+                let path = process.join("fdinfo").join(fd);
+                let gpu = self.gpus.iter().position(|gpu| gpu.card.has_node(&target));
+                let gpu = gpu.filter(|_| self.handles.iter().all(|handle| handle.path != path));
+                let handle = gpu.zip(Pseudo::open(path.clone()).ok());
+                self.handles.extend(handle.map(|(gpu, file)| Handle { file, path, gpu }));
             }
             place += 1;
         }
@@ -130,22 +131,18 @@ impl Drm {
         let Self { gpus, handles, clients, .. } = self;
         let mut outcome = Ok(());
         handles.retain_mut(|handle| {
-            if handle.gpu.and_then(|gpu| gpus.get(gpu)).is_some_and(|gpu| !gpu.awake) {
+            let Some(gpu) = gpus.get_mut(handle.gpu) else { return false };
+            if !gpu.awake {
                 return true;
             }
-            // A descriptor that was closed cannot be read, and one that is another file now has no account.
+            // A descriptor that was closed cannot be read, and what is another file now has no account of this card.
             let Ok(text) = handle.file.whole() else { return false };
             match parse(text) {
-                Ok(Some(account)) => {
-                    handle.gpu = gpus.iter().position(|gpu| gpu.card.address == account.address);
-                    if let Some((place, gpu)) =
-                        handle.gpu.and_then(|place| Some((place, gpus.get_mut(place)?)))
-                    {
-                        gpu.count(client(clients, place, account.client), &account, since_last);
-                    }
-                    handle.gpu.is_some()
+                Ok(Some(account)) if account.address == gpu.card.address => {
+                    gpu.count(client(clients, handle.gpu, account.client), &account, since_last);
+                    true
                 }
-                Ok(None) => false,
+                Ok(_) => false,
                 Err(error) => {
                     outcome = std::mem::replace(&mut outcome, Ok(())).and(Err(error));
                     true
@@ -249,8 +246,8 @@ mod tests {
     /// A machine with a card of each kernel's driver but i915.
     fn machine(dir: &Path) -> Machine {
         let machine = empty(dir);
-        plug(&machine, "amdgpu", RADEON, &[]);
-        plug(&machine, "xe", ARC, &[]);
+        plug(&machine, "amdgpu", RADEON, &[("drm/renderD129/uevent", "")]);
+        plug(&machine, "xe", ARC, &[("drm/renderD128/uevent", "")]);
         machine
     }
 
@@ -267,7 +264,8 @@ mod tests {
     }
 
     fn open_card(machine: &Machine, pid: &str, fd: u32, account: &str) {
-        link(machine, pid, fd, "/dev/dri/renderD128");
+        let node = if account.contains(RADEON) { "/dev/dri/renderD129" } else { "/dev/dri/renderD128" };
+        link(machine, pid, fd, node);
         say(machine, pid, fd, account);
     }
 
@@ -304,7 +302,7 @@ mod tests {
             }
         };
         for (pid, fd, _) in opened {
-            link(&machine, pid, fd, "/dev/dri/renderD128");
+            link(&machine, pid, fd, "/dev/dri/renderD129");
         }
         // Another's process, and what is no card.
         open_card(&machine, "999", 3, &radeon(9, 0, 0, 77));
@@ -366,9 +364,11 @@ mod tests {
         // The descriptor is another client now, with counters of its own.
         say(&machine, "self", 4, &radeon(2, 5, 0, 2_000_000));
         assert_eq!(bench.read().unwrap(), named([("gpu_0_process_memory_megabytes", 2048.0)]));
-        // And now no card at all.
-        say(&machine, "self", 4, "pos:\t0\nflags:\t02\n");
-        assert_eq!(bench.read().unwrap(), BTreeMap::new());
+        // And now another card's, or none's.
+        for other in [&arc(1, 1, 2), "pos:\t0\nflags:\t02\n"] {
+            say(&machine, "self", 4, other);
+            assert_eq!(bench.read().unwrap(), BTreeMap::new());
+        }
     }
 
     #[test]
@@ -415,7 +415,8 @@ mod tests {
         assert_eq!(bench.read().unwrap().len(), 1);
         set(&machine, RADEON, "power/runtime_status", "suspended\n");
         say(&machine, "self", 4, "drm-pdev: woken");
-        assert_eq!(bench.read().unwrap(), BTreeMap::new());
+        open_card(&machine, "self", 5, &format!("drm-client-id: woken, too, {RADEON}"));
+        assert_eq!(bench.read_after(Some(RESCAN)).unwrap(), BTreeMap::new());
         set(&machine, RADEON, "power/runtime_status", "active\n");
         assert!(bench.read().is_err(), "awake, it is read");
     }
