@@ -12,6 +12,11 @@
 //! What is inside a processor: amdgpu gives the voltage of the northbridge (`in1_label` is `vddnb`) for these alone, the
 //! MI300A aside, which is an accelerator; Intel's stands at `00:02.0` always.
 //!
+//! Where only visible GPUs are asked for, `ROCR_VISIBLE_DEVICES` and then `HIP_VISIBLE_DEVICES` choose among AMD's, and
+//! the others keep their numbers. Entries are read as ROCm reads them: ordinals in the order of PCI addresses, or
+//! `GPU-<unique_id>`, up to the first that names no device (ROCm's documentation, "GPU isolation techniques"). Intel's
+//! ordinals follow no order that can be known from outside, so its cards are all read.
+//!
 //! # Sleep
 //!
 //! `power/runtime_status` says whether a card sleeps (Documentation/ABI/testing/sysfs-devices-power). Reading it wakes
@@ -23,6 +28,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use runlog_core::Error;
+use runlog_core::autolog::Gpus;
 use rustix::io::Errno;
 
 use super::pseudo::{Pseudo, number};
@@ -131,7 +137,35 @@ pub(super) fn cards(machine: &Machine) -> Vec<Card> {
     for (card, index) in cards.iter_mut().zip((nvidia..).map_while(|index| u32::try_from(index).ok())) {
         card.index = index;
     }
+    if machine.gpus == Gpus::Visible {
+        let visible = visible(machine);
+        cards.retain(|card| card.kernel != Kernel::Amdgpu || visible.contains(&card.address));
+    }
     cards
+}
+
+/// Those of AMD's devices that the process may use.
+fn visible(machine: &Machine) -> Vec<Address> {
+    let mut devices = bound_to(machine, Kernel::Amdgpu.name());
+    devices.sort();
+    let config = &machine.config;
+    let chosen = [&config.rocr_visible_devices, &config.hip_visible_devices].into_iter().flatten();
+    let devices = chosen.fold(devices, |devices, list| choose(list, &devices));
+    devices.into_iter().map(|(address, _)| address).collect()
+}
+
+/// The devices that a list names.
+fn choose(list: &str, devices: &[(Address, PathBuf)]) -> Vec<(Address, PathBuf)> {
+    let named = |entry: &str| {
+        let place = match entry.strip_prefix("GPU-") {
+            Some(id) => {
+                devices.iter().position(|(_, dir)| line(&dir.join("unique_id")).as_deref() == Some(id))
+            }
+            None => entry.parse().ok(),
+        };
+        devices.get(place?).cloned()
+    };
+    list.split(',').map(str::trim).map_while(named).collect()
 }
 
 /// The devices that a driver of the kernel has, with their directories.
@@ -461,6 +495,37 @@ mod tests {
                     "{integrated} beside {card}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn only_visible_cards_are_read_if_asked_and_keep_their_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut machine = empty(dir.path());
+        for (bus, id) in [("03", "beef"), ("04", "cafe"), ("05", "f00d")] {
+            plug(&machine, "amdgpu", &format!("0000:{bus}:00.0"), &[("unique_id", id)]);
+        }
+        plug(&machine, "xe", "0000:02:00.0", &[]);
+        let mut read = |gpus, rocr: Option<&str>, hip: Option<&str>| -> Vec<u32> {
+            machine.gpus = gpus;
+            machine.config.rocr_visible_devices = rocr.map(str::to_owned);
+            machine.config.hip_visible_devices = hip.map(str::to_owned);
+            cards(&machine).iter().map(|card| card.index).collect()
+        };
+        assert_eq!(read(Gpus::All, Some("1"), Some("")), [0, 1, 2, 3]);
+        for (rocr, hip, expected) in [
+            (None, None, vec![0, 1, 2, 3]),
+            (Some("1"), None, vec![0, 2]),
+            (Some("2, 0"), None, vec![0, 1, 3]),
+            (Some("2,0"), Some("0"), vec![0, 3]),
+            (None, Some("1,2"), vec![0, 2, 3]),
+            (Some("GPU-cafe,GPU-dead,0"), None, vec![0, 2]),
+            (Some("0,7,1"), None, vec![0, 1]),
+            (Some("-1"), None, vec![0]),
+            (Some(""), None, vec![0]),
+            (None, Some(""), vec![0]),
+        ] {
+            assert_eq!(read(Gpus::Visible, rocr, hip), expected, "{rocr:?} {hip:?}");
         }
     }
 
