@@ -1,5 +1,6 @@
 //! Counters of the system and of devices, which began somewhere before us and may begin anew.
 
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 /// What a counter has counted between two looks.
@@ -55,12 +56,14 @@ impl Sum {
 }
 
 /// Energy from power, where a device has no counter of it: each pair of readings stands for the time between them.
+#[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Integral {
     last: Option<f64>,
     sum: f64,
 }
 
+#[cfg(target_os = "linux")]
 impl Integral {
     /// Takes a reading in watts, so long after the one before: the joules since the first one. Nothing is added over a
     /// time of unknown length.
@@ -91,6 +94,7 @@ mod tests {
         assert_eq!((sum.advance(1000), sum.advance(1001), sum.get()), (15, 16, 16));
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn power_becomes_energy_over_the_times_that_are_known() {
         let mut energy = Integral::default();

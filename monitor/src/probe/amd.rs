@@ -396,7 +396,7 @@ mod tests {
         for (file, good, name) in FILES {
             for bad in ["", "\n", "n/a", "1e3", "18446744073709551616", "0x10", "1 2"] {
                 set(&machine, FIRST, file, bad);
-                let (outcome, values) = bench.try_read();
+                let (outcome, values) = (bench.read(), bench.values());
                 assert!(matches!(outcome, Err(ProbeError::Failed(_))), "{file} {bad:?}");
                 assert!(!values.contains_key(&format!("gpu_0_{name}")), "{file} {bad:?}");
                 assert!(values.len() >= healthy.len() - 4, "{file} {bad:?}: {values:?}");

@@ -380,7 +380,7 @@ mod tests {
         let mut bench = Bench::open(&DRIVER, &machine).unwrap();
         let healthy = bench.read().unwrap();
         say(&machine, "self", 4, &radeon(1, 100, 0, 1_000_000).replace("ms", "").replace("100", "a lot"));
-        let (outcome, values) = bench.try_read();
+        let (outcome, values) = (bench.read(), bench.values());
         assert!(matches!(outcome, Err(ProbeError::Failed(_))));
         assert_eq!(values, named([("gpu_1_process_memory_megabytes", 3.145_728)]));
         say(&machine, "self", 4, &radeon(1, 200, 0, 1_000_000));

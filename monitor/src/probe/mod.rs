@@ -5,6 +5,8 @@
 
 #[cfg(target_os = "linux")]
 mod amd;
+#[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
+mod apple;
 #[cfg(target_os = "linux")]
 mod card;
 #[cfg(target_os = "linux")]
@@ -115,6 +117,13 @@ impl Driver {
     /// A built-in driver whose readings take microseconds.
     pub(crate) const fn built_in(name: &'static str, open: fn(&Machine, &mut Registry) -> Opened) -> Self {
         Self { name: Cow::Borrowed(name), may_block: false, open: Open::BuiltIn(open) }
+    }
+
+    /// The same, where a reading may wait for hardware.
+    #[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
+    pub(crate) const fn may_block(mut self) -> Self {
+        self.may_block = true;
+        self
     }
 
     pub(crate) fn open(&self, machine: &Machine, registry: &mut Registry) -> Opened {
@@ -287,23 +296,15 @@ pub(crate) mod testing {
             &mut self,
             since_last: Option<Duration>,
         ) -> Result<BTreeMap<String, f64>, ProbeError> {
-            let (outcome, values) = self.try_read_after(since_last);
-            outcome.map(|()| values)
-        }
-
-        /// One reading a second after the one before: what became of it, and what it had put by then.
-        pub(crate) fn try_read(&mut self) -> (Result<(), ProbeError>, BTreeMap<String, f64>) {
-            self.try_read_after(Some(Duration::from_secs(1)))
-        }
-
-        pub(crate) fn try_read_after(
-            &mut self,
-            since_last: Option<Duration>,
-        ) -> (Result<(), ProbeError>, BTreeMap<String, f64>) {
             self.readings.begin(since_last);
-            let outcome = self.probe.sample(&mut self.readings.sink());
+            self.probe.sample(&mut self.readings.sink())?;
+            Ok(self.values())
+        }
+
+        /// What the last reading put, also where it failed.
+        pub(crate) fn values(&self) -> BTreeMap<String, f64> {
             let named = self.registry.entries().iter().zip(self.readings.values());
-            (outcome, named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect())
+            named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect()
         }
 
         /// What the probe said of the hardware.

@@ -1,25 +1,46 @@
-//! The eight metrics from sysinfo, for systems without a reader of our own; on Linux it is what tests compare ours with.
+//! The machine from sysinfo, for systems without a reader of our own; on Linux it is what tests compare ours with.
 //!
-//! Invariant: the keys are those of Linux. Two numbers differ a little from MLflow's: used memory on macOS is as
-//! Activity Monitor has it, and used disk space includes blocks that only root may take.
+//! Invariant: the keys are those of Linux. Numbers that differ a little: used memory on macOS is as Activity Monitor has
+//! it; used disk space includes blocks that only root may take; what disks read and wrote is of the disk that holds `/`
+//! (the volume `C:` on Windows) alone, since sysinfo repeats a disk's counters for each of its volumes; an interface with
+//! a hardware address is taken for hardware.
+
+#[cfg(not(target_os = "linux"))]
+pub(super) mod gpu;
+mod process;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sysinfo::{DiskRefreshKind, Disks, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, Networks, System};
+use sysinfo::{
+    CpuRefreshKind, DiskRefreshKind, Disks, MINIMUM_CPU_UPDATE_INTERVAL, MacAddr, MemoryRefreshKind,
+    Networks, System,
+};
 
 use runlog_core::{Error, ErrorKind};
 
 use super::traffic::Traffic;
-use super::{DiskKeys, Driver, Key, Machine, MemoryKeys, Opened, Probe, ProbeError, Registry, Sink, absent};
+use super::{
+    DiskKeys, Driver, Key, MEGABYTE, Machine, MemoryKeys, Opened, Probe, ProbeError, Registry, Sink, absent,
+    float,
+};
+use crate::counter::Counter;
 use crate::metrics;
 
-/// The probes of this file, in the order in which they are read.
+/// The probes from sysinfo, in the order in which they are read.
 pub(super) const PROBES: &[Driver] = &[
     Driver::built_in("cpu", open_cpu),
     Driver::built_in("memory", open_memory),
     Driver::built_in("disk", open_disk),
     Driver::built_in("network", open_network),
+    process::DRIVER,
+    #[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
+    super::apple::DRIVER,
+    #[cfg(not(any(
+        target_os = "linux",
+        all(feature = "apple", target_os = "macos", target_arch = "aarch64")
+    )))]
+    gpu::DRIVER,
 ];
 
 fn failed(cause: sysinfo::Error) -> ProbeError {
@@ -31,16 +52,26 @@ struct Cpu {
     /// The time since the last refresh; `None` before the first, whose value is no reading.
     waited: Option<Duration>,
     utilization: Option<Key>,
+    cores: Vec<Option<Key>>,
+    load: Option<Key>,
 }
 
 fn open_cpu(_: &Machine, registry: &mut Registry) -> Opened {
-    let system = System::new().map_err(failed)?;
+    let mut system = System::new().map_err(failed)?;
     let utilization = registry.metric(&metrics::CPU_UTILIZATION);
-    Ok(Box::new(Cpu { system, waited: None, utilization }))
+    system.refresh_cpu_list(CpuRefreshKind::nothing());
+    let core = |(core, _)| registry.metric_of("cpu", core, &metrics::CORE_UTILIZATION);
+    let cores = (0..).zip(system.cpus()).map(core).collect();
+    // Windows keeps none.
+    let load = System::load_average().ok().and_then(|_| registry.metric(&metrics::LOAD_AVERAGE));
+    Ok(Box::new(Cpu { system, waited: None, utilization, cores, load }))
 }
 
 impl Probe for Cpu {
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
+        if let Some((key, load)) = self.load.zip(System::load_average().ok()) {
+            sink.put(key, load.one);
+        }
         let waited = self.waited.zip(sink.since_last()).map(|(waited, more)| waited + more);
         if waited.is_some_and(|waited| waited < MINIMUM_CPU_UPDATE_INTERVAL) {
             // sysinfo would repeat its last value without saying so.
@@ -51,6 +82,9 @@ impl Probe for Cpu {
         self.waited = Some(Duration::ZERO);
         if waited.is_some() {
             sink.put(self.utilization, f64::from(self.system.global_cpu_usage()));
+            for (key, core) in self.cores.iter().zip(self.system.cpus()) {
+                sink.put(*key, f64::from(core.usage()));
+            }
         }
         Ok(())
     }
@@ -59,16 +93,30 @@ impl Probe for Cpu {
 struct Memory {
     system: System,
     keys: MemoryKeys,
+    swap: Option<Key>,
+    swap_percentage: Option<Key>,
 }
 
 fn open_memory(_: &Machine, registry: &mut Registry) -> Opened {
     let system = System::new().map_err(failed)?;
-    Ok(Box::new(Memory { system, keys: MemoryKeys::register(registry) }))
+    let keys = MemoryKeys::register(registry);
+    let swap = registry.metric(&metrics::SWAP_USED);
+    Ok(Box::new(Memory {
+        system,
+        keys,
+        swap,
+        swap_percentage: registry.metric(&metrics::SWAP_USED_PERCENTAGE),
+    }))
 }
 
 impl Probe for Memory {
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
-        self.system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        self.system.refresh_memory_specifics(MemoryRefreshKind::everything());
+        let (swap, all_swap) = (float(self.system.used_swap()), float(self.system.total_swap()));
+        if all_swap > 0.0 {
+            sink.put(self.swap, swap / MEGABYTE);
+            sink.put(self.swap_percentage, swap / all_swap * 100.0);
+        }
         let total = self.system.total_memory();
         if total == 0 {
             return Err(absent("sysinfo does not know this system's memory"));
@@ -81,6 +129,10 @@ struct Disk {
     disks: Disks,
     path: PathBuf,
     keys: DiskKeys,
+    read_bytes: Counter,
+    written_bytes: Counter,
+    read: Option<Key>,
+    written: Option<Key>,
 }
 
 fn open_disk(machine: &Machine, registry: &mut Registry) -> Opened {
@@ -88,7 +140,15 @@ fn open_disk(machine: &Machine, registry: &mut Registry) -> Opened {
     let disks = Disks::new_with_refreshed_list_specifics(storage).map_err(failed)?;
     let path =
         mount_point(&disks, &machine.disk).ok_or(absent("no disk that sysinfo lists is mounted there"))?;
-    Ok(Box::new(Disk { disks, path, keys: DiskKeys::register(registry) }))
+    Ok(Box::new(Disk {
+        disks,
+        path,
+        keys: DiskKeys::register(registry),
+        read_bytes: Counter::default(),
+        written_bytes: Counter::default(),
+        read: registry.metric(&metrics::DISK_READ_RATE),
+        written: registry.metric(&metrics::DISK_WRITE_RATE),
+    }))
 }
 
 /// The mount point that `path` is on: the longest that it begins with.
@@ -104,9 +164,17 @@ impl Probe for Disk {
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         let disk = self.disks.iter_mut().find(|disk| disk.mount_point() == self.path);
         let Some(disk) = disk else { return Err(absent("the disk is gone")) };
-        disk.refresh_specifics(DiskRefreshKind::nothing().with_storage());
+        disk.refresh_specifics(DiskRefreshKind::nothing().with_storage().with_io_usage());
         let (total, available) = (disk.total_space(), disk.available_space());
         self.keys.put(sink, total.saturating_sub(available), available);
+        let usage = disk.usage();
+        // Of a disk without counters sysinfo says 0, which no disk that holds a system has.
+        if usage.total_read_bytes > 0 {
+            let read = self.read_bytes.advance(usage.total_read_bytes);
+            let written = self.written_bytes.advance(usage.total_written_bytes);
+            sink.put_rate(self.read, read.map(|bytes| float(bytes) / MEGABYTE));
+            sink.put_rate(self.written, written.map(|bytes| float(bytes) / MEGABYTE));
+        }
         Ok(())
     }
 }
@@ -114,20 +182,32 @@ impl Probe for Disk {
 struct Network {
     networks: Networks,
     traffic: Traffic,
+    received: Option<Key>,
+    sent: Option<Key>,
 }
 
 fn open_network(_: &Machine, registry: &mut Registry) -> Opened {
     let networks = Networks::new().map_err(failed)?;
-    Ok(Box::new(Network { networks, traffic: Traffic::register(registry) }))
+    let traffic = Traffic::register(registry);
+    let received = registry.metric(&metrics::NETWORK_RECEIVE_RATE);
+    let sent = registry.metric(&metrics::NETWORK_TRANSMIT_RATE);
+    Ok(Box::new(Network { networks, traffic, received, sent }))
 }
 
 impl Probe for Network {
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         self.networks.refresh(true);
-        self.networks.iter().for_each(|(name, data)| {
+        let (mut received, mut sent) = (0, 0);
+        for (name, data) in &self.networks {
             self.traffic.count(name.as_encoded_bytes(), data.total_received(), data.total_transmitted());
-        });
+            if data.mac_address() != MacAddr::UNSPECIFIED {
+                received += data.received();
+                sent += data.transmitted();
+            }
+        }
         self.traffic.put(sink);
+        sink.put_rate(self.received, Some(float(received) / MEGABYTE));
+        sink.put_rate(self.sent, Some(float(sent) / MEGABYTE));
         Ok(())
     }
 }
