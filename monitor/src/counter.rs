@@ -101,10 +101,11 @@ mod tests {
         let second = Some(Duration::from_secs(1));
         assert_eq!(
             [(100.0, None), (200.0, second), (200.0, None), (100.0, second)]
-                .map(|(watts, since_last)| { energy.advance(watts, since_last) }),
-            [0.0, 150.0, 150.0, 300.0]
+                .map(|(watts, since_last)| Some(energy.advance(watts, since_last))),
+            [0.0, 150.0, 150.0, 300.0].map(Some)
         );
         energy.rebase();
-        assert_eq!([50.0, 50.0].map(|watts| energy.advance(watts, second)), [300.0, 350.0]);
+        let later = [50.0, 50.0].map(|watts| Some(energy.advance(watts, second)));
+        assert_eq!(later, [Some(300.0), Some(350.0)]);
     }
 }

@@ -13,8 +13,8 @@
 //! MI300A aside, which is an accelerator; Intel's stands at `00:02.0` always.
 //!
 //! Where only visible GPUs are asked for, `ROCR_VISIBLE_DEVICES` and then `HIP_VISIBLE_DEVICES` choose among AMD's, and
-//! the others keep their numbers. Entries are read as ROCm reads them: ordinals in the order of PCI addresses, or
-//! `GPU-<unique_id>`, up to the first that names no device (ROCm's documentation, "GPU isolation techniques"). Intel's
+//! the others keep their numbers. Entries are read as `ROCm` reads them: ordinals in the order of PCI addresses, or
+//! `GPU-<unique_id>`, up to the first that names no device (its documentation, "GPU isolation techniques"). Intel's
 //! ordinals follow no order that can be known from outside, so its cards are all read.
 //!
 //! # Sleep
@@ -286,7 +286,11 @@ impl Card {
 
 /// Reads all of them, and says what went wrong first: one bad file takes nothing from the others.
 pub(super) fn every(outcomes: impl IntoIterator<Item = Result<(), ProbeError>>) -> Result<(), ProbeError> {
-    outcomes.into_iter().fold(Ok(()), |first, outcome| first.and(outcome))
+    let mut first = Ok(());
+    for outcome in outcomes {
+        first = first.and(outcome);
+    }
+    first
 }
 
 /// Where a file of a card stands.

@@ -144,7 +144,7 @@ impl Drm {
                 }
                 Ok(_) => false,
                 Err(error) => {
-                    outcome = std::mem::replace(&mut outcome, Ok(())).and(Err(error));
+                    outcome = Err(error);
                     true
                 }
             }
@@ -294,11 +294,11 @@ mod tests {
         write(&machine.proc.join("self/task/100/children"), "");
         write(&machine.proc.join("self/task/101/children"), "200 300 ");
         write(&machine.proc.join("200/task/200/children"), "400");
-        // Client 1 is open twice here and once in a child that inherited it; 2 is the child's own, 3 its child's.
-        let opened = [("self", 5, 1), ("self", 6, 1), ("200", 5, 1), ("200", 9, 2), ("400", 3, 3)];
+        // Client 0 is open twice here and once in a child that inherited it; 1 is the child's own, 2 its child's.
+        let opened = [("self", 5, 0), ("self", 6, 0), ("200", 5, 0), ("200", 9, 1), ("400", 3, 2)];
         let say_all = |gfx_ms: [u64; 3]| {
             for (pid, fd, client) in opened {
-                say(&machine, pid, fd, &radeon(client, gfx_ms[client as usize - 1], 0, 1_000_000));
+                say(&machine, pid, fd, &radeon(client as u64, gfx_ms[client], 0, 1_000_000));
             }
         };
         for (pid, fd, _) in opened {

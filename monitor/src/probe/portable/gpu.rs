@@ -3,7 +3,7 @@
 //! Invariant: NVIDIA's cards are not read here where the program has NVIDIA's own probe, and still have the first
 //! numbers; the others follow by PCI address.
 //!
-//! macOS tells what IOKit calls "Device Utilization %"; its GPUs share the machine's memory. Windows tells by its
+//! macOS tells what `IOKit` calls "Device Utilization %"; its GPUs share the machine's memory. Windows tells by its
 //! performance counters and DXGI; a GPU with less than 1 GiB of its own is inside a processor and is read only where
 //! there is no other, as on Linux. On Linux sysinfo loads the vendors' libraries at every reading, so it is not used.
 
