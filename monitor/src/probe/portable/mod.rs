@@ -295,4 +295,125 @@ mod tests {
         assert!((0..ROUNDS).any(|_| agree(&ours.read().unwrap(), &theirs.read().unwrap(), megabytes)));
         assert!(ours.read().unwrap().values().all(|moved| *moved >= 3.0), "what was sent was received too");
     }
+
+    /// A probe of this file, with all that it reads, read for the first time.
+    fn theirs(name: &str) -> Bench {
+        let driver = PROBES.iter().find(|driver| driver.name == name).unwrap();
+        let mut bench = Bench::open(driver, &Machine::default()).unwrap();
+        bench.read_after(None).unwrap();
+        bench
+    }
+
+    /// The number that follows a word in one of the kernel's files.
+    fn kernel(file: &str, word: &str) -> f64 {
+        let text = std::fs::read_to_string(file).unwrap();
+        let line = text.lines().find(|line| line.starts_with(word)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Spins until sysinfo looks at the processors again.
+    fn burn() {
+        let start = clock::instant();
+        while start.elapsed() < MINIMUM_CPU_UPDATE_INTERVAL {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[test]
+    fn every_core_has_its_time_and_the_load_is_the_kernels() {
+        let mut bench = theirs("cpu");
+        burn();
+        let values = bench.read().unwrap();
+        let cores =
+            values.iter().filter(|(name, _)| metrics::describe(name) == Some(metrics::CORE_UTILIZATION.what));
+        let cores: Vec<_> = cores.map(|(_, percentage)| *percentage).collect();
+        assert_eq!(Some(cores.len()), System::new_all().ok().map(|system| system.cpus().len()));
+        assert!(cores.iter().all(|percentage| (0.0..=100.0).contains(percentage)), "{cores:?}");
+        let mean = cores.iter().sum::<f64>() / float(cores.len() as u64);
+        assert!((mean - values["cpu_utilization_percentage"]).abs() < 5.0, "{values:?}");
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+        let load: f64 = load.split(' ').next().unwrap().parse().unwrap();
+        assert!((values["load_average_1m"] - load).abs() < 1.0);
+    }
+
+    #[test]
+    fn swap_agrees_with_the_kernel_and_is_absent_without_any() {
+        let mut bench = theirs("memory");
+        let agrees = (0..ROUNDS).any(|_| {
+            let used = bench.read().unwrap().get("swap_usage_megabytes").copied();
+            let all = kernel("/proc/meminfo", "SwapTotal:");
+            let expected = (all - kernel("/proc/meminfo", "SwapFree:")) * 1024.0 / MEGABYTE;
+            used.map_or(all == 0.0, |used| (used - expected).abs() < 10.0)
+        });
+        assert!(agrees);
+    }
+
+    #[test]
+    fn the_process_agrees_with_the_kernel() {
+        let mut bench = theirs("process");
+        let agrees = (0..ROUNDS).any(|_| {
+            let values = bench.read().unwrap();
+            let rss = kernel("/proc/self/status", "VmRSS:") * 1024.0 / MEGABYTE;
+            (values["process_memory_rss_megabytes"] - rss).abs() < 10.0
+        });
+        assert!(agrees);
+        assert!(bench.read().unwrap()["process_open_files"] >= 3.0);
+    }
+
+    #[test]
+    fn the_processs_time_agrees_with_the_kernel() {
+        let ticks_a_second = float(rustix::param::clock_ticks_per_second());
+        let cpu_secs = || {
+            let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+            let after_name = stat.rsplit(')').next().unwrap();
+            let times = after_name.split_whitespace().skip(11).take(2);
+            times.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / ticks_a_second
+        };
+        let processors = float(std::thread::available_parallelism().unwrap().get() as u64);
+        let mut bench = theirs("process");
+        let agrees = (0..ROUNDS).any(|_| {
+            bench.read().unwrap();
+            let before = cpu_secs();
+            burn();
+            let told = bench.read().unwrap()["process_cpu_utilization_percentage"] / 100.0 * processors;
+            let expected = cpu_secs() - before;
+            expected > 0.0 && (told - expected).abs() < 0.05
+        });
+        assert!(agrees);
+    }
+
+    #[test]
+    fn what_a_process_writes_is_told_as_a_rate() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bench = theirs("process");
+        assert!(!bench.values().contains_key("process_disk_write_megabytes_per_second"), "no rate at first");
+        std::fs::write(dir.path().join("file"), vec![1; 5_000_000]).unwrap();
+        let values = bench.read().unwrap();
+        let written = kernel("/proc/self/io", "write_bytes:");
+        let told = values["process_disk_write_megabytes_per_second"];
+        assert!(
+            told * MEGABYTE <= written && values["process_disk_read_megabytes_per_second"] >= 0.0,
+            "{values:?}"
+        );
+    }
+
+    #[test]
+    fn disks_and_networks_have_rates_from_the_second_reading_on() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (driver, rates) in [
+            ("disk", names(&["disk_read_megabytes_per_second", "disk_write_megabytes_per_second"])),
+            (
+                "network",
+                names(&["network_receive_megabytes_per_second", "network_transmit_megabytes_per_second"]),
+            ),
+        ] {
+            let mut bench = theirs(driver);
+            assert!(rates.iter().all(|rate| !bench.values().contains_key(rate)), "{driver}");
+            let values = bench.read().unwrap();
+            let told: Vec<_> = rates.iter().filter_map(|rate| values.get(rate)).collect();
+            // Disks of some virtual machines have no counters.
+            assert!(told.len() == rates.len() || (driver == "disk" && told.is_empty()), "{values:?}");
+            assert!(told.iter().all(|rate| **rate >= 0.0));
+        }
+    }
 }
