@@ -17,15 +17,18 @@
 //! | clocks | `sclk`, `mclk` | |
 //! | fan | `fan1_input` of `fan1_max` | |
 //! | PCIe's replays | `pcie_replay_count` | |
+//! | memory errors | `ras/umc_err_count` | of the memory's controllers, on cards that have such an account (ras.rst) |
 
-use super::card::{Card, Kernel, Place, Presence, Value, cards, every};
+use super::attribute::{Attribute, Place, Value, every};
+use super::card::{Card, Kernel, Presence, cards};
+use super::pseudo::{lines, number};
 use super::{
     Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float,
 };
 use crate::counter::{Integral, Sum};
 use crate::metrics::{self, Metric};
 
-pub(super) const DRIVER: Driver = Driver::built_in("amd", open);
+pub(super) const DRIVER: Driver = Driver::built_in("amd", open).may_block();
 
 /// Temperatures and clocks that a card may have, by their labels.
 const CHANNELS: std::ops::RangeInclusive<u32> = 1..=8;
@@ -46,6 +49,7 @@ struct Gpu {
     /// The speed, the full speed.
     fan: Option<(Value, Value, Key)>,
     replays: Option<(Value, Sum, Key)>,
+    errors: Option<Errors>,
 }
 
 struct Memory {
@@ -63,6 +67,14 @@ struct Power {
     percentage: Option<Key>,
     limit_key: Option<Key>,
     joules: Option<Key>,
+}
+
+struct Errors {
+    file: Attribute,
+    corrected: Sum,
+    uncorrected: Sum,
+    corrected_key: Option<Key>,
+    uncorrected_key: Option<Key>,
 }
 
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
@@ -128,10 +140,18 @@ impl Gpu {
         let replays = device("pcie_replay_count", 1.0);
         let replays =
             replays.and_then(|value| Some((value, Sum::default(), metric(&metrics::GPU_PCIE_REPLAYS)?)));
+        let errors = Attribute::of(&card, Place::Device("ras/umc_err_count".to_owned())).map(|file| Errors {
+            file,
+            corrected: Sum::default(),
+            uncorrected: Sum::default(),
+            corrected_key: metric(&metrics::GPU_ECC_CORRECTED),
+            uncorrected_key: metric(&metrics::GPU_ECC_UNCORRECTED),
+        });
         if let Some(total) = card.text("mem_info_vram_total").and_then(|text| text.parse::<u64>().ok()) {
             registry.fact(format!("gpu.{}.memory_megabytes", card.index), total / 1_000_000);
         }
-        Self { card, plain, memory, power, fan, replays }
+        let errors = errors.filter(|errors| errors.corrected_key.or(errors.uncorrected_key).is_some());
+        Self { card, plain, memory, power, fan, replays, errors }
     }
 
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
@@ -165,7 +185,8 @@ impl Gpu {
             }
             Ok(())
         });
-        every([plain, memory, power, fan, replays])
+        let errors = self.errors.as_mut().map_or(Ok(()), |errors| errors.sample(card, sink));
+        every([plain, memory, power, fan, replays, errors])
     }
 }
 
@@ -197,6 +218,25 @@ impl Power {
         }
         Ok(())
     }
+}
+
+impl Errors {
+    fn sample(&mut self, card: &Card, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
+        if let Some((corrected, uncorrected)) = self.file.read(card, error_counts)? {
+            sink.put(self.corrected_key, float(self.corrected.advance(corrected)));
+            sink.put(self.uncorrected_key, float(self.uncorrected.advance(uncorrected)));
+        }
+        Ok(())
+    }
+}
+
+/// The errors that were corrected and those that were not: lines `ue: 0` and `ce: 1`, and newer kernels' `de: 0`.
+fn error_counts(text: &[u8]) -> Option<(u64, u64)> {
+    let of = |name: &[u8]| {
+        let line = lines(text).find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"))?;
+        number(line.trim_ascii())
+    };
+    of(b"ce").zip(of(b"ue"))
 }
 
 #[cfg(test)]
@@ -246,6 +286,7 @@ mod tests {
     /// A card for data centres: no edge, no fan, the power of the moment.
     const INSTINCT: &[(&str, &str)] = &[
         ("product_name", "AMD Instinct MI300X\n"),
+        ("ras/umc_err_count", "ue: 4\nce: 100\n"),
         ("driver/module/version", "6.8.5\n"),
         ("gpu_busy_percent", "3\n"),
         ("mem_info_vram_used", "300000000\n"),
@@ -294,6 +335,8 @@ mod tests {
         ];
         assert_eq!(of(&values, 0), BTreeMap::from(navi));
         let instinct = [
+            ("ecc_corrected_errors", 0.0),
+            ("ecc_uncorrected_errors", 0.0),
             ("energy_joules", 0.0),
             ("memory_usage_megabytes", 300.0),
             ("memory_usage_percentage", 0.15),
@@ -378,6 +421,24 @@ mod tests {
         ];
         let joules = readings.map(|(watts, secs)| joules(watts, secs));
         assert_eq!(joules, [Some(0.0), Some(500.0), None, Some(500.0), Some(500.0), Some(800.0)]);
+    }
+
+    #[test]
+    fn memory_errors_are_those_since_the_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = two_cards(dir.path());
+        let mut errors = |text: &str| {
+            set(&machine, SECOND, "ras/umc_err_count", text);
+            let values = bench.read().unwrap_or_default();
+            ["corrected", "uncorrected"].map(|kind| values.get(&format!("gpu_1_ecc_{kind}_errors")).copied())
+        };
+        assert_eq!(errors("ue: 4\nce: 100\n"), [Some(0.0), Some(0.0)]);
+        assert_eq!(errors("ue: 5\nce: 103\nde: 9\n"), [Some(3.0), Some(1.0)]);
+        for bad in ["", "ue: 5\n", "ue: x\nce: 1\n", "due: 5\nce: 104\n"] {
+            assert_eq!(errors(bad), [None, None], "{bad:?}");
+        }
+        assert_eq!(errors("ue: 5\nce: 104\n"), [Some(4.0), Some(1.0)]);
+        assert_eq!(errors("ue: 0\nce: 0\n"), [Some(4.0), Some(1.0)], "the driver was loaded anew");
     }
 
     #[test]

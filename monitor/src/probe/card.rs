@@ -1,4 +1,4 @@
-//! Cards of AMD and Intel: which there are, the number each has, whether it may be read now, and its files.
+//! Cards of AMD and Intel: which there are, the number each has, and whether it may be read now.
 //!
 //! Invariants: a card is read only while it is awake, since a reading would wake it; numbers do not depend on the order
 //! in which drivers were loaded, nor on the vendor's library being there.
@@ -22,29 +22,19 @@
 //! `power/runtime_status` says whether a card sleeps (Documentation/ABI/testing/sysfs-devices-power). Reading it wakes
 //! nothing, reading a sensor does. A card that is awake may be kept so by being read.
 
-use std::error::Error as _;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use runlog_core::Error;
 use runlog_core::autolog::Gpus;
-use rustix::io::Errno;
 
-use super::pseudo::{Pseudo, number};
-use super::{Key, Machine, ProbeError, Registry, Sink, corrupt, float};
+use super::{Key, Machine, Registry, Sink};
 use crate::metrics;
 
 /// The kernel's driver of NVIDIA's cards.
 const NVIDIA: &str = "nvidia";
 /// Where Intel puts the GPU of a processor.
 const INTEL_INTEGRATED: (u8, u8) = (0, 2);
-/// What a file says whose device is gone.
-const GONE: [Errno; 2] = [Errno::NODEV, Errno::NXIO];
-/// What a file says that the driver has for this kind of card and cannot fill for this one.
-const UNSUPPORTED: [Errno; 4] = [Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS, Errno::NODATA];
-/// What a file says during a reset, or while the card falls asleep.
-const NOT_NOW: [Errno; 4] = [Errno::BUSY, Errno::PERM, Errno::AGAIN, Errno::ACCESS];
 
 /// The kernel's driver of a card, by its name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,14 +84,16 @@ pub(super) struct Card {
     pub(super) address: Address,
     pub(super) kernel: Kernel,
     /// Its directory in `/sys`, which is gone when the card is.
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     status: PathBuf,
-    hwmon: Option<PathBuf>,
-    node: Option<PathBuf>,
+    /// The directory of its sensors.
+    pub(super) hwmon: Option<PathBuf>,
+    /// Its directory of the graphics part of the kernel.
+    pub(super) node: Option<PathBuf>,
     lost: Option<Key>,
     gone: bool,
     /// How often it came back.
-    returns: u32,
+    pub(super) returns: u32,
 }
 
 /// Whether a card may be read.
@@ -284,126 +276,6 @@ impl Card {
     }
 }
 
-/// Reads all of them, and says what went wrong first: one bad file takes nothing from the others.
-pub(super) fn every(outcomes: impl IntoIterator<Item = Result<(), ProbeError>>) -> Result<(), ProbeError> {
-    let mut first = Ok(());
-    for outcome in outcomes {
-        first = first.and(outcome);
-    }
-    first
-}
-
-/// Where a file of a card stands.
-#[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// In its directory.
-    Device(String),
-    /// Among its sensors, in a directory whose number may be another when the card comes back.
-    Sensor(String),
-    /// In its directory of the graphics part of the kernel, likewise.
-    Node(String),
-}
-
-/// A number that the driver of a card writes anew whenever it is read.
-#[derive(Debug)]
-pub(super) struct Value {
-    place: Place,
-    file: Option<Pseudo>,
-    /// The card's returns when the file was opened: one that comes back has new files.
-    returns: u32,
-    /// What one of the file's units is in ours.
-    scale: f64,
-}
-
-/// What reading a file of a card came to.
-enum Outcome {
-    Number(i64),
-    /// The driver has none to give at the moment.
-    NotNow,
-    /// The driver never has one.
-    Unsupported,
-}
-
-impl Value {
-    /// `None` if the card has no such number. One that sleeps is not asked.
-    pub(super) fn of(card: &Card, place: Place, scale: f64) -> Option<Self> {
-        let mut value = Self { place, file: None, returns: card.returns, scale };
-        value.open(card)?;
-        let unsupported =
-            card.presence() == Presence::Awake && matches!(value.read(card), Ok(Outcome::Unsupported));
-        (!unsupported).then_some(value)
-    }
-
-    /// The number in our unit; `None` where the driver has none to give at the moment.
-    pub(super) fn get(&mut self, card: &Card) -> Result<Option<f64>, ProbeError> {
-        let value = self.integer(card)?.map(|value| {
-            let size = float(value.unsigned_abs()) * self.scale;
-            if value < 0 { -size } else { size }
-        });
-        Ok(value)
-    }
-
-    /// The count of a counter, in the file's own unit; `None` where the driver has none to give at the moment.
-    pub(super) fn count(&mut self, card: &Card) -> Result<Option<u64>, ProbeError> {
-        let count = self.integer(card)?.map(u64::try_from).transpose();
-        count.map_err(|_negative| corrupt("a counter of a GPU is below 0"))
-    }
-
-    fn integer(&mut self, card: &Card) -> Result<Option<i64>, ProbeError> {
-        Ok(match self.read(card)? {
-            Outcome::Number(number) => Some(number),
-            Outcome::NotNow | Outcome::Unsupported => None,
-        })
-    }
-
-    fn open(&mut self, card: &Card) -> Option<&mut Pseudo> {
-        if self.file.is_none() || self.returns != card.returns {
-            self.returns = card.returns;
-            let (dir, name) = match &self.place {
-                Place::Device(name) => (Some(&card.dir), name),
-                Place::Node(name) => (card.node.as_ref(), name),
-                Place::Sensor(name) => (card.hwmon.as_ref(), name),
-            };
-            self.file = dir.and_then(|dir| Pseudo::of_number(dir.join(name)).ok());
-        }
-        self.file.as_mut()
-    }
-
-    fn read(&mut self, card: &Card) -> Result<Outcome, ProbeError> {
-        let Some(file) = self.open(card) else { return Ok(Outcome::NotNow) };
-        let error = match file.head() {
-            Ok(text) => {
-                return integer(text)
-                    .map(Outcome::Number)
-                    .ok_or_else(|| corrupt("a GPU's file holds no number"));
-            }
-            Err(error) => error,
-        };
-        match errno(&error) {
-            Some(errno) if GONE.contains(&errno) => {
-                self.file = None;
-                Ok(Outcome::NotNow)
-            }
-            Some(errno) if NOT_NOW.contains(&errno) => Ok(Outcome::NotNow),
-            Some(errno) if UNSUPPORTED.contains(&errno) => Ok(Outcome::Unsupported),
-            _ => Err(error),
-        }
-    }
-}
-
-fn errno(error: &ProbeError) -> Option<Errno> {
-    let ProbeError::Failed(error) = error else { return None };
-    Errno::from_io_error(Error::source(error)?.downcast_ref()?)
-}
-
-fn integer(text: &[u8]) -> Option<i64> {
-    let text = text.trim_ascii();
-    match text.strip_prefix(b"-") {
-        Some(digits) => number(digits).and_then(|size| i64::try_from(size).ok()).map(|size| -size),
-        None => number(text).and_then(|size| i64::try_from(size).ok()),
-    }
-}
-
 #[cfg(test)]
 pub(super) mod testing {
     //! Cards made of files.
@@ -566,15 +438,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_number_or_not(bytes: Vec<u8>) {
+        fn any_bytes_are_an_address_or_not(bytes: Vec<u8>) {
             let _address = Address::parse(&bytes);
-            let _number = integer(&bytes);
         }
 
         #[test]
-        fn numbers_are_read_as_they_are_written(number: i64) {
-            let expected = (number != i64::MIN).then_some(number);
-            prop_assert_eq!(integer(format!("{number}\n").as_bytes()), expected);
+        fn addresses_have_an_order_of_their_numbers(one: (u16, u8, u8), other: (u16, u8, u8)) {
+            let address = |(domain, bus, device): (u16, u8, u8)| {
+                Address::parse(format!("{domain:04x}:{bus:02x}:{device:02x}.0").as_bytes()).unwrap()
+            };
+            prop_assert_eq!(address(one).cmp(&address(other)), one.cmp(&other));
         }
     }
 }

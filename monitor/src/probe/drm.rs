@@ -20,7 +20,7 @@ use super::pseudo::{Pseudo, number, words};
 use super::{Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float};
 use crate::metrics;
 
-pub(super) const DRIVER: Driver = Driver::built_in("drm", open);
+pub(super) const DRIVER: Driver = Driver::built_in("drm", open).may_block();
 
 /// The time between two looks at which descriptors there are.
 const RESCAN: Duration = Duration::from_secs(10);

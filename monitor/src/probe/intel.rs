@@ -10,12 +10,13 @@
 //! the card's in channel 1 and the package's in 2), `xe_gt_freq.c` and i915's `intel_gt_sysfs_pm.c` for clocks, the tests
 //! of Intel's igt for `physical_vram_size_bytes`.
 
-use super::card::{Card, Kernel, Place, Presence, Value, cards, every};
+use super::attribute::{Place, Value, every};
+use super::card::{Card, Kernel, Presence, cards};
 use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float};
 use crate::counter::Counter;
 use crate::metrics;
 
-pub(super) const DRIVER: Driver = Driver::built_in("intel", open);
+pub(super) const DRIVER: Driver = Driver::built_in("intel", open).may_block();
 
 /// hwmon's units: microjoules and microwatts, millidegrees.
 const MICRO: f64 = 1e-6;

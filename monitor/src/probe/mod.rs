@@ -8,6 +8,8 @@ mod amd;
 #[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
 mod apple;
 #[cfg(target_os = "linux")]
+mod attribute;
+#[cfg(target_os = "linux")]
 mod card;
 #[cfg(target_os = "linux")]
 mod cpu;
@@ -120,7 +122,7 @@ impl Driver {
     }
 
     /// The same, where a reading may wait for hardware.
-    #[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
+    #[cfg(any(target_os = "linux", all(feature = "apple", target_os = "macos", target_arch = "aarch64")))]
     pub(crate) const fn may_block(mut self) -> Self {
         self.may_block = true;
         self
