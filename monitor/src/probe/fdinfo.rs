@@ -149,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn an_account_of_amdgpu_has_its_memory_under_both_words() {
+    fn an_account_of_amdgpu_may_have_its_memory_under_both_words() {
         let account = account(
             "drm-driver:\tamdgpu\ndrm-client-id:\t12\ndrm-pdev:\t0000:0a:00.0\npasid:\t32771\n\
-             drm-memory-vram:\t512 KiB\ndrm-resident-vram:\t512 KiB\ndrm-memory-gtt:\t99 KiB\n\
+             drm-memory-vram:\t768 KiB\ndrm-resident-vram:\t512 KiB\ndrm-memory-gtt:\t99 KiB\n\
              drm-engine-gfx:\t1000 ns\ndrm-engine-compute:\t2000 ns\ndrm-engine-dec:\t4 ns\n",
         );
         assert_eq!(account.memory_bytes, Some(512 << 10));
