@@ -1,7 +1,7 @@
 //! Apple silicon through `macmon`: the GPU's activity, power, clock and temperature, and the processor's power.
 //!
-//! Invariants: every value but a temperature is the mean since the sample before, from counters that the system keeps (`IOReport`, as
-//! `powermetrics` reads them, without root); macmon's 0 for what a machine does not have is no reading.
+//! Invariants: every value but a temperature is the mean since the sample before, from counters that the system keeps
+//! (`IOReport`, as `powermetrics` reads them, without root); macmon's 0 for what a machine does not have is no reading.
 //!
 //! Memory is the machine's, so the GPU has no metric of it. A reading may wait, and macmon's sampler may not leave the
 //! thread that made it: it stays in that thread's own storage. Where macmon cannot start, sysinfo tells how busy the GPU
