@@ -1,13 +1,6 @@
 //! Cards of AMD and Intel: which there are, the number each has, and whether it may be read now.
 //!
-//! Invariants: a card is read only while it is awake, since a reading would wake it; numbers do not depend on the order
-//! in which drivers were loaded, nor on the vendor's library being there.
-//!
-//! # Numbers
-//!
-//! NVIDIA's cards come first, with NVML's numbers (its order is that of the PCI addresses too), as in MLflow. Cards of
-//! AMD and Intel follow, by PCI address. A GPU inside a processor is counted, and read, only on a machine without any
-//! card: beside one it would shift numbers and shorten what MLflow's UI can compare, and nobody trains on it.
+//! Invariant: a card is read only while it is awake, since a reading would wake it.
 //!
 //! What is inside a processor: amdgpu gives the voltage of the northbridge (`in1_label` is `vddnb`) for these alone, the
 //! MI300A aside, which is an accelerator; Intel's stands at `00:02.0` always.
@@ -28,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use runlog_core::autolog::Gpus;
 
+use super::numbers::{Rank, numbered};
 use super::{Key, Machine, Registry, Sink};
 use crate::metrics;
 
@@ -106,34 +100,23 @@ pub(super) enum Presence {
 
 /// Every card that is read, by number.
 pub(super) fn cards(machine: &Machine) -> Vec<Card> {
-    let nvidia = bound_to(machine, NVIDIA).len();
-    let found = Kernel::ALL.into_iter().flat_map(|kernel| {
-        bound_to(machine, kernel.name()).into_iter().map(move |(address, dir)| Card {
-            index: 0,
-            address,
-            kernel,
-            status: dir.join("power/runtime_status"),
-            hwmon: hwmon(&dir, kernel),
-            node: node(&dir),
-            dir,
-            lost: None,
-            gone: false,
-            returns: 0,
-        })
+    let nvidia = bound_to(machine, NVIDIA).into_iter().map(|(address, _)| (Rank::Nvidia, address, None));
+    let others = Kernel::ALL.into_iter().flat_map(|kernel| {
+        let cards = bound_to(machine, kernel.name()).into_iter();
+        cards.map(move |(address, dir)| Card::new(address, kernel, dir))
     });
-    let (integrated, mut cards): (Vec<_>, Vec<_>) = found.partition(Card::is_integrated);
-    if cards.is_empty() && nvidia == 0 {
-        cards = integrated;
-    }
-    cards.sort_by_key(|card| card.address);
-    for (card, index) in cards.iter_mut().zip((nvidia..).map_while(|index| u32::try_from(index).ok())) {
-        card.index = index;
-    }
-    if machine.gpus == Gpus::Visible {
-        let visible = visible(machine);
-        cards.retain(|card| card.kernel != Kernel::Amdgpu || visible.contains(&card.address));
-    }
-    cards
+    let others = others.map(|card| {
+        let rank = if card.is_integrated() { Rank::Integrated } else { Rank::Card };
+        (rank, card.address, Some(card))
+    });
+    let numbered = numbered(nvidia.chain(others).collect());
+    let cards = numbered.filter_map(|(index, _, card)| Some(Card { index, ..card? }));
+    let visible = (machine.gpus == Gpus::Visible).then(|| visible(machine));
+    let is_visible = |card: &Card| {
+        let listed = visible.as_ref().is_none_or(|visible| visible.contains(&card.address));
+        card.kernel != Kernel::Amdgpu || listed
+    };
+    cards.filter(is_visible).collect()
 }
 
 /// Those of AMD's devices that the process may use.
@@ -195,6 +178,21 @@ fn line(path: &Path) -> Option<String> {
 }
 
 impl Card {
+    fn new(address: Address, kernel: Kernel, dir: PathBuf) -> Self {
+        Self {
+            index: 0,
+            address,
+            kernel,
+            status: dir.join("power/runtime_status"),
+            hwmon: hwmon(&dir, kernel),
+            node: node(&dir),
+            dir,
+            lost: None,
+            gone: false,
+            returns: 0,
+        }
+    }
+
     fn is_integrated(&self) -> bool {
         match self.kernel {
             Kernel::Amdgpu => self.label("in1_label").as_deref() == Some("vddnb"),

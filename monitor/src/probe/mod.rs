@@ -25,6 +25,7 @@ mod intel;
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
+mod numbers;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]

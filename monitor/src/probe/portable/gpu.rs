@@ -1,11 +1,9 @@
 //! GPUs from sysinfo, on systems other than Linux: how busy each is, and on Windows its memory.
 //!
-//! Invariant: NVIDIA's cards are not read here where the program has NVIDIA's own probe, and still have the first
-//! numbers; the others follow by PCI address.
+//! Invariant: on Windows NVIDIA's cards are left to NVIDIA's own probe where the program has it.
 //!
 //! macOS tells what `IOKit` calls "Device Utilization %"; its GPUs share the machine's memory. Windows tells by its
-//! performance counters and DXGI; a GPU with less than 1 GiB of its own is inside a processor and is read only where
-//! there is no other, as on Linux. On Linux sysinfo loads the vendors' libraries at every reading, so it is not used.
+//! performance counters and DXGI; a GPU with less than 1 GiB of its own is taken for one inside a processor. On Linux sysinfo loads the vendors' libraries at every reading, so it is not used.
 
 use std::cell::RefCell;
 
@@ -13,6 +11,7 @@ use sysinfo::{Gpu, Gpus, PCI};
 
 use super::failed;
 use crate::metrics;
+use crate::probe::numbers::{Rank, numbered};
 use crate::probe::{
     Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float,
 };
@@ -40,13 +39,10 @@ struct Keys {
 
 fn open(_: &Machine, registry: &mut Registry) -> Opened {
     let gpus = Gpus::new_with_refreshed_list().map_err(failed)?;
-    let mut listed: Vec<_> = gpus.iter().filter(|gpu| !is_integrated(gpu)).collect();
-    if listed.is_empty() {
-        listed = gpus.iter().collect();
-    }
-    listed.sort_by_key(|gpu| (!is_nvidia(gpu), gpu.pci().clone()));
-    let numbered = (0..).zip(listed).filter(|(_, gpu)| !(cfg!(feature = "nvidia") && is_nvidia(gpu)));
-    let keys: Vec<_> = numbered.map(|(index, gpu)| Keys::register(registry, index, gpu)).collect();
+    let found = gpus.iter().map(|gpu| (rank(gpu), gpu.pci().clone(), gpu));
+    let read = numbered(found.collect())
+        .filter(|(_, rank, _)| !(cfg!(feature = "nvidia") && cfg!(windows) && *rank == Rank::Nvidia));
+    let keys: Vec<_> = read.map(|(index, _, gpu)| Keys::register(registry, index, gpu)).collect();
     if keys.is_empty() {
         return Err(absent("the system tells of no GPU that another probe does not read"));
     }
@@ -54,13 +50,15 @@ fn open(_: &Machine, registry: &mut Registry) -> Opened {
     Ok(Box::new(Graphics { keys }))
 }
 
-fn is_nvidia(gpu: &Gpu) -> bool {
-    gpu.vendor().is_some_and(|vendor| vendor.to_ascii_lowercase().contains("nvidia"))
-}
-
-/// Apple's have no memory of their own, and there is none beside them.
-fn is_integrated(gpu: &Gpu) -> bool {
-    cfg!(windows) && !is_nvidia(gpu) && gpu.total_memory().is_none_or(|bytes| bytes < CARD_BYTES_MIN)
+fn rank(gpu: &Gpu) -> Rank {
+    if gpu.vendor().is_some_and(|vendor| vendor.to_ascii_lowercase().contains("nvidia")) {
+        Rank::Nvidia
+    } else if cfg!(windows) && gpu.total_memory().is_none_or(|bytes| bytes < CARD_BYTES_MIN) {
+        Rank::Integrated
+    } else {
+        // macOS tells of no GPU's memory.
+        Rank::Card
+    }
 }
 
 impl Keys {
