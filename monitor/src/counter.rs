@@ -1,5 +1,8 @@
 //! Counters of the system and of devices, which began somewhere before us and may begin anew.
 
+#[cfg(target_os = "linux")]
+use std::time::Duration;
+
 /// What a counter has counted between two looks.
 ///
 /// ```
@@ -52,6 +55,32 @@ impl Sum {
     }
 }
 
+/// Energy from power, where a device has no counter of it: each pair of readings stands for the time between them.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Integral {
+    last: Option<f64>,
+    sum: f64,
+}
+
+#[cfg(target_os = "linux")]
+impl Integral {
+    /// Takes a reading in watts, so long after the one before: the joules since the first one. Nothing is added over a
+    /// time of unknown length.
+    pub(crate) fn advance(&mut self, watts: f64, since_last: Option<Duration>) -> f64 {
+        if let (Some(before), Some(since_last)) = (self.last, since_last) {
+            self.sum += f64::midpoint(before, watts) * since_last.as_secs_f64();
+        }
+        self.last = Some(watts);
+        self.sum
+    }
+
+    /// Forgets the last reading and keeps the sum.
+    pub(crate) fn rebase(&mut self) {
+        self.last = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +92,20 @@ mod tests {
         assert_eq!(sums, [0, 10, 10, 15, 15]);
         sum.rebase();
         assert_eq!((sum.advance(1000), sum.advance(1001), sum.get()), (15, 16, 16));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn power_becomes_energy_over_the_times_that_are_known() {
+        let mut energy = Integral::default();
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(
+            [(100.0, None), (200.0, second), (200.0, None), (100.0, second)]
+                .map(|(watts, since_last)| Some(energy.advance(watts, since_last))),
+            [0.0, 150.0, 150.0, 300.0].map(Some)
+        );
+        energy.rebase();
+        let later = [50.0, 50.0].map(|watts| Some(energy.advance(watts, second)));
+        assert_eq!(later, [Some(300.0), Some(350.0)]);
     }
 }

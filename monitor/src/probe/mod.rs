@@ -4,13 +4,28 @@
 //! neither logs nor measures itself, which is the sampler's part; a sample of a healthy probe of ours does not allocate.
 
 #[cfg(target_os = "linux")]
+mod amd;
+#[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
+mod apple;
+#[cfg(target_os = "linux")]
+mod attribute;
+#[cfg(target_os = "linux")]
+mod card;
+#[cfg(target_os = "linux")]
 mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+mod drm;
+#[cfg(target_os = "linux")]
+mod fdinfo;
+#[cfg(target_os = "linux")]
+mod intel;
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
+mod numbers;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]
@@ -107,6 +122,13 @@ impl Driver {
         Self { name: Cow::Borrowed(name), may_block: false, open: Open::BuiltIn(open) }
     }
 
+    /// The same, where a reading may wait for hardware.
+    #[cfg(any(target_os = "linux", all(feature = "apple", target_os = "macos", target_arch = "aarch64")))]
+    pub(crate) const fn may_block(mut self) -> Self {
+        self.may_block = true;
+        self
+    }
+
     pub(crate) fn open(&self, machine: &Machine, registry: &mut Registry) -> Opened {
         match &self.open {
             Open::BuiltIn(open) => open(machine, registry),
@@ -158,7 +180,8 @@ impl Machine {
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(target_os = "linux")]
-pub(crate) const PROBES: &[Driver] = &[cpu::DRIVER, memory::DRIVER, disk::DRIVER, network::DRIVER];
+pub(crate) const PROBES: &[Driver] =
+    &[cpu::DRIVER, memory::DRIVER, disk::DRIVER, network::DRIVER, amd::DRIVER, intel::DRIVER, drm::DRIVER];
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(not(target_os = "linux"))]
@@ -278,8 +301,13 @@ pub(crate) mod testing {
         ) -> Result<BTreeMap<String, f64>, ProbeError> {
             self.readings.begin(since_last);
             self.probe.sample(&mut self.readings.sink())?;
+            Ok(self.values())
+        }
+
+        /// What the last reading put, also where it failed.
+        pub(crate) fn values(&self) -> BTreeMap<String, f64> {
             let named = self.registry.entries().iter().zip(self.readings.values());
-            Ok(named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect())
+            named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect()
         }
 
         /// What the probe said of the hardware.
