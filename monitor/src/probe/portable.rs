@@ -124,6 +124,7 @@ fn open_network(_: &Machine, registry: &mut Registry) -> Opened {
 impl Probe for Network {
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         self.networks.refresh(true);
+        self.traffic.begin();
         self.networks.iter().for_each(|(name, data)| {
             self.traffic.count(name.as_encoded_bytes(), data.total_received(), data.total_transmitted());
         });
