@@ -119,6 +119,30 @@ fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
 }
 
 #[test]
+fn a_run_in_the_highest_tier_has_finite_values_of_metrics_that_are_described() {
+    let (sender, points) = sync_channel(10_000);
+    let asked = SystemMetrics::new().tier(Tier::Full);
+    let sink = Each(move |key: &str, value, _| sender.send((key.to_owned(), value)).unwrap());
+    let monitor = start(asked, sink).unwrap();
+    let opening = points.recv().unwrap();
+    let before = processor_times();
+    while processor_times() == before {
+        std::thread::yield_now();
+    }
+    monitor.stop().unwrap();
+    let all: Vec<_> = [opening].into_iter().chain(points.iter()).collect();
+    for (key, value) in &all {
+        let name = key.strip_prefix("system/").unwrap();
+        let whole = name.strip_suffix("_min").or_else(|| name.strip_suffix("_max")).unwrap_or(name);
+        assert!(runlog_monitor::describe(whole).is_some(), "{key}");
+        assert!(value.is_finite() && *value >= 0.0, "{key} {value}");
+        assert!(!key.ends_with("percentage") || *value <= 100.0, "{key} {value}");
+    }
+    let has = |name: &str| all.iter().any(|(key, _)| key == &format!("system/{name}"));
+    assert!(has("load_average_1m") && has("cpu_iowait_percentage") && has("cpu_0_utilization_percentage"));
+}
+
+#[test]
 fn a_tick_does_not_allocate() {
     const WARM: i64 = 5;
     const LAST: i64 = 105;

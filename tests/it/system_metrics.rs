@@ -155,7 +155,9 @@ fn made_up(random: &mut fastrand::Rng) -> [Vec<(&'static str, String)>; 2] {
     let mut state = || {
         for time in &mut times {
             let scale = random.u64(1..1000);
-            time.iter_mut().for_each(|time| *time += random.u64(0..=scale));
+            for time in time.iter_mut() {
+                *time += random.u64(0..=scale);
+            }
             time[3] += 100;
             // Time of guests is in that of users too.
             time[0] += time[8];

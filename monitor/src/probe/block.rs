@@ -11,7 +11,7 @@ use super::pseudo::{Pseudo, lines, number, words};
 use super::roll::Roll;
 use super::sysfs::names;
 use super::{
-    Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float,
+    Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float, wanted,
 };
 use crate::counter::Counter;
 use crate::metrics;
@@ -46,6 +46,7 @@ struct Disk {
 }
 
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    wanted(registry, &metrics::DISK_READ_RATE)?;
     let diskstats = Pseudo::open(machine.proc.join("diskstats"))?;
     let mut disks = Disks {
         diskstats,
@@ -63,9 +64,6 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
     disks.keys[WRITES] = key(&metrics::DISK_WRITE_OPERATIONS);
     disks.keys[SECTORS_WRITTEN] = key(&metrics::DISK_WRITE_RATE);
     disks.keys[BUSY_MILLIS] = key(&metrics::DISK_BUSY);
-    if disks.keys.iter().all(Option::is_none) {
-        return Err(absent("the tier leaves it out"));
-    }
     Ok(Box::new(disks))
 }
 

@@ -7,7 +7,7 @@
 use super::pseudo::{Pseudo, lines, number, words};
 use super::roll::Roll;
 use super::sysfs::{processors, text};
-use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, corrupt, float};
+use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, corrupt, float, wanted};
 use crate::metrics;
 
 pub(super) const DRIVER: Driver = Driver::built_in("cpu", open);
@@ -32,7 +32,11 @@ struct Core {
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
     let mut stat = Pseudo::open(machine.proc.join("stat"))?;
     let present = text(machine.sys.join("devices/system/cpu/present"));
-    let indices = present.and_then(|list| processors(&list)).unwrap_or(listed(stat.whole()?));
+    let indices = match present.and_then(|list| processors(&list)) {
+        _ if wanted(registry, &metrics::CORE_UTILIZATION).is_err() => Vec::new(),
+        Some(present) => present,
+        None => listed(stat.whole()?),
+    };
     let utilization = registry.metric(&metrics::CPU_UTILIZATION);
     let waiting = registry.metric(&metrics::CPU_WAITING);
     let stolen = registry.metric(&metrics::CPU_STOLEN);

@@ -6,7 +6,9 @@
 //! show one meter through two interfaces. Meters are for root only since 2020; then there is no metric, and no estimate.
 
 use super::sysfs::{Attribute, names, text};
-use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float};
+use super::{
+    Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float, wanted,
+};
 use crate::metrics;
 
 pub(super) const DRIVER: Driver = Driver::built_in("cpu power", open);
@@ -28,6 +30,7 @@ struct Meter {
 }
 
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    wanted(registry, &metrics::CPU_POWER)?;
     let class = machine.sys.join("class/powercap");
     let mut meters: Vec<Meter> = Vec::new();
     for zone in names(&class) {
@@ -53,7 +56,6 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
     }
     let power = registry.metric(&metrics::CPU_POWER);
     let energy = registry.metric(&metrics::CPU_ENERGY);
-    power.or(energy).ok_or_else(|| absent("the tier leaves it out"))?;
     Ok(Box::new(Packages { meters, microjoules: 0, power, energy }))
 }
 

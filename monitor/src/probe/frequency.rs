@@ -5,7 +5,7 @@
 //! clock, so at most [`CLOCKS_MAX`] are asked, on a thread of their own.
 
 use super::sysfs::{Attribute, names, text};
-use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent};
+use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, wanted};
 use crate::metrics;
 
 pub(super) const DRIVER: Driver = Driver::built_in("cpu frequency", open).may_block();
@@ -25,6 +25,7 @@ struct Clock {
 }
 
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    wanted(registry, &metrics::CPU_FREQUENCY)?;
     let cpufreq = machine.sys.join("devices/system/cpu/cpufreq");
     let mut policies = names(&cpufreq);
     policies.retain(|policy| policy.starts_with("policy"));
@@ -40,7 +41,6 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
         return Err(absent("the kernel does not know the clock of the processors"));
     }
     let mean = registry.metric(&metrics::CPU_FREQUENCY);
-    mean.ok_or_else(|| absent("the tier leaves it out"))?;
     Ok(Box::new(Frequency { clocks, mean }))
 }
 

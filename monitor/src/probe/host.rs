@@ -9,7 +9,7 @@ use runlog_core::autolog::Tier;
 
 use super::pseudo::{Pseudo, words};
 use super::sysfs::{names, processors, text};
-use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt};
+use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, wanted};
 use crate::metrics;
 
 pub(super) const DRIVER: Driver = Driver::built_in("host", open);
@@ -23,7 +23,8 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
     if registry.tier() > Tier::Compat {
         tell(machine, registry);
     }
-    let load = match Pseudo::open(machine.proc.join("loadavg")) {
+    let wanted = wanted(registry, &metrics::LOAD_AVERAGE);
+    let load = match wanted.and_then(|()| Pseudo::open(machine.proc.join("loadavg"))) {
         Ok(mut loadavg) => {
             parse(loadavg.head()?).ok_or_else(no_load)?;
             registry.metric(&metrics::LOAD_AVERAGE).map(|key| (loadavg, key))

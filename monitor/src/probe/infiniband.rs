@@ -5,7 +5,9 @@
 //! Invariant: a port counts while it answers. Adapters are asked by a command to their firmware, which may take long.
 
 use super::sysfs::{Attribute, names};
-use super::{Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float};
+use super::{
+    Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float, wanted,
+};
 use crate::counter::Counter;
 use crate::metrics;
 
@@ -28,6 +30,7 @@ struct Direction {
 }
 
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    wanted(registry, &metrics::INFINIBAND_RECEIVE_RATE)?;
     let class = machine.sys.join("class/infiniband");
     let (mut received, mut sent) = (Vec::new(), Vec::new());
     for device in names(&class) {
@@ -50,9 +53,6 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
     }
     let received = Direction { ports: received, rate: registry.metric(&metrics::INFINIBAND_RECEIVE_RATE) };
     let sent = Direction { ports: sent, rate: registry.metric(&metrics::INFINIBAND_TRANSMIT_RATE) };
-    if received.rate.or(sent.rate).is_none() {
-        return Err(absent("the tier leaves it out"));
-    }
     Ok(Box::new(Infiniband { received, sent }))
 }
 

@@ -46,6 +46,8 @@ use runlog_core::config::Config;
 use runlog_core::{Error, ErrorKind};
 
 use crate::metrics;
+#[cfg(target_os = "linux")]
+use crate::metrics::Metric;
 pub(crate) use crate::readings::Sink;
 pub(crate) use crate::registry::{Key, Registry};
 use registered::registered;
@@ -265,6 +267,12 @@ impl DiskKeys {
         sink.put(self.available, available / MEGABYTE);
         sink.put(self.used_percentage, used / (used + available) * 100.0);
     }
+}
+
+/// Refuses to open a probe whose first metric, of its lowest tier, the tier leaves out: then nothing is to be read.
+#[cfg(target_os = "linux")]
+fn wanted(registry: &Registry, metric: &Metric) -> Result<(), ProbeError> {
+    (metric.tier <= registry.tier()).then_some(()).ok_or_else(|| absent("the tier leaves it out"))
 }
 
 fn absent(what: &'static str) -> ProbeError {

@@ -6,7 +6,9 @@
 use std::path::PathBuf;
 
 use super::pseudo::{Pseudo, lines, number, words};
-use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float};
+use super::{
+    Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float, wanted,
+};
 use crate::counter::Counter;
 use crate::metrics::{self, Metric};
 
@@ -22,6 +24,7 @@ const RESOURCES: [(&str, &Metric, Option<&Metric>); 3] = [
 ];
 
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    wanted(registry, &metrics::CPU_PRESSURE)?;
     let mut resources = Vec::new();
     for (file, some, full) in RESOURCES {
         match Stalls::open(machine.proc.join(file), registry, some, full) {
@@ -31,7 +34,7 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
         }
     }
     if resources.is_empty() {
-        return Err(absent("the kernel does not account for pressure, or the tier leaves it out"));
+        return Err(absent("the kernel does not account for pressure"));
     }
     Ok(Box::new(Pressure(resources)))
 }
@@ -65,12 +68,12 @@ impl Stalls {
         some: &Metric,
         full: Option<&Metric>,
     ) -> Result<Self, ProbeError> {
+        wanted(registry, some)?;
         let mut file = Pseudo::open(path)?;
         let content = file.head().map_err(|_unreadable| absent("the kernel's account of pressure is off"))?;
         let (_, has_full) = parse(content).ok_or_else(not_pressure)?;
         let some = registry.metric(some);
         let full = full.filter(|_| has_full.is_some()).and_then(|full| registry.metric(full));
-        some.or(full).ok_or_else(|| absent("the tier leaves it out"))?;
         Ok(Self { file, some, full, some_micros: Counter::default(), full_micros: Counter::default() })
     }
 

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use super::sysfs::{Attribute, names, text};
-use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent};
+use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, wanted};
 use crate::metrics;
 
 pub(super) const DRIVER: Driver = Driver::built_in("cpu temperature", open);
@@ -24,6 +24,7 @@ struct Temperature {
 }
 
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
+    wanted(registry, &metrics::CPU_TEMPERATURE)?;
     let class = machine.sys.join("class/hwmon");
     let mut sensors = Vec::new();
     for chip in names(&class) {
@@ -39,7 +40,6 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
         return Err(absent("the processors have no sensor of their temperature"));
     }
     let hottest = registry.metric(&metrics::CPU_TEMPERATURE);
-    hottest.ok_or_else(|| absent("the tier leaves it out"))?;
     Ok(Box::new(Temperature { sensors, hottest }))
 }
 
