@@ -139,7 +139,11 @@ fn a_run_in_the_highest_tier_has_finite_values_of_metrics_that_are_described() {
         assert!(!key.ends_with("percentage") || *value <= 100.0, "{key} {value}");
     }
     let has = |name: &str| all.iter().any(|(key, _)| key == &format!("system/{name}"));
-    assert!(has("load_average_1m") && has("cpu_iowait_percentage") && has("cpu_0_utilization_percentage"));
+    assert!(has("load_average_1m") && has("cpu_iowait_percentage"));
+    // The clock of one processor may not have ticked yet.
+    let is_core =
+        |key: &str| key.starts_with("system/cpu_") && key.contains(|digit: char| digit.is_ascii_digit());
+    assert!(all.iter().any(|(key, _)| is_core(key)));
 }
 
 #[test]

@@ -110,14 +110,8 @@ struct Meter {
 impl Meter {
     /// Takes a reading: the shares since the one before; `None` at the first, after a gap, and where no time passed.
     fn advance(&mut self, now: Times, continuous: bool) -> Option<Shares> {
-        let before = self.before.filter(|_| continuous);
-        let shares = before.and_then(|before| now.since(&before));
-        // Without a tick of the kernel's clock in between there is nothing to divide: the next reading looks back to
-        // the same beginning, so no time is lost.
-        if before.is_none() || shares.is_some() {
-            self.before = Some(now);
-        }
-        shares
+        let before = self.before.replace(now).filter(|_| continuous)?;
+        now.since(&before)
     }
 }
 

@@ -139,6 +139,9 @@ mod tests {
         assert!(matches!(read("garbage"), Err(ProbeError::Failed(_))));
         assert_eq!(read("9000005").unwrap(), None, "two intervals are not one");
         assert_eq!(read("9250005").unwrap(), Some(1.0));
+        assert_eq!(read("4294967295").unwrap(), None);
+        assert_eq!(read("9500005000").unwrap(), None, "nor are these");
+        assert_eq!(read("9500255000").unwrap(), Some(1.0));
     }
 
     #[test]

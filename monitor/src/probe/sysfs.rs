@@ -90,7 +90,8 @@ mod tests {
         write(&path, "17\n");
         let attribute = Attribute::open(path.clone()).unwrap();
         assert_eq!(attribute.read::<u64>().unwrap(), Some(17));
-        for bad in ["", "\n", "N/A (no PMA)\n", "-1", "18446744073709551616", &"1".repeat(BYTES_MAX)] {
+        let cut_off = format!("5{}6", " ".repeat(BYTES_MAX));
+        for bad in ["", "\n", "N/A (no PMA)\n", "-1", "18446744073709551616", &cut_off] {
             write(&path, bad);
             assert!(matches!(attribute.read::<u64>(), Err(ProbeError::Failed(_))), "{bad:?}");
         }
