@@ -47,6 +47,8 @@ mod monitor;
 mod pace;
 mod plan;
 mod probe;
+#[cfg(feature = "testing")]
+pub mod readers;
 mod readings;
 mod registry;
 mod sampler;

@@ -75,8 +75,8 @@ metrics! {
     DISK_READ_OPERATIONS = "disk_read_operations_per_second" Rate Full, "reads of all disks";
     DISK_WRITE_OPERATIONS = "disk_write_operations_per_second" Rate Full, "writes of all disks";
     DISK_BUSY = "disk_busy_percentage" Rate Full, "time in which the busiest disk had something to do";
-    NETWORK_ERRORS = "network_errors" Total Full, "packets that interfaces received or sent with errors";
-    NETWORK_DROPS = "network_drops" Total Full, "packets that interfaces dropped";
+    NETWORK_ERRORS = "network_errors" Total Full, "packets that the same interfaces received or sent with errors";
+    NETWORK_DROPS = "network_drops" Total Full, "packets that the same interfaces dropped";
 }
 
 metrics! {

@@ -47,6 +47,9 @@ mod search;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod system_metrics;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod three_ways;

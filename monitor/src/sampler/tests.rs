@@ -253,11 +253,11 @@ fn a_fifth_of_a_second_on_a_fixture_tree_has_all_eight_keys() {
     let write = |file: &str, text: &str| fs::write(proc.join(file), text).unwrap();
     write("stat", "cpu 100 0 0 100\n");
     write("meminfo", "MemTotal: 4000 kB\nMemFree: 1 kB\nMemAvailable: 1000 kB\n");
-    write("self/net/dev", "h\nh\n lo: 1000000 0 0 0 0 0 0 0 1000000 0 0 0 0 0 0 0\n");
+    write("self/net/dev", "h\n|\n lo: 1000000 0 0 0 0 0 0 0 1000000 0 0 0 0 0 0 0\n");
     let machine = Machine { proc: proc.clone(), disk: dir.path().to_owned(), ..Machine::default() };
     let work = Scene::Do(Box::new(move || {
         fs::write(proc.join("stat"), "cpu 115 0 0 105\n").unwrap();
-        let dev = "h\nh\n lo: 3000000 0 0 0 0 0 0 0 1500000 0 0 0 0 0 0 0\n";
+        let dev = "h\n|\n lo: 3000000 0 0 0 0 0 0 0 1500000 0 0 0 0 0 0 0\n";
         fs::write(proc.join("self/net/dev"), dev).unwrap();
     }));
     let mut registry = Registry::new(Tier::Compat);

@@ -197,6 +197,7 @@ fn open_network(_: &Machine, registry: &mut Registry) -> Opened {
 impl Probe for Network {
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
         self.networks.refresh(true);
+        self.traffic.begin();
         let (mut received, mut sent) = (0, 0);
         for (name, data) in &self.networks {
             self.traffic.count(name.as_encoded_bytes(), data.total_received(), data.total_transmitted());
