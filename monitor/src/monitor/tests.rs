@@ -3,12 +3,14 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex};
 
-use super::*;
-use runlog_core::autolog::SystemMetrics;
+use runlog_core::autolog::{MonitorSink, SystemMetrics, Watch};
 use runlog_core::config::Config;
 
-use crate::probe::Opened;
-use crate::registry::Kind;
+use super::*;
+use crate::hub::Hub;
+use crate::probe::{Driver, Machine, Opened};
+use crate::registry::{Kind, Registry};
+use crate::sampler::Patience;
 use crate::testing::probe;
 
 /// A sink that sends the step of every point; its receiver learns when the thread has let go of it.
@@ -27,8 +29,17 @@ fn start_into(
     driver: Driver,
     settings: SystemMetrics,
 ) -> Result<SystemMonitor> {
+    start_in(&Hub::new(Patience::DEFAULT), sink, driver, settings)
+}
+
+fn start_in(
+    hub: &Hub,
+    sink: impl MonitorSink + 'static,
+    driver: Driver,
+    settings: SystemMetrics,
+) -> Result<SystemMonitor> {
     let watch = Watch::new("", settings, Config::default());
-    SystemMonitor::start(vec![driver], Machine::default(), &watch, Box::new(sink))
+    hub.start(&watch, Box::new(sink), || (vec![driver], Machine::default()))
 }
 
 fn start(driver: Driver) -> (SystemMonitor, Receiver<i64>) {
@@ -63,12 +74,17 @@ fn a_stop_and_a_drop_end_the_thread_and_nothing_is_logged_after() {
 fn in_a_forked_child_the_handle_does_nothing() {
     let (mut monitor, points) = start(STEADY);
     assert_eq!(points.recv().unwrap(), 0);
-    let bell = Arc::clone(&monitor.bell);
+    let (inbox, fate, id) = (Arc::clone(&monitor.inbox), Arc::clone(&monitor.fate), monitor.id);
     // What a child sees: the process that started the thread is another one.
     monitor.owner = monitor.owner.wrapping_add(1);
     drop(monitor);
-    assert!(!bell.is_told_to_stop());
-    assert!(bell.stop(Duration::from_mins(1)), "the parent's thread was there all the while");
+    assert!(!inbox.someone_goes());
+    inbox.leave(id);
+    assert_eq!(
+        fate.wait(Duration::from_mins(1)),
+        Some(Ok(())),
+        "the parent's thread was there all the while"
+    );
     assert!(points.iter().count() <= 1);
 }
 
