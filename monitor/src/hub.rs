@@ -118,3 +118,57 @@ impl Drop for Closing {
         drop(self.0.take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use runlog_core::autolog::{Monitor, SystemMetrics};
+    use runlog_core::config::Config;
+
+    use super::*;
+    use crate::testing::Kept;
+
+    fn start(hub: &Hub, settings: SystemMetrics, opened: &mut u32) -> SystemMonitor {
+        let watch = Watch::new("", settings, Config::default());
+        let open = || {
+            *opened += 1;
+            (Vec::new(), Machine::default())
+        };
+        hub.start(&watch, Box::new(Kept::default()), open).unwrap()
+    }
+
+    #[test]
+    fn runs_that_read_the_same_share_probes_until_the_last_has_ended() {
+        let (hub, mut opened) = (Hub::new(Patience::DEFAULT), 0);
+        let first = start(&hub, SystemMetrics::new(), &mut opened);
+        let second =
+            start(&hub, SystemMetrics::new().node_id("node_1").samples_before_logging(3), &mut opened);
+        assert_eq!(opened, 1);
+        let other = start(&hub, SystemMetrics::new().tier(Tier::Full), &mut opened);
+        let visible = start(&hub, SystemMetrics::new().gpus(Gpus::Visible), &mut opened);
+        assert_eq!(opened, 3);
+        Box::new(first).stop().unwrap();
+        let third = start(&hub, SystemMetrics::new(), &mut opened);
+        assert_eq!(opened, 3, "the second run is still there");
+        Box::new(second).stop().unwrap();
+        Box::new(third).stop().unwrap();
+        let after = start(&hub, SystemMetrics::new(), &mut opened);
+        assert_eq!(opened, 4, "what was registered in the meantime is found");
+        for monitor in [other, visible, after] {
+            Box::new(monitor).stop().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_forked_child_begins_anew() {
+        let (hub, mut opened) = (Hub::new(Patience::DEFAULT), 0);
+        let parents = start(&hub, SystemMetrics::new(), &mut opened);
+        // What a child sees: the thread is another process's.
+        for thread in hub.threads.lock().unwrap().iter_mut() {
+            thread.owner = thread.owner.wrapping_add(1);
+        }
+        let childs = start(&hub, SystemMetrics::new(), &mut opened);
+        assert_eq!(opened, 2);
+        Box::new(childs).stop().unwrap();
+        Box::new(parents).stop().unwrap();
+    }
+}

@@ -105,7 +105,7 @@ impl Sampler {
                 pace.wait_until(self.deadline());
             }
             self.turn(pace);
-            if self.runs.is_empty() && self.inbox.close_if_empty() {
+            if self.end_runs() {
                 return;
             }
         }
@@ -135,16 +135,16 @@ impl Sampler {
             self.sample(now, wanted, pace);
         }
         self.log(now, pace);
-        self.end_runs();
     }
 
     fn look_at_runs(&mut self, now: Duration, going: &[u64]) -> Wanted {
         let mut wanted = Wanted::default();
+        let answers = |group: usize| group == 0 || self.slow[group - 1].may_answer();
         for Watched { session, due, comes, goes, last, .. } in &mut self.runs {
             *comes = false;
             *due = session.arrive(now);
             *goes = session.is_broken() || going.contains(&session.id);
-            *last = *goes && !session.is_broken() && session.wants_last(now);
+            *last = *goes && !session.is_broken() && session.wants_last(now, answers);
             let Due { gap, slow, closes } = due.unwrap_or_default();
             wanted.gap |= gap;
             wanted.sample |= due.is_some() || *last;
@@ -215,13 +215,16 @@ impl Sampler {
         }
     }
 
-    /// Lets go of the runs that are to end.
-    fn end_runs(&mut self) {
-        while let Some(place) = self.runs.iter().position(|run| run.goes) {
-            let Watched { mut session, lacks, .. } = self.runs.swap_remove(place);
+    /// Lets go of the runs that are to end, and says whether none is left.
+    fn end_runs(&mut self) -> bool {
+        let ending: Vec<_> = self.runs.extract_if(.., |run| run.goes).collect();
+        // Before the last one hears of it: what starts after that is to find the machine anew.
+        let over = self.runs.is_empty() && self.inbox.close_if_empty();
+        for Watched { mut session, lacks, .. } in ending {
             session.tell(|| self.report());
             session.end(lacks);
         }
+        over
     }
 
     /// Takes what probes with threads of their own have found and read, and says whether there was anything.

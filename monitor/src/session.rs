@@ -127,10 +127,15 @@ impl Session {
         Some(Due { gap, closes, slow: closes || self.taken.is_multiple_of(self.plan.slow_every) })
     }
 
-    /// Whether the end needs one more sample.
-    pub(crate) fn wants_last(&self, now: Duration) -> bool {
+    /// Whether the end needs one more sample, of groups that `answer`.
+    pub(crate) fn wants_last(&self, now: Duration, answer: impl Fn(usize) -> bool) -> bool {
         let sliver = now.saturating_sub(self.began) < SLIVER.min(self.plan.interval);
-        self.taken > 0 || !sliver || self.windows.iter().flatten().any(Window::may_have_unlogged)
+        let mut windows = self.windows.iter().enumerate();
+        self.taken > 0
+            || !sliver
+            || windows.any(|(group, window)| {
+                window.as_ref().is_some_and(Window::may_have_unlogged) && answer(group)
+            })
     }
 
     /// Takes note of what a group has found, and tells its facts. Metrics in `taken` are another group's.

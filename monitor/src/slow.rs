@@ -106,6 +106,11 @@ impl Slow {
         matches!(self.desk.lock().phase, Phase::Busy | Phase::Asked)
     }
 
+    /// Whether it will answer when asked, as far as is known.
+    pub(crate) fn may_answer(&self) -> bool {
+        !self.late && self.desk.lock().phase != Phase::Over
+    }
+
     /// Whether an answer is to come that is worth waiting for.
     pub(crate) fn is_awaited(&self) -> bool {
         !self.late && self.is_pending()
@@ -203,6 +208,11 @@ impl Worker {
         let waited = self.desk.changed.wait_while(self.desk.lock(), nothing);
         let state = waited.unwrap_or_else(PoisonError::into_inner);
         !state.left && state.phase == Phase::Asked
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_question(&self) -> bool {
+        self.desk.lock().phase == Phase::Asked
     }
 
     /// Answers one question.

@@ -109,6 +109,9 @@ fn wait_for_gate(gate: Gate) {
     drop(GATE.1.wait_while(GATE.0.lock().unwrap(), |now| *now != gate).unwrap());
 }
 
+/// The gate is one.
+static EACH_BY_ITSELF: Mutex<()> = Mutex::new(());
+
 fn open_stuck(_: &Machine, registry: &mut Registry) -> Opened {
     let key = registry.key("stuck", Kind::Gauge)?;
     let mut readings = 0;
@@ -117,6 +120,7 @@ fn open_stuck(_: &Machine, registry: &mut Registry) -> Opened {
         if readings == 2 {
             set_gate(Gate::Shut);
             wait_for_gate(Gate::Open);
+            set_gate(Gate::Outside);
         }
         sink.put(key, 1.0);
         Ok(())
@@ -125,6 +129,7 @@ fn open_stuck(_: &Machine, registry: &mut Registry) -> Opened {
 
 #[test]
 fn a_stop_does_not_wait_for_a_stuck_driver_which_then_logs_nothing() {
+    let held = EACH_BY_ITSELF.lock().unwrap();
     const STUCK: Driver = Driver::built_in("stuck", open_stuck);
     let (sender, points) = sync_channel(1000);
     let asked = SystemMetrics::new().interval(Duration::from_millis(1));
@@ -135,6 +140,29 @@ fn a_stop_does_not_wait_for_a_stuck_driver_which_then_logs_nothing() {
     Box::new(monitor).stop().unwrap_err();
     set_gate(Gate::Open);
     assert_eq!(points.iter().count(), 0, "the run is over when the driver comes back");
+    drop(held);
+}
+
+#[test]
+fn a_stuck_driver_that_may_block_holds_up_nothing_and_is_named_at_the_end() {
+    let held = EACH_BY_ITSELF.lock().unwrap();
+    let mut stuck = Driver::built_in("stuck", open_stuck);
+    stuck.may_block = true;
+    let (sender, points) = sync_channel(1000);
+    let asked = SystemMetrics::new().interval(Duration::from_millis(1));
+    let hub = Hub::new(Patience { window: Duration::ZERO, stop: Duration::from_millis(1) });
+    let watch = Watch::new("", asked, Config::default());
+    let open = || (vec![STEADY, stuck], Machine::default());
+    let mut monitor = hub.start(&watch, Box::new(Sent(sender)), open).unwrap();
+    wait_for_gate(Gate::Shut);
+    assert!(points.iter().take(100).count() == 100, "the others go on");
+    monitor.patience = Duration::from_mins(1);
+    let error = Box::new(monitor).stop().unwrap_err();
+    assert!(error.to_string().contains("`stuck`"), "{error}");
+    while points.recv().is_ok() {}
+    set_gate(Gate::Open);
+    wait_for_gate(Gate::Outside);
+    drop(held);
 }
 
 /// A sink that holds the last handle of its own monitor.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::iter::repeat_with;
-use std::sync::Mutex;
 
 use runlog_core::Error;
 use runlog_core::autolog::{SystemMetrics, Tier, Watch};
@@ -12,8 +11,10 @@ use super::*;
 use crate::ending::{Ending, Fate};
 use crate::probe::{Driver, Machine, Opened, Probe, ProbeError};
 use crate::registry::{Key, Kind, Registry};
-use crate::slow::Worker;
 use crate::testing::{Kept, START_MS, Scene, ScriptedPace, probe, warnings};
+
+mod sharing;
+mod slow;
 
 const ON_TIME: Duration = Duration::ZERO;
 
