@@ -13,6 +13,9 @@ use crate::session::Session;
 /// How long one wait for the bell may last; a longer one is several.
 const WAIT_MAX: Duration = Duration::from_hours(1);
 
+/// The runs that come.
+type Coming = Vec<Box<Session>>;
+
 /// The inbox of one sampling thread.
 #[derive(Default)]
 pub(crate) struct Inbox {
@@ -23,7 +26,7 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct State {
     rung: bool,
-    coming: Vec<Box<Session>>,
+    coming: Coming,
     going: Vec<u64>,
     closed: bool,
 }
@@ -81,7 +84,7 @@ impl Inbox {
     }
 
     /// The runs that come, and the numbers of those that go.
-    pub(crate) fn take(&self) -> (Vec<Box<Session>>, Vec<u64>) {
+    pub(crate) fn take(&self) -> (Coming, Vec<u64>) {
         let mut state = self.lock();
         (mem::take(&mut state.coming), mem::take(&mut state.going))
     }

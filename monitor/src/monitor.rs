@@ -47,14 +47,12 @@ impl SystemMonitor {
             return Ok(());
         }
         let incomplete = |why: String| Error::new(ErrorKind::Unavailable, why);
-        match self.fate.wait(self.patience) {
-            Some(outcome) => outcome.map_err(incomplete),
-            None => {
-                // Runs that start later are not to wait for it too.
-                self.inbox.close();
-                Err(incomplete("a reading of the host hangs, and was not waited for".to_owned()))
-            }
+        if let Some(outcome) = self.fate.wait(self.patience) {
+            return outcome.map_err(incomplete);
         }
+        // Runs that start later are not to wait for it too.
+        self.inbox.close();
+        Err(incomplete("a reading of the host hangs, and was not waited for".to_owned()))
     }
 }
 

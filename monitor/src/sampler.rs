@@ -71,6 +71,7 @@ struct Watched {
 }
 
 /// What all runs together want in this turn.
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own; any of them may come together")]
 #[derive(Clone, Copy, Default)]
 struct Wanted {
     /// A sample of the host.

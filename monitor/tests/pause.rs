@@ -2,6 +2,8 @@
 //!
 //! Run without arguments this is the test; with one it is the process that is stopped.
 
+#![cfg_attr(unix, expect(clippy::unwrap_used, reason = "a test, though one that runs itself"))]
+
 fn main() {
     #[cfg(unix)]
     pause::main();
@@ -110,7 +112,8 @@ mod pause {
 
         let windows: Vec<f64> = seen.iter().filter(|(key, ..)| key == STEADY).map(|(.., ms)| *ms).collect();
         let hole = windows.windows(2).find(|pair| pair[1] - pair[0] >= f64::from(HOLE_MS) / 2.0);
-        let after = hole.unwrap_or_else(|| panic!("no hole: {windows:?}"))[1];
+        assert!(hole.is_some(), "no hole: {windows:?}");
+        let after = hole.unwrap()[1];
         let interval_secs = f64::from(INTERVAL_MS) / 1000.0;
 
         // Less than four intervals, and what the thread that reads this probe may be late.

@@ -130,10 +130,9 @@ fn open_stuck(_: &Machine, registry: &mut Registry) -> Opened {
 #[test]
 fn a_stop_does_not_wait_for_a_stuck_driver_which_then_logs_nothing() {
     let held = EACH_BY_ITSELF.lock().unwrap();
-    const STUCK: Driver = Driver::built_in("stuck", open_stuck);
     let (sender, points) = sync_channel(1000);
     let asked = SystemMetrics::new().interval(Duration::from_millis(1));
-    let mut monitor = start_into(Sent(sender), STUCK, asked).unwrap();
+    let mut monitor = start_into(Sent(sender), Driver::built_in("stuck", open_stuck), asked).unwrap();
     assert_eq!(points.recv().unwrap(), 0);
     wait_for_gate(Gate::Shut);
     monitor.patience = Duration::from_millis(1);
