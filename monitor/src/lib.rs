@@ -51,6 +51,7 @@ mod readings;
 mod registry;
 mod sampler;
 mod schedule;
+mod summary;
 #[cfg(test)]
 mod testing;
 mod window;
