@@ -62,6 +62,8 @@ use runlog_core::autolog::{Monitor, MonitorDriver, MonitorSink, Watch};
 pub use crate::counter::{Counter, Sum};
 pub use crate::metrics::describe;
 use crate::monitor::SystemMonitor;
+#[cfg(feature = "openmetrics")]
+pub use crate::probe::OpenMetrics;
 pub use crate::probe::{Driver, Opened, Probe, ProbeError};
 use crate::probe::{Machine, drivers};
 pub use crate::readings::Sink;

@@ -103,34 +103,6 @@ impl Spread {
     }
 }
 
-/// What a counter has grown by since the first look.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Growth {
-    last: Option<f64>,
-    sum: f64,
-}
-
-impl Growth {
-    /// Takes the counter's reading. One that ran backwards began anew.
-    pub(super) fn add(&mut self, reading: f64) {
-        if let Some(last) = self.last.replace(reading) {
-            self.sum += (reading - last).max(0.0);
-        }
-    }
-
-    /// `None` before the first look.
-    pub(super) fn get(&self) -> Option<f64> {
-        self.last.map(|_| self.sum)
-    }
-
-    /// What it grew by since this was last asked.
-    pub(super) fn take(&mut self) -> Option<f64> {
-        let grown = self.get();
-        self.sum = 0.0;
-        grown
-    }
-}
-
 /// The area under a curve that is read now and then, by the trapezoid rule.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Area {
@@ -198,18 +170,7 @@ mod tests {
             [spread.mean(), spread.percentile(0.5), spread.idle_fraction(), spread.busy_secs()],
             [None; 4]
         );
-        assert_eq!([Growth::default().get(), Area::default().get(), Mean::default().get()], [None; 3]);
-    }
-
-    #[test]
-    fn growth_leaves_out_what_came_before_and_new_beginnings() {
-        let mut growth = Growth::default();
-        let sums = [100.0, 110.0, 4.0, 9.0].map(|reading| {
-            growth.add(reading);
-            growth.get().unwrap()
-        });
-        assert_eq!(sums, [0.0, 10.0, 10.0, 15.0]);
-        assert_eq!([growth.take(), growth.take()], [Some(15.0), Some(0.0)]);
+        assert_eq!([Area::default().get(), Mean::default().get()], [None; 2]);
     }
 
     #[test]

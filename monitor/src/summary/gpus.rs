@@ -2,8 +2,9 @@
 //!
 //! Invariant: sums are over all GPUs that are read, whatever probe reads them; a GPU that does not answer adds nothing.
 
-use super::accumulate::{Area, Growth, Spread};
+use super::accumulate::{Area, Spread};
 use super::quantities as q;
+use crate::counter::Growth;
 use crate::metrics::{self as m, Metric};
 
 const SECS_PER_HOUR: f64 = 3600.0;

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a quantity whose metric was never read is not told.
 
-use super::accumulate::{Growth, Mean};
+use super::accumulate::Mean;
 use super::quantities as q;
+use crate::counter::Growth;
 use crate::metrics::{self as m, Metric};
 
 /// How a metric's readings become its quantity.

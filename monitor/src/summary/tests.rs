@@ -212,8 +212,15 @@ fn gpus_whose_energy_is_from_different_sources_are_summed_and_both_are_named() {
     bench.sample(GPUS, 10.0, &[(&counter, 3600.0), (&power, 360.0)]);
     let (metrics, tags) = bench.told();
     close(metrics.get(q::GPU_ENERGY).copied(), 2.0);
-    assert_eq!(metrics.get(q::GPU_ENERGY_BY_POWER), None, "power is known of one GPU only beside its counter");
-    assert_eq!(tags.get("energy_source").map(String::as_str), Some("energy_joules, power_usage_watts over time"));
+    assert_eq!(
+        metrics.get(q::GPU_ENERGY_BY_POWER),
+        None,
+        "power is known of one GPU only beside its counter"
+    );
+    assert_eq!(
+        tags.get("energy_source").map(String::as_str),
+        Some("energy_joules, power_usage_watts over time")
+    );
 }
 
 #[test]
@@ -362,7 +369,8 @@ fn a_resumed_run_goes_on_from_its_summary() {
     close(get("gpu_xid_events"), 2.0);
     close(get("gpu_0_memory_peak_megabytes"), 100.0);
     close(get("cpu_utilization_p50_percentage"), 0.0);
-    let elsewhere = session(&first.into_iter().map(|(name, v)| (format!("system/{name}"), v)).collect::<Vec<_>>(), 0.0);
+    let elsewhere =
+        session(&first.into_iter().map(|(name, v)| (format!("system/{name}"), v)).collect::<Vec<_>>(), 0.0);
     close(elsewhere.get(q::WALL).copied(), 10.0);
 }
 
@@ -378,7 +386,11 @@ const SM: &str = "gpu_0_sm_active_percentage";
 const POWER_THROTTLED: &str = "gpu_0_power_throttled_seconds";
 
 /// The verdict on a run of `secs` at a sample a second, with these metrics of GPUs and the readings that `at` gives.
-fn verdict(gpu_names: &[&str], secs: u32, at: impl Fn(u32) -> Vec<(&'static str, f64)>) -> Option<(String, f64)> {
+fn verdict(
+    gpu_names: &[&str],
+    secs: u32,
+    at: impl Fn(u32) -> Vec<(&'static str, f64)>,
+) -> Option<(String, f64)> {
     let mut bench = Bench::new(standard(), &[&SIGNALS, gpu_names]);
     bench.put(HOST, None, &[(OOM, 0.0)]).put(GPUS, None, &[(POWER_THROTTLED, 0.0)]);
     for second in 0..secs {
@@ -404,19 +416,20 @@ fn every_bottleneck_is_found_in_its_readings() {
     assert_eq!(steady(&[USED], &[(USED, 75.0), (IO, 50.0)]), found("unclear", 0.0));
 
     let names = [USED, POWER_THROTTLED];
-    let throttled = verdict(&names, 60, |second| vec![(USED, 90.0), (POWER_THROTTLED, f64::from(second) * 0.3)]);
+    let throttled =
+        verdict(&names, 60, |second| vec![(USED, 90.0), (POWER_THROTTLED, f64::from(second) * 0.3)]);
     assert_eq!(throttled, found("throttled", 1.0));
     let hardly = verdict(&names, 60, |second| vec![(USED, 90.0), (POWER_THROTTLED, f64::from(second) * 0.2)]);
     assert_eq!(hardly, found("gpu_bound", 1.0));
-    let killed = verdict(&[USED], 20, |second| vec![(USED, 90.0), (OOM, if second < 15 { 0.0 } else { 1.0 })]);
+    let killed =
+        verdict(&[USED], 20, |second| vec![(USED, 90.0), (OOM, if second < 15 { 0.0 } else { 1.0 })]);
     assert_eq!(killed, found("memory_pressure", 0.5), "the window of the kill, and not the one before");
 }
 
 #[test]
 fn a_verdict_needs_half_of_the_time() {
-    let mixed = |bound: u32| {
-        verdict(&[USED], 100, |second| vec![(USED, if second < bound { 90.0 } else { 75.0 })])
-    };
+    let mixed =
+        |bound: u32| verdict(&[USED], 100, |second| vec![(USED, if second < bound { 90.0 } else { 75.0 })]);
     assert_eq!(mixed(50), found("gpu_bound", 0.5));
     assert_eq!(mixed(40), found("unclear", 0.4));
 }
@@ -436,7 +449,10 @@ fn activity_of_the_multiprocessors_stands_in_utilizations_place_and_the_note_say
     };
     let (bottleneck, words, _) = note(&[USED]);
     assert_eq!(bottleneck, "gpu_bound");
-    assert_eq!(words, "for 100 % of the time the GPU had work (by utilization, the time in which a kernel was there)");
+    assert_eq!(
+        words,
+        "for 100 % of the time the GPU had work (by utilization, the time in which a kernel was there)"
+    );
     let (bottleneck, words, evidence) = note(&[USED, SM]);
     assert_eq!((bottleneck.as_str(), evidence), ("unclear", 0.0));
     assert_eq!(words, "no rule held at any time (by the time in which multiprocessors had work)");
@@ -518,10 +534,10 @@ fn every_quantity_is_in_the_documentations_table_and_every_one_there_is_told() {
     for _ in 0..2 {
         bench.sample(HOST, 1.0, &values).put(GPUS, Some(1.0), &values);
     }
-    let told: BTreeSet<_> = bench.told().0.into_keys().map(|name| name.replace("gpu_0_", "gpu_<i>_")).collect();
+    let told: BTreeSet<_> =
+        bench.told().0.into_keys().map(|name| name.replace("gpu_0_", "gpu_<i>_")).collect();
     let table = include_str!("mod.rs").lines().filter_map(|line| line.strip_prefix("//! | `summary/"));
-    let table: BTreeSet<_> =
-        table.map(|row| format!("summary/{}", row.split_once('`').unwrap().0)).collect();
+    let table: BTreeSet<_> = table.map(|row| format!("summary/{}", row.split_once('`').unwrap().0)).collect();
     assert_eq!(told, table);
 }
 

@@ -3,8 +3,9 @@
 //! Invariants: a verdict rests on at least half of the time that was read, or it is `unclear`; about a GPU nothing is
 //! said unless one was read. It is a correlation, so it is worded "while", never "because".
 
-use super::accumulate::{Growth, Mean};
+use super::accumulate::Mean;
 use super::rules::{Bottleneck, Evidence, Measure};
+use crate::counter::Growth;
 
 /// The time over which readings are averaged before a rule looks at them: MLflow's window.
 const WINDOW_SECS: f64 = 10.0;
