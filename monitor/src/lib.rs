@@ -44,6 +44,8 @@
 mod counter;
 mod metrics;
 mod monitor;
+#[cfg(feature = "otel")]
+mod otel;
 mod pace;
 mod plan;
 mod probe;
@@ -78,5 +80,7 @@ pub const DRIVER: MonitorDriver = MonitorDriver { name: "system", start };
 inventory::submit!(DRIVER);
 
 fn start(watch: &Watch, sink: Box<dyn MonitorSink>) -> Result<Box<dyn Monitor>> {
+    #[cfg(feature = "otel")]
+    let sink = otel::exported(sink, watch);
     Ok(Box::new(SystemMonitor::start(drivers(), Machine::of(watch), watch, sink)?))
 }
