@@ -2,14 +2,15 @@
 
 #![cfg(feature = "otel")]
 
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
+use opentelemetry_sdk::metrics::data::{ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use runlog_core::autolog::{MonitorSink, SystemMetrics, Watch};
 use runlog_core::config::Config;
 
 /// A sink that says when it has a point.
-struct Heard(std::sync::mpsc::SyncSender<()>);
+struct Heard(SyncSender<()>);
 
 impl MonitorSink for Heard {
     fn log(&mut self, _: &str, _: f64, _: i64, _: i64) {
@@ -34,10 +35,10 @@ fn points_go_wherever_the_programs_own_provider_sends_them() {
     monitor.stop().unwrap();
 
     provider.force_flush().unwrap();
-    let exported = exporter.get_finished_metrics().unwrap();
-    let scopes = exported.iter().flat_map(|resource| resource.scope_metrics());
+    let finished = exporter.get_finished_metrics().unwrap();
+    let scopes = finished.iter().flat_map(ResourceMetrics::scope_metrics);
     let runlogs = scopes.filter(|scope| scope.scope().name() == "runlog");
     let names: Vec<_> =
-        runlogs.flat_map(|scope| scope.metrics()).map(|metric| metric.name().to_owned()).collect();
+        runlogs.flat_map(ScopeMetrics::metrics).map(|metric| metric.name().to_owned()).collect();
     assert!(names.iter().any(|name| name == "system.memory.usage"), "{names:?}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use runlog_core::autolog::SystemMetrics;
 use runlog_core::config::Config;
@@ -44,7 +44,7 @@ impl Bench {
         self.provider.force_flush().unwrap();
         let mut found = BTreeMap::new();
         for resource in self.exporter.get_finished_metrics().unwrap() {
-            for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()) {
+            for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics) {
                 let AggregatedMetrics::F64(data) = metric.data() else {
                     panic!("{} is no f64", metric.name())
                 };

@@ -74,11 +74,6 @@ impl Spread {
         self.mean.get()
     }
 
-    /// The seconds of readings times how busy they were.
-    pub(super) fn busy_secs(&self) -> Option<f64> {
-        self.mean.get().map(|percentage| percentage / 100.0 * self.mean.secs())
-    }
-
     /// The share of the time below [`Self::IDLE`].
     pub(super) fn idle_fraction(&self) -> Option<f64> {
         self.mean.get().map(|_| (self.idle_secs / self.mean.secs()).clamp(0.0, 1.0))
@@ -149,12 +144,12 @@ mod tests {
     fn percentiles_and_means_are_weighted_by_time() {
         let readings = [(10.0, 6.0), (20.0, 3.0), (90.0, 1.0)];
         let spread = spread(&readings);
-        assert_eq!(
-            [0.0, 0.5, 0.6, 0.61, 0.95, 1.0].map(|rank| spread.percentile(rank).unwrap()),
-            [10.0, 10.0, 10.0, 20.0, 90.0, 90.0]
-        );
+        for (rank, expected) in
+            [(0.0, 10.0), (0.5, 10.0), (0.6, 10.0), (0.61, 20.0), (0.95, 90.0), (1.0, 90.0)]
+        {
+            assert_eq!(spread.percentile(rank), Some(expected), "{rank}");
+        }
         assert!((spread.mean().unwrap() - 21.0).abs() < 1e-12);
-        assert!((spread.busy_secs().unwrap() - 2.1).abs() < 1e-12);
     }
 
     #[test]
@@ -166,10 +161,7 @@ mod tests {
     #[test]
     fn nothing_read_is_nothing_known() {
         let spread = spread(&[(50.0, 0.0)]);
-        assert_eq!(
-            [spread.mean(), spread.percentile(0.5), spread.idle_fraction(), spread.busy_secs()],
-            [None; 4]
-        );
+        assert_eq!([spread.mean(), spread.percentile(0.5), spread.idle_fraction()], [None; 3]);
         assert_eq!([Area::default().get(), Mean::default().get()], [None; 2]);
     }
 

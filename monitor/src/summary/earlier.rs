@@ -92,10 +92,11 @@ mod tests {
             ],
         );
         assert!((before.sum(q::WALL, 10.0) - 110.0).abs() < 1e-12);
-        assert_eq!(
-            [before.peak(q::WALL, 10.0), before.peak(q::WALL, 110.0), before.peak("new", 1.0)],
-            [100.0, 110.0, 1.0]
-        );
+        for (quantity, now, expected) in
+            [(q::WALL, 10.0, 100.0_f64), (q::WALL, 110.0, 110.0), ("new", 1.0, 1.0)]
+        {
+            assert_eq!(before.peak(quantity, now).to_bits(), expected.to_bits());
+        }
         // 50 s at 80 % and 150 s at 40 %.
         assert!((before.mean(q::CPU_MEAN, 40.0, 150.0, q::OBSERVED) - 50.0).abs() < 1e-12);
         assert_eq!(before.mean("new", 40.0, 150.0, q::OBSERVED).to_bits(), 40.0_f64.to_bits());

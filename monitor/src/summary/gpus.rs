@@ -8,6 +8,8 @@ use crate::counter::Growth;
 use crate::metrics::{self as m, Metric};
 
 const SECS_PER_HOUR: f64 = 3600.0;
+/// The source of an energy that is the integral of power.
+const BY_POWER: &str = "power";
 /// Two figures of the same energy that are further apart than this are told as such.
 const ENERGY_APART_MAX: f64 = 0.1;
 
@@ -67,8 +69,12 @@ impl Reading {
 #[derive(Debug)]
 struct Gpu {
     index: u32,
+    /// Another one that is read has it as a part (MIG).
+    part_of: Option<u32>,
     /// Seconds in which something of it was read.
     observed_secs: f64,
+    /// Seconds times how busy it was in them.
+    busy_secs: Option<f64>,
     memory_peak: Option<f64>,
     power: Area,
     energy: Growth,
@@ -93,7 +99,9 @@ impl Gpus {
         self.gpus.iter().position(|gpu| gpu.index == index).unwrap_or_else(|| {
             self.gpus.push(Gpu {
                 index,
+                part_of: None,
                 observed_secs: 0.0,
+                busy_secs: None,
                 memory_peak: None,
                 power: Area::default(),
                 energy: Growth::default(),
@@ -110,8 +118,19 @@ impl Gpus {
         self.gpus.is_empty()
     }
 
-    pub(super) fn count(&self) -> f64 {
+    /// The devices, parts of GPUs (MIG) too.
+    pub(super) fn devices(&self) -> f64 {
         self.gpus.iter().map(|_| 1.0).sum()
+    }
+
+    /// The GPUs: parts do not count beside the GPU that they are of.
+    pub(super) fn count(&self) -> f64 {
+        self.whole().map(|_| 1.0).sum()
+    }
+
+    fn whole(&self) -> impl Iterator<Item = &Gpu> {
+        let is_read = |index: u32| self.gpus.iter().any(|gpu| gpu.index == index);
+        self.gpus.iter().filter(move |gpu| !gpu.part_of.is_some_and(is_read))
     }
 
     /// Somebody watches whether the GPU is there.
@@ -121,10 +140,14 @@ impl Gpus {
         }
     }
 
-    /// The probe says what `gpu_<index>_energy_joules` is from.
-    pub(super) fn energy_is_from(&mut self, index: u32, source: &str) {
+    /// Takes a fact of the GPU `index`: what its energy is from, or which GPU it is a part of.
+    pub(super) fn fact(&mut self, index: u32, name: &str, value: &str) {
         if let Some(gpu) = self.gpus.iter_mut().find(|gpu| gpu.index == index) {
-            gpu.energy_source = Some(source.to_owned());
+            match name {
+                "energy_source" => gpu.energy_source = Some(value.to_owned()),
+                "instance_of" => gpu.part_of = value.parse().ok(),
+                _ => {}
+            }
         }
     }
 
@@ -132,9 +155,15 @@ impl Gpus {
     pub(super) fn add(&mut self, place: usize, reading: Reading, value: f64, secs: Option<f64>) {
         let Some(gpu) = self.gpus.get_mut(place) else { return };
         match reading {
-            Reading::Utilization => self.utilization.add(value, secs.unwrap_or(0.0)),
+            Reading::Utilization => {
+                let secs = secs.unwrap_or(0.0);
+                self.utilization.add(value, secs);
+                if secs > 0.0 {
+                    *gpu.busy_secs.get_or_insert(0.0) += value.clamp(0.0, 100.0) / 100.0 * secs;
+                }
+            }
             Reading::Memory => {
-                gpu.memory_peak = Some(gpu.memory_peak.map_or(value, |before| before.max(value)))
+                gpu.memory_peak = Some(gpu.memory_peak.map_or(value, |before| before.max(value)));
             }
             Reading::Power => gpu.power.add(value, secs),
             Reading::Energy => gpu.energy.add(value),
@@ -200,7 +229,8 @@ impl Gpus {
     }
 
     pub(super) fn hours_active(&self) -> Option<f64> {
-        self.utilization.busy_secs().map(|secs| secs / SECS_PER_HOUR)
+        let busy = self.whole().filter_map(|gpu| gpu.busy_secs);
+        busy.reduce(|sum, one| sum + one).map(|secs| secs / SECS_PER_HOUR)
     }
 
     /// The energy of all GPUs; `None` if of none it is known.
@@ -210,9 +240,11 @@ impl Gpus {
         let mut sources: Vec<_> = self.gpus.iter().filter_map(Gpu::energy_joules).map(|(_, of)| of).collect();
         sources.sort_unstable();
         sources.dedup();
-        let of_power = |gpu: &Gpu| gpu.power.get().filter(|_| gpu.energy.get().is_some());
-        // Only where both exist for every GPU are the sums of the same thing.
-        let by_power: Option<f64> = self.gpus.iter().map(of_power).sum();
+        // Only where both exist for every GPU that has any are the sums of the same thing, and only where the one is not
+        // made of the other is there something to compare.
+        let both = |(_, source): (f64, &str), gpu: &Gpu| gpu.power.get().filter(|_| source != BY_POWER);
+        let of_power = self.gpus.iter().filter_map(|gpu| Some(both(gpu.energy_joules()?, gpu)));
+        let by_power: Option<f64> = of_power.sum();
         Some(Energy {
             wh: joules / SECS_PER_HOUR,
             source: sources.join(", "),
@@ -224,11 +256,9 @@ impl Gpus {
 impl Gpu {
     /// Its energy and what that is from.
     fn energy_joules(&self) -> Option<(f64, &str)> {
-        let metric = self
-            .energy
-            .get()
-            .map(|joules| (joules, self.energy_source.as_deref().unwrap_or("energy_joules")));
-        metric.or_else(|| self.power.get().map(|joules| (joules, "power_usage_watts over time")))
+        let source = self.energy_source.as_deref().unwrap_or("energy_joules");
+        let metric = self.energy.get().map(|joules| (joules, source));
+        metric.or_else(|| self.power.get().map(|joules| (joules, BY_POWER)))
     }
 }
 

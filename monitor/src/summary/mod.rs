@@ -23,10 +23,10 @@
 //! | `summary/gpu_utilization_p50_percentage` | not exceeded in half of the GPUs' time, to one decimal | the same |
 //! | `summary/gpu_utilization_p95_percentage` | not exceeded in 95 % of it | the same |
 //! | `summary/idle_gpu_fraction` | share of the GPUs' time with a utilization below 5 % | the same |
-//! | `summary/gpu_hours_allocated` | wall time × GPUs that are read (all of the machine, or the visible ones) | their number |
-//! | `summary/gpu_hours_active` | Σ time × utilization: a GPU half busy for an hour has half an hour | `gpu_<i>_utilization_percentage` |
-//! | `summary/gpu_energy_wh` | energy of all GPUs; the tag `energy_source` says what it is from | `gpu_<i>_energy_joules`, else `gpu_<i>_power_usage_watts` over time (trapezoids) |
-//! | `summary/gpu_energy_by_power_wh` | the same from power over time, where every GPU has both; the tag `energy_note` says so if the two are more than 10 % apart | `gpu_<i>_power_usage_watts` |
+//! | `summary/gpu_hours_allocated` | wall time × GPUs that are read (all of the machine, or the visible ones); parts of a GPU (MIG) do not count beside it | their number |
+//! | `summary/gpu_hours_active` | Σ time × utilization of the same: a GPU half busy for an hour has half an hour | `gpu_<i>_utilization_percentage` |
+//! | `summary/gpu_energy_wh` | energy of all GPUs; the tag `energy_source` says what it is from: `counter`, `power` over time, or `energy_joules` where the probe does not say | `gpu_<i>_energy_joules`, else `gpu_<i>_power_usage_watts` over time (trapezoids) |
+//! | `summary/gpu_energy_by_power_wh` | the same from power over time, where every GPU has a counter too; the tag `energy_note` says so if the two are more than 10 % apart | `gpu_<i>_power_usage_watts` |
 //! | `summary/cpu_energy_wh` | energy of the processor packages | `cpu_energy_joules` (RAPL); never estimated |
 //! | `summary/system_memory_peak_megabytes` | highest reading | `system_memory_usage_megabytes` |
 //! | `summary/process_memory_peak_megabytes` | most memory of this process in RAM, since it began | the kernel's own peak (`VmHWM`), else the highest `process_memory_rss_megabytes` |
@@ -91,6 +91,7 @@ mod tally;
 mod tests;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use runlog_core::autolog::{Tier, Watch};
@@ -123,6 +124,8 @@ pub(crate) struct Summary {
     gpu_price_per_hour: Option<f64>,
     co2_grams_per_kwh: Option<f64>,
     groups: Vec<Group>,
+    /// The metrics of all groups: one name is one metric, the first that was registered.
+    names: BTreeSet<Box<str>>,
     /// The group whose samples the verdict's windows follow: one that reads GPUs if there is any, else the host's.
     paced_by: Option<usize>,
     cpu: Spread,
@@ -169,6 +172,7 @@ impl Summary {
             gpu_price_per_hour: watch.settings.gpu_price_per_hour,
             co2_grams_per_kwh: watch.settings.co2_grams_per_kwh,
             groups: Vec::new(),
+            names: BTreeSet::new(),
             paced_by: None,
             cpu: Spread::default(),
             host_secs: 0.0,
@@ -186,6 +190,9 @@ impl Summary {
         let mut known = Group::default();
         let registered = |name: &str| entries.iter().any(|entry| *entry.name == *name);
         for (place, entry) in entries.iter().enumerate() {
+            if !self.names.insert(entry.name.clone()) {
+                continue;
+            }
             let mut want = |wanted| known.wanted.push((place, wanted));
             if let Some((index, name)) = gpu_metric(&entry.name) {
                 let gpu = self.gpus.place(index);
@@ -229,11 +236,15 @@ impl Summary {
         self.groups[group] = known;
     }
 
-    /// A probe's facts, by name without `runlog.`: `gpu_<i>_energy_source` says what the energy of a GPU is from.
+    /// What registered probes say of the hardware, by name without `runlog.`: `gpu.<i>.energy_source` is what the energy
+    /// of a GPU is from, `gpu.<i>.instance_of` the GPU that this one is a part of.
     pub(crate) fn facts(&mut self, facts: &[(String, String)]) {
         for (name, value) in facts {
-            if let Some((index, "energy_source")) = gpu_metric(name) {
-                self.gpus.energy_is_from(index, value);
+            let of_gpu = name.strip_prefix("gpu.").and_then(|rest| rest.split_once('.'));
+            if let Some((index, name)) = of_gpu
+                && let Ok(index) = index.parse()
+            {
+                self.gpus.fact(index, name, value);
             }
         }
     }
@@ -305,17 +316,15 @@ impl Summary {
         told.maybe(q::CPU_P50, self.cpu.percentile(0.5));
         told.maybe(q::CPU_P95, self.cpu.percentile(0.95));
         for tally in &self.tallies {
-            let go_on = |value| match tally.is_peak() {
-                true => self.earlier.peak(tally.quantity, value),
-                false => self.earlier.sum(tally.quantity, value),
-            };
+            let earlier = if tally.is_peak() { Earlier::peak } else { Earlier::sum };
+            let go_on = |value| earlier(&self.earlier, tally.quantity, value);
             told.maybe(tally.quantity, tally.get().map(go_on));
         }
     }
 
     fn tell_gpus(&self, told: &mut Told, wall_secs: f64) {
         let (earlier, gpus, used) = (&self.earlier, &self.gpus, self.gpus.utilization());
-        let observed_secs = (gpus.observed_secs() / gpus.count()).min(wall_secs);
+        let observed_secs = (gpus.observed_secs() / gpus.devices()).min(wall_secs);
         told.maybe(q::GPU_OBSERVED, earlier.observed(q::GPU_OBSERVED, observed_secs, wall_secs));
         let mean =
             |name: &str, value: Option<f64>| Some(earlier.mean(name, value?, observed_secs, q::GPU_OBSERVED));

@@ -173,7 +173,7 @@ fn a_lost_gpu_is_counted_each_time_and_is_not_observed_meanwhile() {
 fn energy_is_the_counters_and_power_over_time_stands_beside_it() {
     let [counter, power] = [&metrics::GPU_ENERGY, &metrics::GPU_POWER].map(|metric| gpu(0, metric));
     let mut bench = Bench::new(standard(), &[&[], &[&counter, &power]]);
-    bench.summary.facts(&[("gpu_0_energy_source".to_owned(), "counter".to_owned())]);
+    bench.summary.facts(&[("gpu.0.energy_source".to_owned(), "counter".to_owned())]);
     bench.sample_at(GPUS, 0.0, None, &[(&counter, 0.0), (&power, 100.0)]);
     bench.sample(GPUS, 36.0, &[(&counter, 3600.0), (&power, 100.0)]);
     let (metrics, tags) = bench.told();
@@ -201,7 +201,7 @@ fn energy_without_a_counter_is_power_over_the_time_that_was_read() {
     let (metrics, tags) = bench.told();
     close(metrics.get(q::GPU_ENERGY).copied(), 1.0);
     assert_eq!(metrics.get(q::GPU_ENERGY_BY_POWER), None, "there is nothing to compare it with");
-    assert_eq!(tags.get("energy_source").map(String::as_str), Some("power_usage_watts over time"));
+    assert_eq!(tags.get("energy_source").map(String::as_str), Some("power"));
 }
 
 #[test]
@@ -217,10 +217,45 @@ fn gpus_whose_energy_is_from_different_sources_are_summed_and_both_are_named() {
         None,
         "power is known of one GPU only beside its counter"
     );
-    assert_eq!(
-        tags.get("energy_source").map(String::as_str),
-        Some("energy_joules, power_usage_watts over time")
-    );
+    assert_eq!(tags.get("energy_source").map(String::as_str), Some("energy_joules, power"));
+}
+
+#[test]
+fn energy_that_is_made_of_power_is_not_compared_with_power() {
+    let [energy, power] = [&metrics::GPU_ENERGY, &metrics::GPU_POWER].map(|metric| gpu(0, metric));
+    let mut bench = Bench::new(standard(), &[&[], &[&energy, &power]]);
+    bench.summary.facts(&[("gpu.0.energy_source".to_owned(), "power".to_owned())]);
+    bench.sample_at(GPUS, 0.0, None, &[(&energy, 0.0), (&power, 360.0)]);
+    bench.sample(GPUS, 10.0, &[(&energy, 3600.0), (&power, 360.0)]);
+    let (metrics, tags) = bench.told();
+    close(metrics.get(q::GPU_ENERGY).copied(), 1.0);
+    assert_eq!(metrics.get(q::GPU_ENERGY_BY_POWER), None);
+    assert_eq!(tags.get("energy_source").map(String::as_str), Some("power"));
+}
+
+#[test]
+fn parts_of_a_gpu_are_no_gpus_beside_it() {
+    let names = [0, 1, 2].map(|index| gpu(index, &metrics::GPU_UTILIZATION));
+    let names = names.each_ref().map(String::as_str);
+    let part = |index: u32| (format!("gpu.{index}.instance_of"), "0".to_owned());
+    let told = |names: &[&str]| {
+        let mut bench = Bench::new(standard(), &[&[], names]);
+        bench.summary.facts(&[part(1), part(2)]);
+        bench.sample_at(GPUS, 0.0, None, &[]);
+        let values: Vec<_> = names.iter().skip(1).map(|name| (*name, 100.0)).collect();
+        bench.sample(GPUS, 3600.0, &values);
+        ["gpu_hours_allocated", "gpu_hours_active"].map(|name| bench.metric(name))
+    };
+    assert_eq!(told(&names), [Some(1.0), None], "the parts say nothing of the whole");
+    assert_eq!(told(&names[1..]), [Some(2.0), Some(1.0)], "without their GPU they are all there is");
+}
+
+#[test]
+fn a_metric_of_two_groups_is_the_firsts() {
+    let cpu = metrics::CPU_UTILIZATION.name;
+    let mut bench = Bench::new(standard(), &[&[cpu], &[cpu]]);
+    bench.sample(0, 1.0, &[(cpu, 10.0)]).put(1, Some(1.0), &[(cpu, 90.0)]);
+    close(bench.metric("cpu_utilization_mean_percentage"), 10.0);
 }
 
 #[test]
@@ -400,6 +435,7 @@ fn verdict(
     bench.verdict()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "to be compared with what may be none")]
 fn found(bottleneck: &str, evidence: f64) -> Option<(String, f64)> {
     Some((bottleneck.to_owned(), evidence))
 }

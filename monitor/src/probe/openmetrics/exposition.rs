@@ -1,4 +1,4 @@
-//! The texts in which programs expose metrics: Prometheus's format 0.0.4 and OpenMetrics 1.0.
+//! The texts in which programs expose metrics: Prometheus's format 0.0.4 and `OpenMetrics` 1.0.
 //!
 //! Invariant: a text is read whole or not at all: a line that is none of the format's, or a text without its end,
 //! is an error with the number of the line, never a wrong number.
@@ -122,17 +122,24 @@ fn type_line(comment: &str) -> Result<Option<(&str, Type)>, &'static str> {
 fn shape(sample: &Sample<'_>, family: Option<(&str, Type)>, format: Format) -> Option<Shape> {
     let suffix = family.and_then(|(name, kind)| Some((sample.name.strip_prefix(name)?, kind)));
     match suffix {
-        // In Prometheus's format a counter has the name that its program gave it, in OpenMetrics it ends in `_total`.
-        Some(("", Type::Counter)) if format == Format::Prometheus => Some(Shape::Counter),
-        Some(("_total", Type::Counter)) => Some(Shape::Counter),
-        Some(("", Type::Gauge | Type::Unknown)) | None => Some(Shape::Gauge),
+        Some((suffix, Type::Counter)) if counted(format).contains(&suffix) => Some(Shape::Counter),
+        None | Some(("", Type::Gauge | Type::Unknown)) => Some(Shape::Gauge),
         Some((suffix, Type::Distribution { sum, count, grows })) if suffix == sum || suffix == count => {
             Some(if grows { Shape::Counter } else { Shape::Gauge })
         }
         // Quantiles, buckets, infos and times of creation.
-        Some(("", _) | ("_bucket" | "_created" | "_info", _)) => None,
+        Some(("" | "_bucket" | "_created" | "_info", _)) => None,
         // The name only begins like the family before it.
         Some(_) => Some(Shape::Gauge),
+    }
+}
+
+/// What may follow the family's name in that of a counter's number: in Prometheus's format the family has the name that
+/// the program gave it, `_total` and all, but some programs write families as in `OpenMetrics`.
+fn counted(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::Prometheus => &["", "_total"],
+        Format::OpenMetrics => &["_total"],
     }
 }
 
@@ -208,7 +215,7 @@ fn quoted(text: &str) -> Result<(Cow<'_, str>, &str), &'static str> {
     Ok((Cow::Owned(value), rest))
 }
 
-/// What follows a value: a timestamp, and in OpenMetrics an exemplar.
+/// What follows a value: a timestamp, and in `OpenMetrics` an exemplar.
 fn check_rest(rest: &str, format: Format) -> Result<(), &'static str> {
     let rest = rest.trim();
     let (timestamp, exemplar) = match rest.split_once('#') {

@@ -214,10 +214,8 @@ impl Scrape {
             return Err(failed(format!("answers {status}")));
         }
         let media = response.headers().get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
-        let format = match media.is_some_and(|media| media.starts_with("application/openmetrics-text")) {
-            true => Format::OpenMetrics,
-            false => Format::Prometheus,
-        };
+        let is_openmetrics = media.is_some_and(|media| media.starts_with("application/openmetrics-text"));
+        let format = if is_openmetrics { Format::OpenMetrics } else { Format::Prometheus };
         let body = response.body_mut().with_config().limit(BODY_BYTES_MAX).read_to_vec();
         let body = body.map_err(|cause| match cause {
             ureq::Error::BodyExceedsLimit(_) => {

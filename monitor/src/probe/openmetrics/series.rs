@@ -2,8 +2,6 @@
 //!
 //! Invariants: the same series has the same name in every scrape and every run; a name is one that MLflow takes.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::exposition::Sample;
@@ -64,6 +62,9 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
     use runlog_core::validate;
 
