@@ -67,6 +67,8 @@ mod hub;
 mod inbox;
 mod metrics;
 mod monitor;
+#[cfg(feature = "otel")]
+mod otel;
 mod pace;
 mod plan;
 mod probe;
@@ -76,6 +78,7 @@ mod sampler;
 mod schedule;
 mod session;
 mod slow;
+mod summary;
 #[cfg(test)]
 mod testing;
 mod window;
@@ -86,6 +89,8 @@ use runlog_core::autolog::{Monitor, MonitorDriver, MonitorSink, Watch};
 pub use crate::counter::{Counter, Sum};
 use crate::hub::Hub;
 pub use crate::metrics::describe;
+#[cfg(feature = "openmetrics")]
+pub use crate::probe::OpenMetrics;
 pub use crate::probe::{Driver, Opened, Probe, ProbeError};
 use crate::probe::{Machine, drivers};
 pub use crate::readings::Sink;
@@ -104,5 +109,7 @@ inventory::submit!(DRIVER);
 static HUB: Hub = Hub::new(Patience::DEFAULT);
 
 fn start(watch: &Watch, sink: Box<dyn MonitorSink>) -> Result<Box<dyn Monitor>> {
+    #[cfg(feature = "otel")]
+    let sink = otel::exported(sink, watch);
     Ok(Box::new(HUB.start(watch, sink, || (drivers(), Machine::of(watch)))?))
 }

@@ -210,9 +210,11 @@ impl Sampler {
             if *goes {
                 *lacks = missing(slow, session, waited_until);
             }
+            if *last {
+                session.log_window(now, now_ms);
+            }
             match due {
-                _ if *goes && *last => session.log_window(now, now_ms),
-                _ if *goes => {}
+                _ if *goes => session.log_summary(now, now_ms),
                 Some(Due { closes: true, .. }) => session.log_window(now, now_ms),
                 Some(_) => session.log_opening(now_ms),
                 None if *comes => session.log_opening(now_ms),

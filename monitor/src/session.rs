@@ -26,6 +26,7 @@ use crate::plan::Plan;
 use crate::readings::Readings;
 use crate::registry::Kind;
 use crate::schedule::Schedule;
+use crate::summary::{Summary, Told};
 use crate::window::{self, Window};
 
 /// A last window with nothing but this much time in it repeats the window before and is left out, unless a key may have
@@ -61,6 +62,7 @@ pub(crate) struct Session {
     logged: i64,
     last_timestamp: i64,
     told: bool,
+    summary: Summary,
     broken: bool,
     ending: Ending,
 }
@@ -101,6 +103,7 @@ impl Session {
             logged: 0,
             last_timestamp: 0,
             told: false,
+            summary: Summary::new(watch),
             broken: false,
             ending,
             plan,
@@ -152,6 +155,8 @@ impl Session {
         let earlier =
             |key: &str| self.earlier.iter().find(|(known, _)| known == key).map(|(_, value)| *value);
         self.windows[group] = Some(Window::new(&found.registry, taken, &self.prefix, earlier));
+        self.summary.register(group, found.registry.entries());
+        self.summary.facts(found.registry.facts());
         self.guarded(|session| {
             for (name, value) in found.registry.facts() {
                 session.tag(name, value);
@@ -168,7 +173,7 @@ impl Session {
     }
 
     /// Takes a sample of a group, taken `at` this time.
-    pub(crate) fn take(&mut self, group: usize, kinds: &[Kind], readings: &Readings, _at: Duration) {
+    pub(crate) fn take(&mut self, group: usize, kinds: &[Kind], readings: &Readings, at: Duration) {
         let Some(Some(window)) = self.windows.get_mut(group) else { return };
         // The group was sampled for other runs before, and looks back to where this one was not watched.
         let looks_back = window.is_new() && readings.since_last().is_some();
@@ -179,6 +184,7 @@ impl Session {
         });
         let readings = fresh.as_ref().unwrap_or(readings);
         window.take(readings, self.plan.interval);
+        self.summary.take(group, readings, at.saturating_sub(self.start));
     }
 
     /// Logs what has its first reading, unless that is the first window's to do.
@@ -202,6 +208,20 @@ impl Session {
         self.guarded(|Self { windows, sink, .. }| {
             for window in windows.iter_mut().flatten() {
                 window.drain(|key, value| sink.log(key, value, timestamp, step));
+            }
+        });
+    }
+
+    /// Logs what the whole run was, at the last window's step.
+    pub(crate) fn log_summary(&mut self, now: Duration, now_ms: i64) {
+        let Told { metrics, tags } = self.summary.finish(now.saturating_sub(self.start));
+        let (step, timestamp) = (self.step(), self.timestamp(now_ms));
+        self.guarded(|session| {
+            for (name, value) in metrics {
+                session.sink.log(&format!("{}{name}", session.prefix), value, timestamp, step);
+            }
+            for (name, value) in tags {
+                session.tag(&name, &value);
             }
         });
     }

@@ -11,6 +11,8 @@ mod disk;
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
+#[cfg(feature = "openmetrics")]
+mod openmetrics;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]
@@ -31,6 +33,8 @@ use runlog_core::{Error, ErrorKind};
 use crate::metrics;
 pub(crate) use crate::readings::Sink;
 pub(crate) use crate::registry::{Key, Registry};
+#[cfg(feature = "openmetrics")]
+pub use openmetrics::OpenMetrics;
 use registered::registered;
 
 /// Bytes in a megabyte as MLflow counts them.
