@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use runlog_core::autolog::{Monitor, MonitorSink, SystemMetrics, Watch};
@@ -88,6 +88,8 @@ fn stops(what: &str, count: usize, ready: impl Fn()) -> Result<()> {
         let (monitor, points) = start(None)?;
         drop(points.recv());
         ready();
+        // The sampling thread sleeps, as it does nearly always.
+        drop(STUCK.1.wait_timeout(stuck(), Duration::from_millis(3)));
         let asked = clock::instant();
         monitor.stop().ok();
         stops.push(asked.elapsed());
@@ -104,9 +106,13 @@ struct Stuck;
 /// How many readings are stuck by now, and the word that one more is.
 static STUCK: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
 
+fn stuck() -> MutexGuard<'static, u32> {
+    STUCK.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Probe for Stuck {
     fn sample(&mut self, _: &mut Sink<'_>) -> Result<(), ProbeError> {
-        let mut stuck = STUCK.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stuck = stuck();
         *stuck += 1;
         STUCK.1.notify_all();
         loop {
@@ -117,7 +123,6 @@ impl Probe for Stuck {
 
 /// Waits until the driver of the run that was started last is stuck.
 fn wait_until_stuck() {
-    let stuck = STUCK.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut stuck = STUCK.1.wait_while(stuck, |stuck| *stuck == 0).unwrap_or_else(PoisonError::into_inner);
+    let mut stuck = STUCK.1.wait_while(stuck(), |stuck| *stuck == 0).unwrap_or_else(PoisonError::into_inner);
     *stuck = 0;
 }

@@ -208,7 +208,7 @@ impl Sampler {
         let slow = &self.slow;
         for Watched { session, due, comes, goes, last, lacks } in &mut self.runs {
             if *goes {
-                *lacks = missing(slow, session, waited_until);
+                *lacks = missing(slow, session, *last, waited_until);
             }
             if *last {
                 session.log_window(now, now_ms);
@@ -317,12 +317,12 @@ impl Sampler {
     }
 }
 
-/// What is missing of a run that ends: the readings of a probe that hangs, or that has none in the last window.
-fn missing(slow: &[Slow], session: &Session, now: Duration) -> Option<String> {
+/// What is missing of a run that ends: the readings of a probe that hangs, or that has none in the `last` window.
+fn missing(slow: &[Slow], session: &Session, last: bool, now: Duration) -> Option<String> {
     slow.iter().enumerate().find_map(|(place, slow)| {
         let silent = slow.silent_for(now)?;
-        (silent >= HANGS || !session.has_reading(place + 1))
-            .then(|| format!("the probe `{}` has not answered for {} ms", slow.name, silent.as_millis()))
+        let lacks = silent >= HANGS || last && !session.has_reading(place + 1);
+        lacks.then(|| format!("the probe `{}` has not answered for {} ms", slow.name, silent.as_millis()))
     })
 }
 

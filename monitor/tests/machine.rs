@@ -120,7 +120,7 @@ fn a_tick_does_not_allocate() {
     const LAST: i64 = 105;
     let counted = Arc::new((Mutex::new(None), Condvar::new()));
     // Reads what no other test does, so that no other run comes and goes on its thread.
-    let asked = compat().interval(Duration::from_millis(2)).gpus(Gpus::Visible);
+    let asked = SystemMetrics::new().interval(Duration::from_millis(2)).gpus(Gpus::Visible);
     let mut before = None;
     let result = Arc::clone(&counted);
     // The sink runs on the monitor's thread, so it reads that thread's count.

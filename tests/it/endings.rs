@@ -338,6 +338,23 @@ fn the_first_look_after_a_kill_shows_the_truth() {
 }
 
 #[test]
+fn a_forked_child_has_system_metrics_of_its_own_and_leaves_its_parents_alone() {
+    let place = Place::new();
+    place.play(&["fork-while-sampled"]);
+    let runs = place.runs();
+    for name in ["parent", "child"] {
+        let run = runs.iter().find(|run| run.info.run_name == name).unwrap();
+        assert_eq!(run.info.status, RunStatus::Finished, "{name}");
+        let step = |key: &str| {
+            run.data.metrics.iter().find(|metric| metric.key == format!("system/{key}")).map(|it| it.step)
+        };
+        assert_eq!(step("disk_usage_percentage"), Some(1), "{name} has an opening and a last window");
+    }
+    let parent = runs.iter().find(|run| run.info.run_name == "parent").unwrap();
+    assert_eq!(parent.param("child_status"), Some("0"));
+}
+
+#[test]
 fn a_forked_child_logs_to_its_parents_run_and_does_not_end_it() {
     let run = finished(&["fork"]);
     assert_eq!((run.param("child_status"), run.metric("loss")), (Some("0"), Some(0.5)));

@@ -124,6 +124,21 @@ fn a_run_that_comes_and_goes_at_once_has_an_opening() {
     fate.wait(ON_TIME).unwrap().unwrap();
 }
 
+#[test]
+fn each_run_ends_with_the_summary_of_its_own_time_but_not_in_the_tier_of_mlflows() {
+    let mut runs = Runs::new();
+    let (first, _) = runs.comes(0, 0, &watch(every(1000, 1).tier(Tier::Standard).node_id("node_1")));
+    let (compat, _) = runs.comes(0, 1, &watch(every(1000, 1)));
+    runs.due(1);
+    let (second, _) = runs.comes(500, 2, &watch(every(1000, 1).tier(Tier::Standard)));
+    runs.due(4);
+    runs.play(&gauge_and_rate());
+    // Deadlines are at 1 s, and after it came at 2, 2.5, 3 and 3.5 s.
+    assert_eq!(second.of("summary/wall_seconds"), [(2, 2.0)], "at the step of the last window");
+    assert_eq!(first.of("node_1/summary/wall_seconds"), [(4, 3.5)]);
+    assert!(compat.of("summary/wall_seconds").is_empty() && compat.tags().is_empty());
+}
+
 struct Panicking;
 
 impl runlog_core::autolog::MonitorSink for Panicking {

@@ -170,6 +170,20 @@ fn a_stop_waits_a_few_milliseconds_for_an_answer_and_no_longer() {
 }
 
 #[test]
+fn a_stop_is_heard_while_a_window_waits_for_an_answer() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let script = [device.opens(1), Scene::Due(ON_TIME), device.begins(0), Scene::Stop(ms(10))];
+    let (kept, fate) = stage.run(every(1000, 1), script);
+    assert_eq!(
+        kept.of("gauge"),
+        [(0, 0.0), (1, 1.0)],
+        "the window closes, and nothing is left for a last one"
+    );
+    told(&fate).unwrap();
+}
+
+#[test]
 fn a_rate_does_not_reach_over_a_gap_in_which_the_probe_was_in_a_call() {
     let mut stage = Stage::new();
     let device = stage.device();
