@@ -195,10 +195,11 @@ impl Sampler {
         while self.slow.iter().any(Slow::is_awaited) {
             let wake = pace.wait_until(until);
             self.hear();
-            if wake == Wake::Due {
-                self.slow.iter_mut().for_each(Slow::give_up);
-            } else if !wanted.stops && self.inbox.someone_goes() {
-                return;
+            match wake {
+                Wake::Due if wanted.stops => return,
+                Wake::Due => self.slow.iter_mut().for_each(Slow::give_up),
+                Wake::Rung if !wanted.stops && self.inbox.someone_goes() => return,
+                Wake::Rung => {}
             }
         }
     }
@@ -317,11 +318,11 @@ impl Sampler {
     }
 }
 
-/// What is missing of a run that ends: the readings of a probe that hangs, or that has none in the `last` window.
+/// What is missing of a run that ends: the readings of a probe that hangs, or that has none in a window, be it the `last`.
 fn missing(slow: &[Slow], session: &Session, last: bool, now: Duration) -> Option<String> {
     slow.iter().enumerate().find_map(|(place, slow)| {
         let silent = slow.silent_for(now)?;
-        let lacks = silent >= HANGS || last && !session.has_reading(place + 1);
+        let lacks = silent >= HANGS || slow.is_late() || last && !session.has_reading(place + 1);
         lacks.then(|| format!("the probe `{}` has not answered for {} ms", slow.name, silent.as_millis()))
     })
 }

@@ -132,6 +132,11 @@ impl Slow {
         self.late |= self.is_pending();
     }
 
+    /// Whether it let a window close without its answer.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late
+    }
+
     /// What opening has found, once.
     pub(crate) fn found(&self) -> Option<Found> {
         self.desk.lock().found.take()
