@@ -68,7 +68,7 @@ pub(crate) enum Scene {
 }
 
 pub(crate) struct ScriptedPace {
-    now: Duration,
+    now: Arc<Mutex<Duration>>,
     clock_ms: Option<i64>,
     script: VecDeque<Scene>,
     inbox: Arc<Inbox>,
@@ -77,7 +77,23 @@ pub(crate) struct ScriptedPace {
 
 impl ScriptedPace {
     pub(crate) fn new(script: impl IntoIterator<Item = Scene>, inbox: Arc<Inbox>) -> Self {
-        Self { now: Duration::ZERO, clock_ms: None, script: script.into_iter().collect(), inbox, over: false }
+        Self { now: Arc::default(), clock_ms: None, script: script.into_iter().collect(), inbox, over: false }
+    }
+
+    /// The time, for probes in whose readings some passes.
+    pub(crate) fn time(&self) -> Arc<Mutex<Duration>> {
+        Arc::clone(&self.now)
+    }
+
+    fn pass(&self, time: Duration) -> Duration {
+        let mut now = self.now.lock().unwrap();
+        *now += time;
+        *now
+    }
+
+    fn come_to(&self, time: Duration) {
+        let mut now = self.now.lock().unwrap();
+        *now = time.max(*now);
     }
 
     fn stop_all(&mut self) -> Wake {
@@ -91,27 +107,26 @@ const RUNS_MAX: u64 = 10;
 
 impl Pace for ScriptedPace {
     fn elapsed(&self) -> Duration {
-        self.now
+        *self.now.lock().unwrap()
     }
 
     fn now_ms(&self) -> i64 {
-        START_MS + self.clock_ms.unwrap_or_else(|| i64::try_from(self.now.as_millis()).unwrap())
+        START_MS + self.clock_ms.unwrap_or_else(|| i64::try_from(self.elapsed().as_millis()).unwrap())
     }
 
     fn wait_until(&mut self, deadline: Duration) -> Wake {
         loop {
             match self.script.pop_front() {
                 Some(Scene::Due(late)) => {
-                    self.now = deadline + late;
+                    self.come_to(deadline + late);
                     return Wake::Due;
                 }
                 Some(Scene::Stop(after)) => {
-                    self.now += after;
+                    self.pass(after);
                     return self.stop_all();
                 }
                 Some(Scene::After(after, mut act)) => {
-                    self.now += after;
-                    act(self.now);
+                    act(self.pass(after));
                     return Wake::Rung;
                 }
                 Some(Scene::SetClock(ms)) => self.clock_ms = Some(ms),
@@ -120,7 +135,7 @@ impl Pace for ScriptedPace {
                     return self.stop_all();
                 }
                 None => {
-                    self.now = deadline;
+                    self.come_to(deadline);
                     return Wake::Due;
                 }
             }

@@ -175,6 +175,31 @@ fn a_gap_costs_the_rate_and_is_not_caught_up_with() {
 }
 
 #[test]
+fn a_gap_in_the_middle_of_a_sample_costs_its_rates() {
+    let inbox = Arc::new(Inbox::default());
+    let mut pace = ScriptedPace::new(on_time(3), Arc::clone(&inbox));
+    let time = pace.time();
+    let stops = fast(move |_| {
+        let (time, mut readings) = (Arc::clone(&time), 0);
+        Ok(probe(move |_| {
+            readings += 1;
+            if readings == 3 {
+                *time.lock().unwrap() += ms(3_600_000);
+            }
+            Ok(())
+        }))
+    });
+    let mut drivers = gauge_and_rate();
+    drivers.push(stops);
+    let (session, kept, _) = session(0, &watch(every(1000, 1)));
+    inbox.join(session).unwrap();
+    let host = Group::open(&drivers, &Machine::default(), Tier::Compat);
+    Sampler::new(host, Vec::new(), inbox, Patience::DEFAULT).run(&mut pace);
+    assert_eq!(kept.of("gauge").len(), 4);
+    assert_eq!(kept.of("rate"), [(1, 1.0)], "that of the sample and that over the hole are left out");
+}
+
+#[test]
 fn adaptive_windows_close_every_second_for_half_a_minute_and_then_every_ten() {
     let settings = SystemMetrics::new().adaptive(true).tier(Tier::Compat);
     let kept = run(&watch(settings), on_time(55), &gauge_and_rate());
