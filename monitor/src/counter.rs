@@ -81,6 +81,34 @@ impl Integral {
     }
 }
 
+/// What a counter that is no whole number has grown by since we first looked, new beginnings left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Growth {
+    last: Option<f64>,
+    sum: f64,
+}
+
+impl Growth {
+    /// Takes the counter's reading.
+    pub(crate) fn add(&mut self, reading: f64) {
+        if let Some(last) = self.last.replace(reading) {
+            self.sum += (reading - last).max(0.0);
+        }
+    }
+
+    /// `None` before the first look.
+    pub(crate) fn get(&self) -> Option<f64> {
+        self.last.map(|_| self.sum)
+    }
+
+    /// What it grew by since this was last asked.
+    pub(crate) fn take(&mut self) -> Option<f64> {
+        let grown = self.get();
+        self.sum = 0.0;
+        grown
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +135,17 @@ mod tests {
         energy.rebase();
         let later = [50.0, 50.0].map(|watts| Some(energy.advance(watts, second)));
         assert_eq!(later, [Some(300.0), Some(350.0)]);
+    }
+
+    #[test]
+    fn growth_leaves_out_what_came_before_and_new_beginnings() {
+        let mut growth = Growth::default();
+        assert_eq!(growth.get(), None);
+        let sums = [100.0, 110.0, 4.0, 9.0].map(|reading| {
+            growth.add(reading);
+            growth.get()
+        });
+        assert_eq!(sums, [0.0, 10.0, 10.0, 15.0].map(Some));
+        assert_eq!([growth.take(), growth.take()], [Some(15.0), Some(0.0)]);
     }
 }

@@ -36,6 +36,8 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod network;
 mod numbers;
+#[cfg(feature = "openmetrics")]
+mod openmetrics;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]
@@ -65,6 +67,8 @@ use crate::metrics;
 use crate::metrics::Metric;
 pub(crate) use crate::readings::Sink;
 pub(crate) use crate::registry::{Key, Registry};
+#[cfg(feature = "openmetrics")]
+pub use openmetrics::OpenMetrics;
 use registered::registered;
 
 /// Bytes in a megabyte as MLflow counts them.
