@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::autolog::Tier;
 use crate::error::{Error, Result};
+use crate::launch::Launch;
 
 /// What the environment says, as far as runlog listens to it.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,8 @@ pub struct Config {
     pub node_id: Option<String>,
     /// `RUNLOG_SYSTEM_METRICS_TIER`: how much of the machine is read, `compat`, `standard` or `full`.
     pub system_metrics_tier: Option<Tier>,
+    /// The place of this process in a job of many, by its launcher's variables.
+    pub launch: Launch,
     /// `MLFLOW_ENABLE_ASYNC_LOGGING` set to false: every log call waits until its record is stored.
     pub synchronous: bool,
     /// `MLFLOW_TRUNCATE_LONG_VALUES`: cut over-long params and tags (the default) instead of refusing them.
@@ -128,6 +131,7 @@ impl Config {
             system_metrics_tier: text("RUNLOG_SYSTEM_METRICS_TIER")
                 .map(|value| parse_tier("RUNLOG_SYSTEM_METRICS_TIER", &value))
                 .transpose()?,
+            launch: Launch::from_vars(&get),
             synchronous: flag("MLFLOW_ENABLE_ASYNC_LOGGING")? == Some(false),
             truncate_long_values: flag("MLFLOW_TRUNCATE_LONG_VALUES")?.unwrap_or(true),
             artifact_location_chars_max: text("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH")

@@ -23,6 +23,7 @@ mod id;
 mod in_run;
 mod journal;
 pub mod json;
+mod launch;
 mod logged;
 pub mod model;
 mod names;
@@ -57,6 +58,7 @@ pub use entity::{
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
 pub use in_run::{InRun, InScope};
+pub use launch::{Launch, Launcher};
 pub use logged::Logged;
 pub use options::{ExperimentOptions, RunOptions};
 pub use recover::Recovery;
