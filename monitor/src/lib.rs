@@ -33,6 +33,16 @@
 //! 20 ms has a point of every key; below that the kernel's clock may not have ticked, and then there is no CPU point.
 //! Timestamps are milliseconds since the Unix epoch at the time of logging.
 //!
+//! # Nodes and ranks
+//!
+//! In a job of torchrun, Open MPI, MPICH or Slurm only local rank 0 samples its node; the other processes log no system
+//! metrics. Where the job is on several nodes, each one's keys begin with `system/node_<number>/` unless a node id is
+//! set. If nodes have unlike numbers of processes, and the launcher does not number them, a number is above all that
+//! nodes can have; it is then only unique.
+//!
+//! Of processes that no launcher numbers only one samples for a run on one machine (and in one node's name): a lock on a
+//! file in the directory for temporary files keeps the others from it until that one stops.
+//!
 //! # Threads
 //!
 //! One thread, `runlog-monitor`, reads and logs; it wakes once an interval, by absolute deadlines, and on Linux
@@ -44,6 +54,7 @@
 mod counter;
 mod metrics;
 mod monitor;
+mod node;
 mod pace;
 mod plan;
 mod probe;
@@ -75,5 +86,7 @@ pub const DRIVER: MonitorDriver = MonitorDriver { name: "system", start };
 inventory::submit!(DRIVER);
 
 fn start(watch: &Watch, sink: Box<dyn MonitorSink>) -> Result<Box<dyn Monitor>> {
-    Ok(Box::new(SystemMonitor::start(drivers(), Machine::of(watch), watch, sink)?))
+    node::one_a_node(watch, sink, |watch, sink| {
+        Ok(Box::new(SystemMonitor::start(drivers(), Machine::of(watch), watch, sink)?))
+    })
 }
