@@ -190,4 +190,5 @@ fn is_at(_: &File, _: &Path) -> bool {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

@@ -1,7 +1,6 @@
 //! Jobs as launchers make them, and processes that meet at one run.
 
 use std::collections::{BTreeSet, HashMap};
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -112,6 +111,7 @@ fn what_the_user_says_of_the_node_wins() {
 
 #[test]
 fn keys_of_two_nodes_have_the_form_that_mlflows_ui_looks_for() {
+    #[expect(clippy::unnecessary_wraps, reason = "as a driver is opened")]
     fn open(_: &Machine, registry: &mut Registry) -> Opened {
         let busy = registry.metric_of("gpu", 0, &metrics::GPU_MEMORY_USED);
         let cpu = registry.metric(&metrics::MEMORY_USED);
@@ -217,8 +217,11 @@ fn where_no_file_can_be_made_everybody_samples() {
     assert!(monitors.iter().all(|(_, samples)| *samples));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_link_in_place_of_the_file_is_not_followed() {
+    use std::os::unix::fs::PermissionsExt as _;
+
     let dir = tempfile::tempdir().unwrap();
     let elsewhere = dir.path().join("elsewhere");
     std::os::unix::fs::symlink(&elsewhere, dir.path().join("x")).unwrap();

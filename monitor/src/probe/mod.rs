@@ -7,6 +7,7 @@
 mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
+mod hardware;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
@@ -158,7 +159,8 @@ impl Machine {
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(target_os = "linux")]
-pub(crate) const PROBES: &[Driver] = &[cpu::DRIVER, memory::DRIVER, disk::DRIVER, network::DRIVER];
+pub(crate) const PROBES: &[Driver] =
+    &[hardware::DRIVER, cpu::DRIVER, memory::DRIVER, disk::DRIVER, network::DRIVER];
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(not(target_os = "linux"))]

@@ -16,6 +16,7 @@ use crate::metrics;
 
 /// The probes of this file, in the order in which they are read.
 pub(super) const PROBES: &[Driver] = &[
+    super::hardware::DRIVER,
     Driver::built_in("cpu", open_cpu),
     Driver::built_in("memory", open_memory),
     Driver::built_in("disk", open_disk),
