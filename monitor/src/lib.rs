@@ -62,6 +62,7 @@ mod readings;
 mod registry;
 mod sampler;
 mod schedule;
+mod survey;
 #[cfg(test)]
 mod testing;
 mod window;
@@ -76,6 +77,7 @@ pub use crate::probe::{Driver, Opened, Probe, ProbeError};
 use crate::probe::{Machine, drivers};
 pub use crate::readings::Sink;
 pub use crate::registry::{Key, Kind, Registry};
+pub use crate::survey::{Measured, ProbeState, Survey, Surveyed, survey};
 
 /// The target of this crate's `tracing` events.
 const TARGET: &str = "runlog::monitor";

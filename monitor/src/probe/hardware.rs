@@ -115,7 +115,7 @@ impl Cpus {
                     socket = None;
                 }
                 "model name" if cpus.model.is_none() && !value.is_empty() => {
-                    cpus.model = Some(value.to_owned())
+                    cpus.model = Some(value.to_owned());
                 }
                 "physical id" => socket = value.parse().ok(),
                 "core id" => cpus.cores.extend(socket.zip(value.parse().ok())),
