@@ -186,7 +186,7 @@ impl Variable {
         let asked = asked.into_inner();
         let texts = vars.map(|(name, value)| [name, value].map(|text| text.to_string_lossy().into_owned()));
         let mut ours: Vec<_> = texts
-            .filter(|[name, _]| name.starts_with("MLFLOW_") || name.starts_with("RUNLOG_"))
+            .filter(|[name, _]| matches!(name.split_once('_'), Some(("MLFLOW" | "RUNLOG", _))))
             .map(|[name, value]| Self {
                 value: without_secrets(&name, value),
                 is_read: asked.contains(&name),
