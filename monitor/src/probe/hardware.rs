@@ -3,20 +3,19 @@
 //! | fact | on Linux from |
 //! |---|---|
 //! | `host.name`, `host.kernel` | `/proc/sys/kernel/hostname`, `/proc/sys/kernel/osrelease` |
-//! | `cpu.model`, `cpu.threads`, `cpu.cores` | `/proc/cpuinfo`: its `model name`, its processors, and those of them that are other cores (`proc_cpuinfo(5)`) |
+//! | `cpu.model` | `model name` of the first processor in `/proc/cpuinfo` (`proc_cpuinfo(5)`) |
+//! | `cpu.threads`, `cpu.cores` | `/sys/devices/system/cpu/online`, and the processors there that do not share a core by `topology/thread_siblings_list` (`Documentation/admin-guide/cputopology.rst`) |
 //! | `memory_megabytes` | `MemTotal` of `/proc/meminfo` |
+//!
+//! `/proc/cpuinfo` is not read further: the kernel asks every processor for its clock then, which takes long where there
+//! are hundreds.
 //!
 //! Elsewhere sysinfo tells the same. Processors and memory are the machine's, whatever a container may use of them.
 //!
 //! Invariant: what the system does not tell is no fact; the tier `compat` has none, as MLflow's monitor tells none.
 
 #[cfg(target_os = "linux")]
-use std::{
-    collections::BTreeSet,
-    fs::File,
-    io::{BufRead, BufReader, Read},
-    path::Path,
-};
+use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
 use runlog_core::autolog::Tier;
 
@@ -24,9 +23,12 @@ use super::{Driver, Machine, Opened, Probe, ProbeError, Registry, Sink, absent};
 
 pub(super) const DRIVER: Driver = Driver::built_in("hardware", open);
 
-/// Bytes of an account that are looked at: that of 1000 processors has 2 MB.
+/// Bytes of a file that are looked at: what is wanted stands at its beginning.
 #[cfg(target_os = "linux")]
-const BYTES_MAX: u64 = 16 << 20;
+const BYTES_MAX: usize = 4096;
+/// More processors than Linux can have (`NR_CPUS`).
+#[cfg(target_os = "linux")]
+const CPUS_MAX: usize = 1 << 16;
 
 /// Has told its facts when it was opened.
 struct Hardware;
@@ -55,21 +57,27 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
 #[cfg(target_os = "linux")]
 fn tell(machine: &Machine, fact: &mut dyn FnMut(&'static str, String)) {
     for (name, file) in [("host.name", "sys/kernel/hostname"), ("host.kernel", "sys/kernel/osrelease")] {
-        let text = lines(&machine.proc.join(file)).next();
-        if let Some(text) = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) {
-            fact(name, text);
+        let text = head(&machine.proc.join(file));
+        let text = text.lines().next().unwrap_or_default().trim();
+        if !text.is_empty() {
+            fact(name, text.to_owned());
         }
     }
-    let Cpus { model, threads, cores } = Cpus::read(lines(&machine.proc.join("cpuinfo")));
-    if let Some(model) = model {
+    if let Some(model) = model(&head(&machine.proc.join("cpuinfo"))) {
         fact("cpu.model", model);
     }
-    for (name, count) in [("cpu.threads", threads), ("cpu.cores", cores.len())] {
-        if count > 0 {
-            fact(name, count.to_string());
+    let cpus = machine.sys.join("devices/system/cpu");
+    if let Some(online) = numbers(&head(&cpus.join("online"))) {
+        fact("cpu.threads", online.len().to_string());
+        let siblings = |cpu: &u32| head(&cpus.join(format!("cpu{cpu}/topology/thread_siblings_list")));
+        let cores: BTreeSet<_> = online.iter().map(siblings).collect();
+        // Told of some processors only, it is no number.
+        if !cores.contains("") {
+            fact("cpu.cores", cores.len().to_string());
         }
     }
-    let total = lines(&machine.proc.join("meminfo")).find_map(|line| {
+    let meminfo = head(&machine.proc.join("meminfo"));
+    let total = meminfo.lines().find_map(|line| {
         let kibibytes = line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim_end();
         kibibytes.parse::<u64>().ok()?.checked_mul(1024)
     });
@@ -83,47 +91,34 @@ fn tell(_: &Machine, fact: &mut dyn FnMut(&'static str, String)) {
     by_sysinfo(fact);
 }
 
-/// The lines of a file as far as it can be read.
+/// The beginning of a file, with one call to the system; nothing where it cannot be read.
 #[cfg(target_os = "linux")]
-fn lines(path: &Path) -> impl Iterator<Item = String> {
-    let file = File::open(path).ok();
-    let lines = file.map(|file| BufReader::new(file.take(BYTES_MAX)).split(b'\n'));
-    lines.into_iter().flatten().map_while(Result::ok).map(|line| String::from_utf8_lossy(&line).into_owned())
+fn head(path: &Path) -> String {
+    let mut buffer = [0; BYTES_MAX];
+    let length = File::open(path).and_then(|mut file| file.read(&mut buffer)).unwrap_or(0);
+    String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned()
 }
 
-/// What `/proc/cpuinfo` says of the processors.
+/// The `model name` of the first processor; there is none on ARM.
 #[cfg(target_os = "linux")]
-#[derive(Debug, Default, PartialEq)]
-struct Cpus {
-    model: Option<String>,
-    threads: usize,
-    /// Socket and number of each core; empty where the architecture does not tell them.
-    cores: BTreeSet<(u32, u32)>,
+fn model(cpuinfo: &str) -> Option<String> {
+    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map(|(_, name)| name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
+/// The numbers of a list such as `0-3,8`; `None` if it is none.
 #[cfg(target_os = "linux")]
-impl Cpus {
-    fn read(lines: impl Iterator<Item = String>) -> Self {
-        let mut cpus = Self::default();
-        let mut socket = None;
-        for line in lines {
-            let Some((name, value)) = line.split_once(':') else { continue };
-            let (name, value) = (name.trim(), value.trim());
-            match name {
-                "processor" if value.parse::<u32>().is_ok() => {
-                    cpus.threads += 1;
-                    socket = None;
-                }
-                "model name" if cpus.model.is_none() && !value.is_empty() => {
-                    cpus.model = Some(value.to_owned());
-                }
-                "physical id" => socket = value.parse().ok(),
-                "core id" => cpus.cores.extend(socket.zip(value.parse().ok())),
-                _ => {}
-            }
+fn numbers(list: &str) -> Option<BTreeSet<u32>> {
+    let mut numbers = BTreeSet::new();
+    for range in list.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        if last < first || (last - first) as usize >= CPUS_MAX {
+            return None;
         }
-        cpus
+        numbers.extend(first..=last);
     }
+    (numbers.len() <= CPUS_MAX).then_some(numbers)
 }
 
 #[cfg(any(not(target_os = "linux"), test))]
@@ -157,11 +152,6 @@ mod tests {
     use super::*;
     use crate::probe::testing::{Bench, empty, write};
 
-    const TWO_SOCKETS: &str = "\
-processor\t: 0\nmodel name\t: Some CPU @ 2.60GHz\nphysical id\t: 0\ncore id\t\t: 0\n\n\
-processor\t: 1\nmodel name\t: Some CPU @ 2.60GHz\nphysical id\t: 0\ncore id\t\t: 0\n\n\
-processor\t: 2\nmodel name\t: Some CPU @ 2.60GHz\nphysical id\t: 1\ncore id\t\t: 0\n\n";
-
     fn facts(machine: &Machine) -> BTreeMap<String, String> {
         Bench::open(&DRIVER, machine).unwrap().facts()
     }
@@ -170,7 +160,15 @@ processor\t: 2\nmodel name\t: Some CPU @ 2.60GHz\nphysical id\t: 1\ncore id\t\t:
     fn a_machine_tells_its_name_processors_and_memory() {
         let dir = tempfile::tempdir().unwrap();
         let machine = empty(dir.path());
-        write(&machine.proc.join("cpuinfo"), TWO_SOCKETS);
+        write(
+            &machine.proc.join("cpuinfo"),
+            "processor\t: 0\nmodel name\t: Some CPU @ 2.60GHz\n\nprocessor\t: 1\n",
+        );
+        let cpus = machine.sys.join("devices/system/cpu");
+        write(&cpus.join("online"), "0-1,4\n");
+        for (cpu, siblings) in [(0, "0-1"), (1, "0-1"), (4, "4")] {
+            write(&cpus.join(format!("cpu{cpu}/topology/thread_siblings_list")), siblings);
+        }
         write(&machine.proc.join("meminfo"), "MemTotal:       16384000 kB\nMemFree: 1 kB\n");
         write(&machine.proc.join("sys/kernel/hostname"), "gpu-box\n");
         write(&machine.proc.join("sys/kernel/osrelease"), "6.18.0\n");
@@ -192,8 +190,9 @@ processor\t: 2\nmodel name\t: Some CPU @ 2.60GHz\nphysical id\t: 1\ncore id\t\t:
         let dir = tempfile::tempdir().unwrap();
         let machine = empty(dir.path());
         assert!(matches!(Bench::open(&DRIVER, &machine), Err(ProbeError::Absent(_))));
-        // As on ARM, where there is neither a name nor a socket.
+        // As on ARM, in a sandbox that hides who shares a core.
         write(&machine.proc.join("cpuinfo"), "processor\t: 0\nBogoMIPS\t: 50.00\n\nprocessor\t: 1\n");
+        write(&machine.sys.join("devices/system/cpu/online"), "0-1\n");
         write(&machine.proc.join("meminfo"), "MemTotal: many kB\n");
         assert_eq!(facts(&machine), BTreeMap::from([("cpu.threads".to_owned(), "2".to_owned())]));
     }
@@ -212,13 +211,25 @@ processor\t: 2\nmodel name\t: Some CPU @ 2.60GHz\nphysical id\t: 1\ncore id\t\t:
         for name in ["host.name", "host.kernel", "cpu.threads", "memory_megabytes"] {
             assert_eq!(ours.get(name), theirs.get(name), "{name}");
         }
+        let cores = ours.get("cpu.cores").zip(theirs.get("cpu.cores"));
+        assert!(cores.is_none_or(|(ours, theirs)| ours == theirs), "{cores:?}");
     }
 
     proptest! {
         #[test]
-        fn garbage_is_counted_as_nothing_or_little(text in "((processor|physical id|core id|model name) ?: ?[0-9a-z]{0,12}\n?)*") {
-            let cpus = Cpus::read(text.lines().map(str::to_owned));
-            prop_assert!(cpus.cores.len() <= text.lines().count() && cpus.threads <= text.lines().count());
+        fn garbage_is_no_list_of_processors(text in "[0-9,x -]{0,30}") {
+            if let Some(numbers) = numbers(&text) {
+                prop_assert!(numbers.len() <= CPUS_MAX && text.trim().bytes().all(|byte| b"0123456789,-".contains(&byte)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_of_processors_is_read_as_the_kernel_writes_it() {
+        for (list, count) in
+            [("0\n", Some(1)), ("0-3,8-9", Some(6)), ("", None), ("3-1", None), ("0-4294967295", None)]
+        {
+            assert_eq!(numbers(list).map(|numbers| numbers.len()), count, "{list}");
         }
     }
 }
