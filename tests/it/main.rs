@@ -42,6 +42,7 @@ mod policy;
 mod provenance;
 #[cfg(test)]
 mod python;
+mod ranks;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
