@@ -108,9 +108,9 @@ fn model(cpuinfo: &str) -> Option<String> {
 
 /// The numbers of a list such as `0-3,8`; `None` if it is none.
 #[cfg(target_os = "linux")]
-fn numbers(list: &str) -> Option<BTreeSet<u32>> {
+fn numbers(text: &str) -> Option<BTreeSet<u32>> {
     let mut numbers = BTreeSet::new();
-    for range in list.trim().split(',') {
+    for range in text.trim().split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
         if last < first || (last - first) as usize >= CPUS_MAX {
