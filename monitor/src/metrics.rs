@@ -190,6 +190,7 @@ pub(crate) fn of_device(kind: &str, index: u32, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write;
 
     use super::*;
 
@@ -234,6 +235,44 @@ mod tests {
         for metric in [HOST, PROCESS, CONTAINER].concat() {
             assert!(seen.insert(metric.name), "{}", metric.name);
             assert!(metric.name.len() <= crate::registry::NAME_CHARS_MAX);
+        }
+    }
+
+    /// Where docs/system-metrics.md has the tables.
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/system-metrics.md");
+    const BEGIN: &str = "<!-- metrics: written by `UPDATE_PAGE=1 cargo test -p runlog-monitor page` -->\n";
+    const END: &str = "<!-- /metrics -->\n";
+
+    fn tables() -> String {
+        let lists: [(&str, &[&Metric]); 5] = [
+            ("The machine", HOST),
+            ("One processor, after `cpu_<index>_`", CORE),
+            ("The training process", PROCESS),
+            ("Its container or job", CONTAINER),
+            ("One GPU, after `gpu_<index>_`", GPU),
+        ];
+        let mut page = String::new();
+        for (title, list) in lists {
+            write!(page, "\n## {title}\n\n| name | kind | tier | what |\n|---|---|---|---|\n").unwrap();
+            for Metric { name, kind, tier, ranged, what } in list {
+                let range = if *ranged { ", with `_min` and `_max`" } else { "" };
+                let (kind, tier) = (format!("{kind:?}").to_lowercase(), format!("{tier:?}").to_lowercase());
+                writeln!(page, "| `{name}` | {kind}{range} | {tier} | {what} |").unwrap();
+            }
+        }
+        page + "\n"
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the variable is this test's own")]
+    fn the_page_has_every_metric() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (found, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE_PAGE").is_some() {
+            std::fs::write(PAGE, format!("{before}{BEGIN}{}{END}{after}", tables())).unwrap();
+        } else {
+            assert_eq!(found, tables(), "run `UPDATE_PAGE=1 cargo test -p runlog-monitor page`");
         }
     }
 }
