@@ -35,6 +35,8 @@ mod mlflow;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod monitored;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod provenance;
@@ -48,6 +50,9 @@ mod runs;
 mod search;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod system_metrics;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

@@ -8,9 +8,10 @@ use runlog_core::autolog::{SystemMetrics, Tier};
 use runlog_core::{Config, Error};
 
 use super::*;
+use crate::hub::Hub;
 use crate::metrics;
-use crate::monitor::SystemMonitor;
 use crate::probe::{Driver, Machine, Opened, ProbeError, Registry, Sink};
+use crate::sampler::Patience;
 use crate::testing::{Kept, probe};
 
 /// To watch a run in a process whose environment is `vars`, with `dir` for temporary files.
@@ -129,8 +130,9 @@ fn keys_of_two_nodes_have_the_form_that_mlflows_ui_looks_for() {
         watch.settings.tier = Some(Tier::Compat);
         let points = Kept::default();
         let start = |watch: &Watch, sink| -> Result<Box<dyn Monitor>> {
+            let hub = Hub::new(Patience::DEFAULT);
             let drivers = vec![Driver::built_in("fake", open)];
-            Ok(Box::new(SystemMonitor::start(drivers, Machine::default(), watch, sink)?))
+            Ok(Box::new(hub.start(watch, sink, || (drivers, Machine::default()))?))
         };
         one_a_node(&watch, Box::new(points.clone()), start).unwrap().stop().unwrap();
         keys.extend(points.points().into_iter().map(|point| point.key));
