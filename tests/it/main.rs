@@ -42,6 +42,7 @@ mod policy;
 mod provenance;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
 mod ranks;
 #[cfg(test)]
 mod runs;
