@@ -457,9 +457,10 @@ fn every_bottleneck_is_found_in_its_readings() {
     assert_eq!(throttled, found("throttled", 1.0));
     let hardly = verdict(&names, 60, |second| vec![(USED, 90.0), (POWER_THROTTLED, f64::from(second) * 0.2)]);
     assert_eq!(hardly, found("gpu_bound", 1.0));
-    let killed =
-        verdict(&[USED], 20, |second| vec![(USED, 90.0), (OOM, if second < 15 { 0.0 } else { 1.0 })]);
-    assert_eq!(killed, found("memory_pressure", 0.5), "the window of the kill, and not the one before");
+    let kills = |second| if second < 15 { 0.0 } else { 1.0 };
+    let killed = |secs| verdict(&[USED], secs, |second| vec![(USED, 90.0), (OOM, kills(second))]);
+    assert_eq!(killed(20), found("memory_pressure", 0.5), "the window of the kill");
+    assert_eq!(killed(40), found("gpu_bound", 0.75), "and none before or after");
 }
 
 #[test]
