@@ -42,6 +42,10 @@ pub struct Config {
     pub node_id: Option<String>,
     /// `RUNLOG_SYSTEM_METRICS_TIER`: how much of the machine is read, `compat`, `standard` or `full`.
     pub system_metrics_tier: Option<Tier>,
+    /// `ROCR_VISIBLE_DEVICES`: AMD's GPUs that the process may use; empty for none.
+    pub rocr_visible_devices: Option<String>,
+    /// `HIP_VISIBLE_DEVICES`: those of them that HIP may use.
+    pub hip_visible_devices: Option<String>,
     /// `MLFLOW_ENABLE_ASYNC_LOGGING` set to false: every log call waits until its record is stored.
     pub synchronous: bool,
     /// `MLFLOW_TRUNCATE_LONG_VALUES`: cut over-long params and tags (the default) instead of refusing them.
@@ -128,6 +132,8 @@ impl Config {
             system_metrics_tier: text("RUNLOG_SYSTEM_METRICS_TIER")
                 .map(|value| parse_tier("RUNLOG_SYSTEM_METRICS_TIER", &value))
                 .transpose()?,
+            rocr_visible_devices: get("ROCR_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
+            hip_visible_devices: get("HIP_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
             synchronous: flag("MLFLOW_ENABLE_ASYNC_LOGGING")? == Some(false),
             truncate_long_values: flag("MLFLOW_TRUNCATE_LONG_VALUES")?.unwrap_or(true),
             artifact_location_chars_max: text("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH")

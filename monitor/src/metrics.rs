@@ -61,7 +61,7 @@ metrics! {
     NETWORK_TRANSMIT_RATE = "network_transmit_megabytes_per_second" Rate Standard, "sent by the same";
     INFINIBAND_RECEIVE_RATE = "infiniband_receive_megabytes_per_second" Rate Standard, "received by all InfiniBand and RoCE ports, RDMA included";
     INFINIBAND_TRANSMIT_RATE = "infiniband_transmit_megabytes_per_second" Rate Standard, "sent by the same";
-    CPU_POWER = "cpu_power_watts" Rate Standard, "power of all processor packages (RAPL), where the system lets it be read";
+    CPU_POWER = "cpu_power_watts" Rate Standard, "power of all processor packages (RAPL; on Apple silicon all cores), where the system lets it be read";
     CPU_ENERGY = "cpu_energy_joules" Total Standard, "energy of the same";
 
     MEMORY_FULL_PRESSURE = "memory_full_pressure_percentage" Rate Full, "time in which every task waited for memory";

@@ -396,3 +396,20 @@ fn a_terminal_that_is_gone_ends_no_training() {
     assert!(status.success());
     assert_eq!((place.run().info.status, place.run().metric("loss")), (RunStatus::Finished, Some(0.5)));
 }
+
+#[test]
+fn a_forked_child_has_system_metrics_of_its_own_and_leaves_its_parents_alone() {
+    let place = Place::new();
+    place.play(&["fork-while-sampled"]);
+    let runs = place.runs();
+    for name in ["parent", "child"] {
+        let run = runs.iter().find(|run| run.info.run_name == name).unwrap();
+        assert_eq!(run.info.status, RunStatus::Finished, "{name}");
+        let step = |key: &str| {
+            run.data.metrics.iter().find(|metric| metric.key == format!("system/{key}")).map(|it| it.step)
+        };
+        assert_eq!(step("disk_usage_percentage"), Some(1), "{name} has an opening and a last window");
+    }
+    let parent = runs.iter().find(|run| run.info.run_name == "parent").unwrap();
+    assert_eq!(parent.param("child_status"), Some("0"));
+}

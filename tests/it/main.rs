@@ -35,6 +35,8 @@ mod mlflow;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod monitored;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod provenance;

@@ -4,13 +4,25 @@
 //! neither logs nor measures itself, which is the sampler's part; a sample of a healthy probe of ours does not allocate.
 
 #[cfg(target_os = "linux")]
+mod amd;
+#[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
+mod apple;
+#[cfg(target_os = "linux")]
+mod attribute;
+#[cfg(target_os = "linux")]
 mod block;
+#[cfg(target_os = "linux")]
+mod card;
 #[cfg(target_os = "linux")]
 mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+mod drm;
+#[cfg(target_os = "linux")]
 mod energy;
+#[cfg(target_os = "linux")]
+mod fdinfo;
 #[cfg(target_os = "linux")]
 mod frequency;
 #[cfg(target_os = "linux")]
@@ -18,9 +30,14 @@ mod host;
 #[cfg(target_os = "linux")]
 mod infiniband;
 #[cfg(target_os = "linux")]
+mod intel;
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
+mod numbers;
+#[cfg(feature = "openmetrics")]
+mod openmetrics;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]
@@ -50,6 +67,8 @@ use crate::metrics;
 use crate::metrics::Metric;
 pub(crate) use crate::readings::Sink;
 pub(crate) use crate::registry::{Key, Registry};
+#[cfg(feature = "openmetrics")]
+pub use openmetrics::OpenMetrics;
 use registered::registered;
 
 /// Bytes in a megabyte as MLflow counts them.
@@ -127,7 +146,7 @@ impl Driver {
     }
 
     /// The same, where a reading may wait for hardware.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", all(feature = "apple", target_os = "macos", target_arch = "aarch64")))]
     pub(crate) const fn may_block(mut self) -> Self {
         self.may_block = true;
         self
@@ -206,6 +225,9 @@ pub(crate) const PROBES: &[Driver] = &[
     energy::DRIVER,
     temperature::DRIVER,
     frequency::DRIVER,
+    amd::DRIVER,
+    intel::DRIVER,
+    drm::DRIVER,
 ];
 
 /// Every probe there is, in the order in which they are read.

@@ -13,6 +13,8 @@ use super::{ProbeError, absent};
 
 /// Enough for the files of a small machine, so that most never grow.
 const BYTES_AT_FIRST: usize = 4096;
+/// Enough for a file of one number.
+const BYTES_OF_NUMBER: usize = 64;
 /// No account that we read is larger; a file that never ends must not fill the memory.
 const BYTES_MAX: usize = 1 << 20;
 
@@ -27,8 +29,17 @@ pub(super) struct Pseudo {
 impl Pseudo {
     /// Opens `path`. That it does not exist or is not for us is no fault.
     pub(super) fn open(path: PathBuf) -> Result<Self, ProbeError> {
+        Self::with_room(path, BYTES_AT_FIRST)
+    }
+
+    /// Opens a file that holds one number.
+    pub(super) fn of_number(path: PathBuf) -> Result<Self, ProbeError> {
+        Self::with_room(path, BYTES_OF_NUMBER)
+    }
+
+    fn with_room(path: PathBuf, bytes: usize) -> Result<Self, ProbeError> {
         let file = open(&path)?;
-        Ok(Self { path, file, buffer: vec![0; BYTES_AT_FIRST] })
+        Ok(Self { path, file, buffer: vec![0; bytes] })
     }
 
     /// The beginning, at least its first line, with one call to the system.
