@@ -77,7 +77,7 @@ impl Pseudo {
 pub(super) fn open(path: &Path) -> Result<File, ProbeError> {
     File::open(path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => absent("the system keeps no such account"),
-        io::ErrorKind::PermissionDenied => absent("only others may read it"),
+        io::ErrorKind::PermissionDenied => absent("the system does not let this user read it"),
         _ => Error::io("open a file of the system", path, cause).into(),
     })
 }
