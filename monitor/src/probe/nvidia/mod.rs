@@ -228,3 +228,7 @@ impl Nvidia {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
