@@ -16,8 +16,8 @@ fn a_gpu_that_is_busy_between_samples_is_seen_to_be_busy() {
 
 #[test]
 fn what_the_ring_buffer_holds_from_before_the_run_is_not_of_the_run() {
-    let mut running = Rig::new("device 0 h100\nstep 0 utilization.gpu 0=100 10000=0").open();
-    running.fake().advance(10_000);
+    let mut running = Rig::new("device 0 h100\nstep 0 utilization.gpu 0=100 10020=0").open();
+    running.fake().advance(10_020); // 60 entries of the ring
     running.first();
     assert_close(&running.after(1000), "gpu_0_utilization_percentage", 0.0);
 }
@@ -25,16 +25,16 @@ fn what_the_ring_buffer_holds_from_before_the_run_is_not_of_the_run() {
 #[test]
 fn after_a_gap_nothing_is_averaged_over_it() {
     let mut running =
-        Running::of("device 0 h100\nstep 0 utilization.gpu 0=0 5000=100 15000=0\nrate 0 nvlink.rx 1e6");
+        Running::of("device 0 h100\nstep 0 utilization.gpu 0=0 5000=100 15030=0\nrate 0 nvlink.rx 1_024_000");
     running.after(5000);
-    running.fake().advance(10_000);
+    running.fake().advance(10_030);
     let values = running.first();
     for rate in ["utilization_percentage", "nvlink_receive_megabytes_per_second", "sm_active_percentage"] {
         assert_eq!(values.get(&format!("gpu_0_{rate}")), None, "{rate}");
     }
     let values = running.after(5000);
     assert_close(&values, "gpu_0_utilization_percentage", 0.0);
-    assert_close(&values, "gpu_0_nvlink_receive_megabytes_per_second", 1.0);
+    assert_close(&values, "gpu_0_nvlink_receive_megabytes_per_second", 1.024);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 
 const SCRIPT: &str =
-    "device 0 h100\ndevice 1 h100\nrate * energy 300_000\nrate * nvlink.rx 1e6\nset * gpm.sm 50
+    "device 0 h100\ndevice 1 h100\nrate * energy 300_000\nrate * nvlink.rx 1_024_000\nset * gpm.sm 50
     rate * throttled.power 100_000_000";
 
 #[test]
@@ -46,7 +46,7 @@ fn nothing_is_invented_for_the_time_in_which_a_gpu_was_lost() {
     }
     let values = running.after(1000);
     assert_close(&values, "gpu_1_energy_joules", 900.0);
-    assert_close(&values, "gpu_1_nvlink_receive_megabytes_per_second", 1.0);
+    assert_close(&values, "gpu_1_nvlink_receive_megabytes_per_second", 1.024);
     assert_close(&values, "gpu_1_sm_active_percentage", 50.0);
     assert_close(&values, "gpu_1_lost", 0.0);
     assert_close(&values, "gpu_0_energy_joules", 64.0 * 300.0);

@@ -48,11 +48,12 @@ fn a_gpu_that_falls_asleep_is_left_alone_and_nothing_is_invented_for_its_sleep()
     running.first();
     assert_close(&running.after(1000), "gpu_0_energy_joules", 300.0);
     running.rig.turn(ADDRESS, "suspended");
-    let before = running.fake().all_calls() - running.fake().calls("nvmlEventSetWait_v2");
+    let calls = |running: &Running| running.fake().all_calls() - running.fake().calls("nvmlGpmSampleFree");
+    let before = calls(&running);
+    assert_eq!(running.after(50_000), Values::from([("gpu_0_xid_events".to_owned(), 0.0)]));
     running.after(50_000);
-    running.after(50_000);
-    let after = running.fake().all_calls() - running.fake().calls("nvmlEventSetWait_v2");
-    assert_eq!(after, before);
+    assert_eq!(calls(&running), before, "but for memory that is given back");
+    assert_eq!(running.fake().gpm_samples(), 0);
     running.rig.turn(ADDRESS, "active");
     let values = running.after(1000);
     assert_close(&values, "gpu_0_energy_joules", 300.0);
@@ -85,7 +86,7 @@ fn a_library_that_cannot_be_loaded_when_a_gpu_wakes_is_said_to_be_missing() {
 
 #[test]
 fn other_vendors_gpus_do_not_matter() {
-    let rig = Rig::new("device 0 h100").on_bus(ADDRESS, "suspended");
+    let rig = Rig::new("device 0 h100 pci=0000:09:00.0").on_bus(ADDRESS, "suspended");
     write(&rig.machine.sys.join("bus/pci/devices").join(ADDRESS).join("vendor"), "0x1002\n");
     assert!(rig.open().first().contains_key("gpu_0_power_usage_watts"));
 }
