@@ -37,7 +37,8 @@ fn a_counter_that_fails_for_the_moment_is_not_replaced_by_power() {
 #[test]
 fn seconds_of_lowered_clocks_are_exact_whatever_the_interval() {
     let script = "device 0 h100\nset 0 throttled.power 7e9\nrate 0 throttled.power 0=250_000_000 8000=0
-        rate 0 throttled.sw_thermal 100_000_000\nrate 0 throttled.hw_thermal 50_000_000\nunset 0 throttled.thermal";
+        rate 0 throttled.sw_thermal 50_000_000\nrate 0 throttled.hw_thermal 100_000_000
+        rate 0 throttled.thermal 20_000_000";
     for driver in ["driver 570.86.15", "driver 580.95.05"] {
         let mut running = Running::of(&format!("{driver}\n{script}"));
         running.after(3000);
