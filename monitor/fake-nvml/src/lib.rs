@@ -52,8 +52,8 @@
 //!
 //! Checks of structures' versions; counting before filling (`INSUFFICIENT_SIZE`); a ring of 120 samples, one each 167 ms
 //! of its clock, `NOT_FOUND` when nothing is newer; means between two GPM samples, `INVALID_ARGUMENT` when they are less
-//! than 100 ms apart; `scopeId` of NVLink fields, 4294967295 for all links; with MIG on, a GPU that knows neither its
-//! utilization nor that of its processes. Not so: PCIe throughput answers at once where the driver blocks 20 ms, unless
+//! than 100 ms apart; `scopeId` of fields of `NVLink`, 4294967295 for all links; with MIG on, a GPU that knows neither its
+//! utilization nor that of its processes. Not so: `PCIe` throughput answers at once where the driver blocks 20 ms, unless
 //! a `slow` says otherwise.
 
 #![expect(unsafe_code, reason = "a library of C functions; the pointers are taken in ffi.rs")]

@@ -16,7 +16,7 @@ const BUILT: &str = "libfake_nvml.so";
 /// One fake driver. Each is a copy of the library in a directory of its own, so that tests that run side by side do not
 /// meet. Dropping it lets go what hangs.
 ///
-/// ```
+/// ```no_run
 /// let fake = fake_nvml::FakeNvml::new("clock manual\ndevice 0 h100\nset 0 power.usage 300_000")?;
 /// let nvml = nvml_wrapper::Nvml::builder().lib_path(fake.path().as_os_str()).init().unwrap();
 /// assert_eq!(nvml.device_by_index(0).unwrap().power_usage().unwrap(), 300_000);
@@ -89,7 +89,8 @@ impl FakeNvml {
     fn tell(&self, function: &[u8], text: &str) -> io::Result<()> {
         let text = CString::new(text)?;
         // SAFETY: both functions have this type (control.rs).
-        let function = unsafe { self.library.get::<unsafe extern "C" fn(*const c_char) -> *const c_char>(function) };
+        let function =
+            unsafe { self.library.get::<unsafe extern "C" fn(*const c_char) -> *const c_char>(function) };
         let function = function.map_err(io::Error::other)?;
         // SAFETY: a string that lives through the call.
         let error = unsafe { function(text.as_ptr()) };
@@ -168,7 +169,10 @@ impl FakeNvml {
     }
 
     /// `F` is the type of the function in control.rs.
-    #[expect(clippy::expect_used, reason = "a library without its own functions is no library of this crate's")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a library without its own functions is no library of this crate's"
+    )]
     fn run<F: Copy, T>(&self, name: &[u8], call: impl FnOnce(F) -> T) -> T {
         // SAFETY: see above.
         let function = unsafe { self.library.get::<F>(name) };
@@ -189,10 +193,10 @@ impl fmt::Debug for FakeNvml {
 }
 
 /// The library that cargo built for the running test.
-#[expect(clippy::disallowed_methods, reason = "a test finds what was built with it where it lies itself")]
 fn built() -> io::Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let place = test.ancestors().skip(1).take(3).flat_map(|dir| [dir.join(BUILT), dir.join("deps").join(BUILT)]);
+    let place =
+        test.ancestors().skip(1).take(3).flat_map(|dir| [dir.join(BUILT), dir.join("deps").join(BUILT)]);
     let mut place = place.filter(|path| path.is_file());
     let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no {BUILT} near {}", test.display()));
     place.next().ok_or_else(missing)
