@@ -42,6 +42,12 @@ pub struct Config {
     pub node_id: Option<String>,
     /// `RUNLOG_SYSTEM_METRICS_TIER`: how much of the machine is read, `compat`, `standard` or `full`.
     pub system_metrics_tier: Option<Tier>,
+    /// `CUDA_VISIBLE_DEVICES`: the GPUs that the process may use; empty for none.
+    pub cuda_visible_devices: Option<String>,
+    /// `CUDA_DEVICE_ORDER`: how CUDA numbers GPUs.
+    pub cuda_device_order: Option<String>,
+    /// `NVIDIA_VISIBLE_DEVICES`: the GPUs that a container was given.
+    pub nvidia_visible_devices: Option<String>,
     /// `MLFLOW_ENABLE_ASYNC_LOGGING` set to false: every log call waits until its record is stored.
     pub synchronous: bool,
     /// `MLFLOW_TRUNCATE_LONG_VALUES`: cut over-long params and tags (the default) instead of refusing them.
@@ -128,6 +134,9 @@ impl Config {
             system_metrics_tier: text("RUNLOG_SYSTEM_METRICS_TIER")
                 .map(|value| parse_tier("RUNLOG_SYSTEM_METRICS_TIER", &value))
                 .transpose()?,
+            cuda_visible_devices: get("CUDA_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
+            cuda_device_order: text("CUDA_DEVICE_ORDER"),
+            nvidia_visible_devices: text("NVIDIA_VISIBLE_DEVICES"),
             synchronous: flag("MLFLOW_ENABLE_ASYNC_LOGGING")? == Some(false),
             truncate_long_values: flag("MLFLOW_TRUNCATE_LONG_VALUES")?.unwrap_or(true),
             artifact_location_chars_max: text("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH")

@@ -39,8 +39,6 @@
 //! allocates nothing then. When more than two deadlines were missed (the process was stopped), no rate is averaged
 //! over the hole.
 
-#![forbid(unsafe_code)]
-
 mod counter;
 mod metrics;
 mod monitor;

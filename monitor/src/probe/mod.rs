@@ -11,6 +11,8 @@ mod disk;
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
+#[cfg(feature = "nvidia")]
+mod nvidia;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]
@@ -158,7 +160,14 @@ impl Machine {
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(target_os = "linux")]
-pub(crate) const PROBES: &[Driver] = &[cpu::DRIVER, memory::DRIVER, disk::DRIVER, network::DRIVER];
+pub(crate) const PROBES: &[Driver] = &[
+    cpu::DRIVER,
+    memory::DRIVER,
+    disk::DRIVER,
+    network::DRIVER,
+    #[cfg(feature = "nvidia")]
+    nvidia::DRIVER,
+];
 
 /// Every probe there is, in the order in which they are read.
 #[cfg(not(target_os = "linux"))]
