@@ -26,6 +26,7 @@
 //! mig 0.0 gi=1 ci=0 uuid=MIG-1 name="NVIDIA H100 MIG 1g.10gb"
 //!
 //! set 0 power.usage 300_000                 # in NVML's units: milliwatts, bytes, millijoules, nanoseconds, percent
+//!                                           # a counter that is set grows no more
 //! unset 0 fan.0                             # not supported
 //! step 0 utilization.gpu 0=90 9000=0        # values from that millisecond on
 //! cycle 0 utilization.gpu 10000 0=90 9000=0 # the same, over again every 10 s

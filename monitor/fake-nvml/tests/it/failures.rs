@@ -121,6 +121,16 @@ fn a_call_hangs_until_it_is_released_while_others_go_on() {
 }
 
 #[test]
+fn an_older_library_lacks_functions() {
+    let fake = FakeNvml::without(&["nvmlDeviceGetPowerUsage"], "device 0 h100").unwrap();
+    let nvml = open(&fake);
+    let device = nvml.device_by_index(0).unwrap();
+    assert!(matches!(device.power_usage(), Err(NvmlError::FailedToLoadSymbol(_))));
+    assert!(device.enforced_power_limit().is_ok());
+    assert!(FakeNvml::without(&["nvmlDeviceGetPower"], "").is_err());
+}
+
+#[test]
 fn each_fake_is_its_own() {
     let (one, other) =
         (Driver::new("device 0 h100"), Driver::new("device 0 h100\ndevice 1\nset 0 power.usage 5"));
