@@ -1,6 +1,6 @@
 //! NVML's result codes, under the names that scripts use.
 
-use nvml_wrapper_sys::bindings::*;
+use nvml_wrapper_sys::bindings::{self, nvmlReturn_t};
 
 /// What a call answers if it is not `NVML_SUCCESS`.
 pub(crate) type Code = nvmlReturn_t;
@@ -9,7 +9,7 @@ pub(crate) type Answer<T> = Result<T, Code>;
 
 macro_rules! codes {
     ($($name:ident = $code:ident $text:literal;)+) => {
-        $(pub(crate) const $name: Code = $code;)+
+        $(pub(crate) const $name: Code = bindings::$code;)+
 
         /// Name, code and NVML's own words (with the NUL that C wants).
         const CODES: &[(&str, Code, &[u8])] = &[$((stringify!($name), $name, concat!($text, "\0").as_bytes())),+];

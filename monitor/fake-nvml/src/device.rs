@@ -34,7 +34,9 @@ impl Target {
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text.split_once('.') {
-            Some((gpu, instance)) => Some(Self { gpu: gpu.parse().ok()?, instance: Some(instance.parse().ok()?) }),
+            Some((gpu, instance)) => {
+                Some(Self { gpu: gpu.parse().ok()?, instance: Some(instance.parse().ok()?) })
+            }
             None => Some(Self::gpu(text.parse().ok()?)),
         }
     }
@@ -69,7 +71,7 @@ pub(crate) struct Device {
     pub(crate) identity: Identity,
     pub(crate) values: BTreeMap<Key, Series>,
     /// Of a GPU; instances have none.
-    pub(crate) instances: Vec<Device>,
+    pub(crate) instances: Vec<Self>,
     /// Of an instance: those of its GPU and compute instance.
     pub(crate) instance_ids: Option<(u32, u32)>,
 }

@@ -108,8 +108,8 @@ impl Key {
 }
 
 /// The names of everything that a script can `set`, in NVML's units: percent, bytes, milliwatts, millijoules, °C, MHz,
-/// nanoseconds (`throttled.*`), counts. `pcie.rx`, `pcie.tx`, `nvlink.rx` and `nvlink.tx` count bytes; the NVLinks share
-/// theirs evenly. `pcie.counter_bits` is after how many bits the PCIe counters wrap.
+/// nanoseconds (`throttled.*`), counts. `pcie.rx`, `pcie.tx`, `nvlink.rx` and `nvlink.tx` count bytes; the links share
+/// theirs evenly. `pcie.counter_bits` is after how many bits the counters of `pcie.*` wrap.
 pub fn key_names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|(name, _)| *name)
 }

@@ -26,6 +26,7 @@
 //! mig 0.0 gi=1 ci=0 uuid=MIG-1 name="NVIDIA H100 MIG 1g.10gb"
 //!
 //! set 0 power.usage 300_000                 # in NVML's units: milliwatts, bytes, millijoules, nanoseconds, percent
+//!                                           # a counter that is set grows no more
 //! unset 0 fan.0                             # not supported
 //! step 0 utilization.gpu 0=90 9000=0        # values from that millisecond on
 //! cycle 0 utilization.gpu 10000 0=90 9000=0 # the same, over again every 10 s
@@ -52,8 +53,8 @@
 //!
 //! Checks of structures' versions; counting before filling (`INSUFFICIENT_SIZE`); a ring of 120 samples, one each 167 ms
 //! of its clock, `NOT_FOUND` when nothing is newer; means between two GPM samples, `INVALID_ARGUMENT` when they are less
-//! than 100 ms apart; `scopeId` of NVLink fields, 4294967295 for all links; with MIG on, a GPU that knows neither its
-//! utilization nor that of its processes. Not so: PCIe throughput answers at once where the driver blocks 20 ms, unless
+//! than 100 ms apart; `scopeId` of fields of `NVLink`, 4294967295 for all links; with MIG on, a GPU that knows neither its
+//! utilization nor that of its processes. Not so: `PCIe` throughput answers at once where the driver blocks 20 ms, unless
 //! a `slow` says otherwise.
 
 #![expect(unsafe_code, reason = "a library of C functions; the pointers are taken in ffi.rs")]

@@ -1,5 +1,6 @@
 //! The fake as tests hold it: a copy of the built library, with the functions that steer it.
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::{CStr, CString, c_char};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
@@ -10,13 +11,10 @@ use tempfile::TempDir;
 /// The name that loaders look for.
 const NAME: &str = "libnvidia-ml.so.1";
 
-/// Where cargo leaves the built library, next to the tests.
-const BUILT: &str = "libfake_nvml.so";
-
 /// One fake driver. Each is a copy of the library in a directory of its own, so that tests that run side by side do not
 /// meet. Dropping it lets go what hangs.
 ///
-/// ```
+/// ```no_run
 /// let fake = fake_nvml::FakeNvml::new("clock manual\ndevice 0 h100\nset 0 power.usage 300_000")?;
 /// let nvml = nvml_wrapper::Nvml::builder().lib_path(fake.path().as_os_str()).init().unwrap();
 /// assert_eq!(nvml.device_by_index(0).unwrap().power_usage().unwrap(), 300_000);
@@ -37,9 +35,22 @@ impl FakeNvml {
     /// `InvalidInput` with the line if the script has a mistake; `NotFound` if the library is not next to the running
     /// test, which it is where this crate is a dev-dependency.
     pub fn new(script: &str) -> io::Result<Self> {
+        Self::without(&[], script)
+    }
+
+    /// An older library, which has no functions of these names.
+    ///
+    /// # Errors
+    ///
+    /// As [`FakeNvml::new`], and `InvalidInput` if there was no such function anyway.
+    pub fn without(functions: &[&str], script: &str) -> io::Result<Self> {
         let dir = TempDir::with_prefix("fake-nvml")?;
         let path = dir.path().join(NAME);
-        fs::copy(built()?, &path)?;
+        let mut library = fs::read(built()?)?;
+        for function in functions {
+            forget(&mut library, function)?;
+        }
+        fs::write(&path, library)?;
         // SAFETY: this crate's own library, whose loading runs no code.
         let library = unsafe { Library::new(&path) }.map_err(io::Error::other)?;
         let fake = Self { library, path, dir };
@@ -89,7 +100,8 @@ impl FakeNvml {
     fn tell(&self, function: &[u8], text: &str) -> io::Result<()> {
         let text = CString::new(text)?;
         // SAFETY: both functions have this type (control.rs).
-        let function = unsafe { self.library.get::<unsafe extern "C" fn(*const c_char) -> *const c_char>(function) };
+        let function =
+            unsafe { self.library.get::<unsafe extern "C" fn(*const c_char) -> *const c_char>(function) };
         let function = function.map_err(io::Error::other)?;
         // SAFETY: a string that lives through the call.
         let error = unsafe { function(text.as_ptr()) };
@@ -168,7 +180,10 @@ impl FakeNvml {
     }
 
     /// `F` is the type of the function in control.rs.
-    #[expect(clippy::expect_used, reason = "a library without its own functions is no library of this crate's")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a library without its own functions is no library of this crate's"
+    )]
     fn run<F: Copy, T>(&self, name: &[u8], call: impl FnOnce(F) -> T) -> T {
         // SAFETY: see above.
         let function = unsafe { self.library.get::<F>(name) };
@@ -188,12 +203,30 @@ impl fmt::Debug for FakeNvml {
     }
 }
 
+/// Gives a function another name, wherever names stand in the file; the loader then does not find it.
+fn forget(library: &mut [u8], function: &str) -> io::Result<()> {
+    let name = format!("\0{function}\0");
+    let places = library.windows(name.len()).enumerate().filter(|(_, bytes)| *bytes == name.as_bytes());
+    let places: Vec<usize> = places.map(|(place, _)| place + 1).collect();
+    if places.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("there is no {function} to be without"),
+        ));
+    }
+    for place in places {
+        library[place] = b'N';
+    }
+    Ok(())
+}
+
 /// The library that cargo built for the running test.
-#[expect(clippy::disallowed_methods, reason = "a test finds what was built with it where it lies itself")]
 fn built() -> io::Result<PathBuf> {
+    let name = format!("{DLL_PREFIX}fake_nvml{DLL_SUFFIX}");
     let test = std::env::current_exe()?;
-    let place = test.ancestors().skip(1).take(3).flat_map(|dir| [dir.join(BUILT), dir.join("deps").join(BUILT)]);
-    let mut place = place.filter(|path| path.is_file());
-    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no {BUILT} near {}", test.display()));
+    let dirs = test.ancestors().skip(1).take(3);
+    let mut place =
+        dirs.flat_map(|dir| [dir.join(&name), dir.join("deps").join(&name)]).filter(|path| path.is_file());
+    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no {name} near {}", test.display()));
     place.next().ok_or_else(missing)
 }

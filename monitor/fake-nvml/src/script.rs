@@ -111,7 +111,7 @@ impl Script {
         if index != self.gpus.len() {
             return Err(format!("the next device is {}", self.gpus.len()));
         }
-        let minor = u32::try_from(index).map_err(|_| "too many devices".to_owned())?;
+        let minor = u32::try_from(index).ok().ok_or("too many devices")?;
         let mut device = Device {
             identity: Identity {
                 name: "NVIDIA Fake".into(),
@@ -130,15 +130,14 @@ impl Script {
             instance_ids: None,
         };
         if let Some(name) = rest.plain_word() {
-            let preset = PRESETS.iter().find(|preset| preset.0 == name);
-            let (_, card, architecture, capability, cores, values) =
-                preset.ok_or_else(|| format!("no preset is called `{name}`"))?;
-            device.identity.name = (*card).to_owned();
-            device.identity.architecture = Some(*architecture);
-            device.identity.compute_capability = Some(*capability);
-            device.identity.cores = Some(*cores);
+            let preset = PRESETS.iter().find(|preset| preset.word == name);
+            let preset = preset.ok_or_else(|| format!("no preset is called `{name}`"))?;
+            preset.name.clone_into(&mut device.identity.name);
+            device.identity.architecture = Some(preset.architecture);
+            device.identity.compute_capability = Some(preset.compute_capability);
+            device.identity.cores = Some(preset.cores);
             device.identity.serial = Some(format!("{:010}", 1_650_000_000 + index));
-            for (key, value, growth) in *values {
+            for (key, value, growth) in preset.values {
                 let series = device.values.entry(*key).or_default();
                 series.set(0, *value);
                 if *growth > 0.0 {
@@ -153,7 +152,8 @@ impl Script {
 
     fn instance(&mut self, rest: &mut Words<'_>) -> Parsed<()> {
         let target = rest.target()?;
-        let parent = self.gpus.get_mut(target.gpu).ok_or_else(|| format!("there is no device {}", target.gpu))?;
+        let parent =
+            self.gpus.get_mut(target.gpu).ok_or_else(|| format!("there is no device {}", target.gpu))?;
         let number = target.instance.ok_or("an instance is named as `0.1`")?;
         if number != parent.instances.len() {
             return Err(format!("the next instance is {}.{}", target.gpu, parent.instances.len()));
@@ -165,7 +165,7 @@ impl Script {
             instance_ids: None,
         };
         device.identity.uuid = format!("MIG-00000000-0000-0000-{:04}-{number:012}", target.gpu);
-        let next = u32::try_from(number).map_err(|_| "too many instances".to_owned())? + 1;
+        let next = u32::try_from(number).ok().ok_or("too many instances")? + 1;
         device.instance_ids = Some((rest.option_or("gi", next)?, rest.option_or("ci", 0)?));
         identity(&mut device.identity, rest)?;
         parent.values.entry(Key::MigMode).or_default().set(0, 1.0);
@@ -211,7 +211,7 @@ impl Script {
         self.known(target)?;
         let pid = match rest.word("`self` or a pid")? {
             "self" => std::process::id(),
-            pid => pid.parse().map_err(|_| format!("`{pid}` is no pid"))?,
+            pid => pid.parse().ok().ok_or_else(|| format!("`{pid}` is no pid"))?,
         };
         let memory: Option<f64> = rest.option("memory")?;
         let process = Process {
@@ -279,7 +279,8 @@ impl Script {
 }
 
 fn identity(identity: &mut Identity, rest: &mut Words<'_>) -> Parsed<()> {
-    let Identity { name, uuid, serial, pci, minor, architecture, brand, cores, compute_capability, numa } = identity;
+    let Identity { name, uuid, serial, pci, minor, architecture, brand, cores, compute_capability, numa } =
+        identity;
     *name = rest.option_or("name", std::mem::take(name))?;
     *uuid = rest.option_or("uuid", std::mem::take(uuid))?;
     *pci = rest.option_or("pci", std::mem::take(pci))?;
@@ -290,7 +291,8 @@ fn identity(identity: &mut Identity, rest: &mut Words<'_>) -> Parsed<()> {
     *cores = rest.option("cores")?.or(*cores);
     *numa = rest.option("numa")?.or(*numa);
     if let Some(text) = rest.option::<String>("cc")? {
-        let parts = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let parts =
+            text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
         *compute_capability = Some(parts.ok_or_else(|| format!("`{text}` is no compute capability"))?);
     }
     Ok(())

@@ -214,11 +214,11 @@ pub(crate) fn small(count: u64) -> u32 {
 
 fn meet(
     mut state: MutexGuard<'static, State>,
-    stage: Stage,
+    when: Stage,
     symbol: &'static str,
     target: Option<Target>,
 ) -> Answer<MutexGuard<'static, State>> {
-    let verdict = state.judge(stage, symbol, target);
+    let verdict = state.judge(when, symbol, target);
     if verdict.hang && state.holds {
         let releases = state.releases;
         state.hung += 1;

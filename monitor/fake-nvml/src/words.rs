@@ -69,7 +69,7 @@ impl<'a> Words<'a> {
 
     pub(crate) fn number<T: FromStr>(&mut self, what: &str) -> Parsed<T> {
         let word = self.word(what)?;
-        word.parse().map_err(|_| format!("`{word}` is not {what}"))
+        word.parse().ok().ok_or_else(|| format!("`{word}` is not {what}"))
     }
 
     pub(crate) fn one_of(&mut self, words: &[&str]) -> Parsed<usize> {
@@ -100,7 +100,7 @@ impl<'a> Words<'a> {
     pub(crate) fn option<T: FromStr>(&mut self, name: &str) -> Parsed<Option<T>> {
         let Some(place) = self.options.iter().position(|(known, _)| *known == name) else { return Ok(None) };
         let (name, value) = self.options.remove(place);
-        value.parse().map(Some).map_err(|_| format!("`{value}` is no value of `{name}`"))
+        value.parse().ok().map(Some).ok_or_else(|| format!("`{value}` is no value of `{name}`"))
     }
 
     pub(crate) fn option_or<T: FromStr>(&mut self, name: &str, otherwise: T) -> Parsed<T> {
@@ -115,7 +115,7 @@ impl<'a> Words<'a> {
         }
         let mut steps: Vec<(Millis, f64)> = Vec::new();
         for (at, text) in std::mem::take(&mut self.options) {
-            let at = at.parse().map_err(|_| format!("`{at}` is no time in milliseconds"))?;
+            let at = at.parse().ok().ok_or_else(|| format!("`{at}` is no time in milliseconds"))?;
             if steps.last().is_some_and(|(before, _)| *before >= at) {
                 return Err(format!("{at} ms stands after a later time"));
             }

@@ -3,10 +3,11 @@
 use std::ffi::{c_uint, c_ulonglong};
 
 use nvml_wrapper_sys::bindings::{
-    nvmlClockType_t, nvmlPerfPolicyType_t, nvmlPerfPolicyType_enum_NVML_PERF_POLICY_BOARD_LIMIT as BOARD_LIMIT,
+    nvmlClockType_t, nvmlPerfPolicyType_enum_NVML_PERF_POLICY_BOARD_LIMIT as BOARD_LIMIT,
     nvmlPerfPolicyType_enum_NVML_PERF_POLICY_POWER as POWER,
     nvmlPerfPolicyType_enum_NVML_PERF_POLICY_SYNC_BOOST as SYNC_BOOST,
-    nvmlPerfPolicyType_enum_NVML_PERF_POLICY_THERMAL as THERMAL, nvmlPstates_t, nvmlViolationTime_t,
+    nvmlPerfPolicyType_enum_NVML_PERF_POLICY_THERMAL as THERMAL, nvmlPerfPolicyType_t, nvmlPstates_t,
+    nvmlViolationTime_t,
 };
 
 use super::exports;

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_uint, c_ulonglong};
 
-use nvml_wrapper_sys::bindings::{nvmlFanSpeedInfo_t, nvmlTemperatureSensors_t, nvmlTemperature_t};
+use nvml_wrapper_sys::bindings::{nvmlFanSpeedInfo_t, nvmlTemperature_t, nvmlTemperatureSensors_t};
 
 use super::{exports, struct_version};
 use crate::codes::{ARGUMENT_VERSION_MISMATCH, Answer, INVALID_ARGUMENT, NOT_SUPPORTED};
@@ -88,6 +88,6 @@ fn gpu_sensor(sensor: nvmlTemperatureSensors_t) -> Answer<()> {
 fn fan_value(call: &Call, keys: [Key; 3], fan: u32) -> Answer<u32> {
     call.value(Key::Fan0)?;
     let key = keys.get(fan as usize).copied().ok_or(INVALID_ARGUMENT)?;
-    call.value(FANS[fan as usize]).map_err(|_| INVALID_ARGUMENT)?;
+    call.value(FANS[fan as usize]).ok().ok_or(INVALID_ARGUMENT)?;
     call.number(key)
 }

@@ -31,7 +31,7 @@ exports! {
         let count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(INVALID_ARGUMENT)?;
         values.each(count, |field| {
             let answer = call.part(field.fieldId).and_then(|()| read(&call, field.fieldId, field.scopeId));
-            field.timestamp = timestamp(call.now).cast_signed().into();
+            field.timestamp = timestamp(call.now).cast_signed();
             field.latencyUsec = 0;
             field.nvmlReturn = answer.as_ref().err().copied().unwrap_or(SUCCESS);
             match answer {
@@ -103,7 +103,7 @@ fn header_number(driver: &str, field: u32) -> Answer<u32> {
     }
 }
 
-/// What one NVLink carried, or all of them.
+/// What one `NVLink` carried, or all of them.
 fn link(call: &Call, key: Key, scope: u32, unit: u64) -> Answer<Value> {
     let (carried, links) = (call.count(key)?, call.count(Key::Links)?);
     match scope {
@@ -113,7 +113,7 @@ fn link(call: &Call, key: Key, scope: u32, unit: u64) -> Answer<Value> {
     }
 }
 
-/// A PCIe counter, which begins anew after so many bits.
+/// A counter of `PCIe`, which begins anew after so many bits.
 fn wrapped(call: &Call, key: Key) -> Answer<Value> {
     let count = call.count(key)?;
     match call.number(Key::PcieCounterBits).unwrap_or(64) {

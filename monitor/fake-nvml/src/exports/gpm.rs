@@ -4,7 +4,8 @@ use std::ffi::c_uint;
 use std::ptr::{null_mut, without_provenance_mut};
 
 use nvml_wrapper_sys::bindings::{
-    NVML_GPM_METRICS_GET_VERSION, NVML_GPM_SUPPORT_VERSION, nvmlGpmMetricsGet_t, nvmlGpmSample_t, nvmlGpmSupport_t,
+    NVML_GPM_METRICS_GET_VERSION, NVML_GPM_SUPPORT_VERSION, nvmlGpmMetricsGet_t, nvmlGpmSample_t,
+    nvmlGpmSupport_t,
 };
 
 use super::exports;

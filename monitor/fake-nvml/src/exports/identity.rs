@@ -2,7 +2,9 @@
 
 use std::ffi::{c_char, c_int, c_uint, c_ulonglong};
 
-use nvml_wrapper_sys::bindings::{nvmlBrandType_t, nvmlDeviceArchitecture_t, nvmlEnableState_t, nvmlPciInfo_t};
+use nvml_wrapper_sys::bindings::{
+    nvmlBrandType_t, nvmlDeviceArchitecture_t, nvmlEnableState_t, nvmlPciInfo_t,
+};
 
 use super::exports;
 use crate::codes::{Answer, NOT_SUPPORTED, UNKNOWN};

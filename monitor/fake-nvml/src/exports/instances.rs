@@ -21,9 +21,9 @@ exports! {
     }
 
     device fn nvmlDeviceGetMaxMigDeviceCount(call, count: *mut c_uint) {
-        call.value(Key::MigMode)?;
         let there = small(call.device()?.instances.len() as u64);
-        count.put(call.number(Key::MigCapacity).unwrap_or(0).max(there))
+        let capacity = call.number(Key::MigCapacity).unwrap_or(0).max(there);
+        count.put(if call.device()?.is_divided(call.now) { capacity } else { 0 })
     }
 
     device fn nvmlDeviceGetMigDeviceHandleByIndex(call, index: c_uint, instance: *mut nvmlDevice_t) {

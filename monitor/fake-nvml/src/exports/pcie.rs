@@ -1,4 +1,4 @@
-//! The PCIe link, and NVLinks.
+//! The links: `PCIe` and `NVLink`.
 
 use std::ffi::c_uint;
 

@@ -95,7 +95,11 @@ impl Call {
     }
 }
 
-#[expect(clippy::disallowed_methods, clippy::print_stderr, reason = "the only way in and out where no test is")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "the only way in and out where no test is"
+)]
 fn script_of_environment() -> Option<Script> {
     let path = std::env::var_os("FAKE_NVML_SCRIPT")?;
     let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
