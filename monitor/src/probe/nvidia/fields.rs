@@ -31,7 +31,7 @@ pub(super) enum What {
     /// KiB over all links.
     LinkReceived,
     LinkSent,
-    /// Bytes; see [`super::traffic`].
+    /// Bytes; see [`links`](super::links).
     PcieReceived,
     PcieSent,
     /// Errors since the driver was loaded.

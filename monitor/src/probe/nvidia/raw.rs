@@ -66,7 +66,10 @@ impl Field {
             match self.0.valueType {
                 UNSIGNED_INT => Some((u64::from(value.uiVal), false)),
                 UNSIGNED_SHORT => Some((u64::from(value.usVal), false)),
-                #[expect(clippy::useless_conversion, reason = "a long of C has 32 bits on Windows")]
+                #[cfg_attr(
+                    not(windows),
+                    expect(clippy::useless_conversion, reason = "a long of C has 32 bits on Windows")
+                )]
                 UNSIGNED_LONG => Some((u64::from(value.ulVal), size_of_val(&value.ulVal) == 8)),
                 UNSIGNED_LONG_LONG => Some((value.ullVal, true)),
                 SIGNED_INT => u64::try_from(value.siVal).ok().map(|value| (value, false)),

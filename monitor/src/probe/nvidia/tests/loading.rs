@@ -44,6 +44,25 @@ fn one_library_is_initialised_once_however_many_runs_read_it() {
 }
 
 #[test]
+fn a_library_that_cannot_give_back_what_it_gave_is_not_asked_for_it() {
+    let functions = ["nvmlShutdown", "nvmlGpmSampleFree", "nvmlEventSetFree"];
+    let mut running = Rig::without(&functions, "device 0 h100").open();
+    running.first();
+    let values = running.after(1000);
+    assert!(values.contains_key("gpu_0_power_usage_watts"));
+    assert!(!values.contains_key("gpu_0_sm_active_percentage") && !values.contains_key("gpu_0_xid_events"));
+    assert_eq!((running.fake().gpm_samples(), running.fake().event_sets()), (0, 0));
+}
+
+#[test]
+fn a_library_that_has_nothing_but_its_beginning_is_one_without_gpus() {
+    let rig = Rig::without(&["nvmlDeviceGetCount_v2"], "device 0 h100");
+    assert!(Bench::open(&DRIVER, &rig.machine).is_err());
+    let rig = Rig::without(&["nvmlInit_v2"], "device 0 h100");
+    assert!(rig.absence().contains("another one"), "{}", rig.absence());
+}
+
+#[test]
 fn a_gpu_is_described_once_in_words() {
     let script = "cuda 12.8\ndriver 570.86.15\ndevice 0 h100 uuid=GPU-1\ndevice 1 gtx1080";
     let running = Rig::new(script).open();

@@ -41,8 +41,13 @@ struct Running {
 
 impl Rig {
     fn new(script: &str) -> Self {
+        Self::without(&[], script)
+    }
+
+    /// With a library that lacks these functions.
+    fn without(functions: &[&str], script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let fake = FakeNvml::new(&format!("clock manual\n{script}")).unwrap();
+        let fake = FakeNvml::without(functions, &format!("clock manual\n{script}")).unwrap();
         let machine = Machine { nvml: Some(fake.path().to_owned()), ..empty(dir.path()) };
         Self { fake, machine, _dir: dir }
     }
