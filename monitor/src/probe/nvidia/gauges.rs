@@ -20,8 +20,8 @@ const GAUGES: &[(&Metric, Call)] = &[
     (&metrics::GPU_SM_CLOCK, |device| device.clock_info(Clock::SM).map(f64::from)),
     (&metrics::GPU_MEMORY_CLOCK, |device| device.clock_info(Clock::Memory).map(f64::from)),
     (&metrics::GPU_GRAPHICS_CLOCK, |device| device.clock_info(Clock::Graphics).map(f64::from)),
-    (&metrics::GPU_ENCODER, |device| Ok(f64::from(device.encoder_utilization()?.utilization))),
-    (&metrics::GPU_DECODER, |device| Ok(f64::from(device.decoder_utilization()?.utilization))),
+    (&metrics::GPU_ENCODER, |device| percentage(device.encoder_utilization()?.utilization)),
+    (&metrics::GPU_DECODER, |device| percentage(device.decoder_utilization()?.utilization)),
     (&metrics::GPU_FAN, fastest_fan),
     (&metrics::GPU_PERFORMANCE_STATE, performance_state),
     (&metrics::GPU_PCIE_GENERATION, |device| device.current_pcie_link_gen().map(f64::from)),
@@ -69,6 +69,11 @@ fn fastest_fan(device: &Device<'static>) -> Result<f64, NvmlError> {
 fn performance_state(device: &Device<'static>) -> Result<f64, NvmlError> {
     let state = device.performance_state()?.as_c();
     if state > 15 { Err(NvmlError::NoData) } else { Ok(f64::from(state)) }
+}
+
+/// A share of time. What is none is no reading.
+fn percentage(share: u32) -> Result<f64, NvmlError> {
+    if share > 100 { Err(NvmlError::NoData) } else { Ok(f64::from(share)) }
 }
 
 /// Those of one device that the tier wants.

@@ -174,6 +174,8 @@ impl Gpm {
         });
         for (wanted, value) in due.iter_mut().zip(values.unwrap_or_default()) {
             match value {
+                // A counter that ran backwards between the samples makes a share or a rate below 0.
+                Ok(value) if value.value < 0.0 => {}
                 Ok(value) => sink.put(wanted.key, value.value * wanted.unit),
                 Err(error) => line.fail(&mut wanted.ask, &error),
             }

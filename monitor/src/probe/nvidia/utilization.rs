@@ -66,7 +66,10 @@ impl Busy {
         if sink.since_last().is_some()
             && let Some(rates) = line.ask(&mut self.rates, Device::utilization_rates)
         {
-            sink.put(self.key, f64::from((self.moment)(&rates)));
+            let percentage = (self.moment)(&rates);
+            if percentage <= 100 {
+                sink.put(self.key, f64::from(percentage));
+            }
         }
     }
 }

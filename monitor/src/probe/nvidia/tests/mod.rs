@@ -3,6 +3,7 @@
 //! Invariant: time moves only when a test says so, in the library and in the probe by as much.
 
 mod activity;
+mod anything;
 mod devices;
 mod failing;
 mod loading;
