@@ -57,8 +57,8 @@ pub(super) struct Gpu {
     uuid: String,
     sleep: Sleep,
     is_asleep: bool,
-    /// It was asleep at the sample before.
-    has_woken: bool,
+    /// It came or went since it was last asked about it.
+    has_changed: bool,
     line: Line,
     loss: Loss,
     computing: Busy,
@@ -100,7 +100,7 @@ impl Gpu {
             uuid,
             sleep,
             is_asleep: false,
-            has_woken: false,
+            has_changed: false,
             line: Line::default(),
             computing: Busy::computing(key(registry, &metrics::GPU_UTILIZATION)),
             memory: Memory::register(registry, number),
@@ -128,6 +128,7 @@ impl Gpu {
             self.gpm.of_instance(instance.ok());
         }
         self.loss.retry_at = None;
+        self.has_changed = true;
         self.line.connect(device);
     }
 
@@ -148,7 +149,7 @@ impl Gpu {
         if self.is_asleep && !was_asleep {
             self.rebase();
         }
-        self.has_woken = was_asleep && !self.is_asleep;
+        self.has_changed |= was_asleep != self.is_asleep;
         self.is_asleep
     }
 
@@ -157,25 +158,23 @@ impl Gpu {
         self.place.is_instance()
     }
 
-    /// Begins a sample. `nvml` is there if any device is awake. Whether the device is there anew.
-    pub(super) fn begin(&mut self, nvml: Option<&'static Nvml>, now: Duration, is_gap: bool) -> bool {
+    /// Begins a sample. `nvml` is there if any device is awake.
+    pub(super) fn begin(&mut self, nvml: Option<&'static Nvml>, now: Duration, is_gap: bool) {
         self.line.at(now);
         if is_gap {
             self.gap();
         }
         if self.is_asleep || self.line.is_connected() || self.loss.retry_at.is_some_and(|at| now < at) {
-            return self.has_woken;
+            return;
         }
         let device = nvml.and_then(|nvml| {
             let by_name = (!self.uuid.is_empty()).then(|| nvml.device_by_uuid(self.uuid.as_str()).ok());
             by_name.unwrap_or_else(|| self.place.find(nvml).ok())
         });
-        let Some(device) = device else {
-            self.lose();
-            return false;
-        };
-        self.connect(device);
-        true
+        match device {
+            Some(device) => self.connect(device),
+            None => self.lose(),
+        }
     }
 
     /// MLflow's five.
@@ -211,6 +210,11 @@ impl Gpu {
         }
     }
 
+    /// Whether it came or went since this was last asked.
+    pub(super) fn has_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
     /// What reports the device's errors, if they are wanted and it is there.
     pub(super) fn watched(&mut self) -> Option<(&Device<'static>, &mut Errors)> {
         let is_wanted = self.errors_key.is_some() && !self.place.is_instance() && !self.is_asleep;
@@ -236,6 +240,7 @@ impl Gpu {
         self.line.disconnect();
         self.loss.retry_at = Some(self.line.now() + RETRY_AFTER);
         self.loss.has_been = true;
+        self.has_changed = true;
         self.rebase();
     }
 

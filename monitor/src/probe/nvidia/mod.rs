@@ -76,8 +76,6 @@ struct Nvidia {
     tree: Tree,
     /// Time since the probe was opened, as far as it was sampled.
     now: Duration,
-    /// Whether the devices that report errors have changed.
-    is_new: bool,
 }
 
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
@@ -110,7 +108,6 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
             root: std::process::id(),
         },
         now: Duration::ZERO,
-        is_new: true,
     }))
 }
 
@@ -210,7 +207,7 @@ impl Probe for Nvidia {
             self.nvml = Some(library::load(self.path.as_deref())?);
         }
         for gpu in &mut self.gpus {
-            self.is_new |= gpu.begin(self.nvml, self.now, sink.since_last().is_none());
+            gpu.begin(self.nvml, self.now, sink.since_last().is_none());
         }
         for gpu in &mut self.gpus {
             gpu.read_basics(sink);
@@ -231,7 +228,12 @@ impl Probe for Nvidia {
 impl Nvidia {
     fn read_events(&mut self, nvml: &'static Nvml) {
         self.events.poll(self.gpus.iter_mut().map(Gpu::errors).collect());
-        if std::mem::take(&mut self.is_new) {
+        let mut has_changed = false;
+        for gpu in &mut self.gpus {
+            has_changed |= gpu.has_changed();
+        }
+        // A device that is lost answers for all that are watched with it.
+        if has_changed {
             self.events.watch(nvml, self.gpus.iter_mut().filter_map(Gpu::watched).collect());
         }
     }

@@ -12,11 +12,11 @@ fn numbers(values: &Values) -> Vec<u32> {
 }
 
 fn eight() -> String {
-    (0..8)
-        .map(|index| {
-            format!("device {index} h100 uuid=GPU-{index}x\nset {index} power.usage {}\n", (index + 1) * 1000)
-        })
-        .collect()
+    let device = |index| {
+        let power = (index + 1) * 1000;
+        format!("device {index} h100 uuid=GPU-{index}x\nset {index} power.usage {power}\n")
+    };
+    (0..8).map(device).collect::<Vec<_>>().concat()
 }
 
 #[test]

@@ -64,6 +64,15 @@ fn events_are_heard_of_a_gpu_that_came_back() {
 }
 
 #[test]
+fn events_of_the_others_are_heard_while_a_gpu_is_lost() {
+    let mut running = Running::of("device 0 h100\ndevice 1 h100\nlost 0 from_ms=500\nxid 1 13 at_ms=5000");
+    for _ in 0..5 {
+        running.after(1000);
+    }
+    assert_close(&running.after(1000), "gpu_1_xid_events", 1.0);
+}
+
+#[test]
 fn a_reset_that_is_required_is_a_loss() {
     let mut running = Running::of("device 0 h100\nfault 0 * RESET_REQUIRED from_ms=500");
     assert_close(&running.after(1000), "gpu_0_lost", 1.0);
