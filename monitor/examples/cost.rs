@@ -1,15 +1,20 @@
-//! What the monitor costs on this machine: processor time a tick and at one sample a second, and the time of a stop.
+//! What the monitor costs on this machine: processor time a tick and at one sample a second, and the time of a stop,
+//! also with a driver that hangs.
 //!
 //! `cargo run --release -p runlog-monitor --example cost` (Linux; takes about half a minute)
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use runlog_core::autolog::{Monitor, MonitorSink, SystemMetrics, Watch};
 use runlog_core::config::Config;
-use runlog_core::{Error, Result, clock};
+use runlog_core::{Error, clock};
+use runlog_monitor::{Driver, Kind, Probe, ProbeError, Sink};
+
+type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Sends, once a window, where the system accounts for the thread that logs it.
 struct Windows {
@@ -66,15 +71,58 @@ fn main() -> Result<()> {
     let (tick, share) = cost(Duration::from_secs(1), 20)?;
     println!("one sample a second:       {:.4} % of a core ({:.1} µs a tick)", share * 100.0, tick * 1e6);
 
+    stops("a stop with a last sample:", 500, || ())?;
+    Driver::new("stuck", |registry| {
+        registry.key("stuck", Kind::Gauge)?;
+        Ok(Box::new(Stuck))
+    })
+    .register();
+    stops("a stop, a driver stuck:   ", 200, wait_until_stuck)
+}
+
+/// The times of stops, each of a run of its own.
+#[expect(clippy::print_stdout, reason = "an example shows its figures")]
+fn stops(what: &str, count: usize, ready: impl Fn()) -> Result<()> {
     let mut stops = Vec::new();
-    for _ in 0..500 {
+    for _ in 0..count {
         let (monitor, points) = start(None)?;
         drop(points.recv());
+        ready();
+        // The sampling thread sleeps, as it does nearly always.
+        drop(STUCK.1.wait_timeout(stuck(), Duration::from_millis(3)));
         let asked = clock::instant();
         monitor.stop().ok();
         stops.push(asked.elapsed());
     }
     stops.sort_unstable();
-    println!("a stop with a last sample: p50 {:?}, p99 {:?}, max {:?}", stops[250], stops[495], stops[499]);
+    let (p50, p99, max) = (stops[count / 2], stops[count * 99 / 100], stops[count - 1]);
+    println!("{what} p50 {p50:?}, p99 {p99:?}, max {max:?}");
     Ok(())
+}
+
+/// A probe whose driver never comes back.
+struct Stuck;
+
+/// How many readings are stuck by now, and the word that one more is.
+static STUCK: (Mutex<u32>, Condvar) = (Mutex::new(0), Condvar::new());
+
+fn stuck() -> MutexGuard<'static, u32> {
+    STUCK.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Probe for Stuck {
+    fn sample(&mut self, _: &mut Sink<'_>) -> Result<(), ProbeError> {
+        let mut stuck = stuck();
+        *stuck += 1;
+        STUCK.1.notify_all();
+        loop {
+            stuck = STUCK.1.wait(stuck).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Waits until the driver of the run that was started last is stuck.
+fn wait_until_stuck() {
+    let mut stuck = STUCK.1.wait_while(stuck(), |stuck| *stuck == 0).unwrap_or_else(PoisonError::into_inner);
+    *stuck = 0;
 }

@@ -1,5 +1,8 @@
 //! Counters of the system and of devices, which began somewhere before us and may begin anew.
 
+#[cfg(target_os = "linux")]
+use std::time::Duration;
+
 /// What a counter has counted between two looks.
 ///
 /// ```
@@ -52,6 +55,60 @@ impl Sum {
     }
 }
 
+/// Energy from power, where a device has no counter of it: each pair of readings stands for the time between them.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Integral {
+    last: Option<f64>,
+    sum: f64,
+}
+
+#[cfg(target_os = "linux")]
+impl Integral {
+    /// Takes a reading in watts, so long after the one before: the joules since the first one. Nothing is added over a
+    /// time of unknown length.
+    pub(crate) fn advance(&mut self, watts: f64, since_last: Option<Duration>) -> f64 {
+        if let (Some(before), Some(since_last)) = (self.last, since_last) {
+            self.sum += f64::midpoint(before, watts) * since_last.as_secs_f64();
+        }
+        self.last = Some(watts);
+        self.sum
+    }
+
+    /// Forgets the last reading and keeps the sum.
+    pub(crate) fn rebase(&mut self) {
+        self.last = None;
+    }
+}
+
+/// What a counter that is no whole number has grown by since we first looked, new beginnings left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Growth {
+    last: Option<f64>,
+    sum: f64,
+}
+
+impl Growth {
+    /// Takes the counter's reading.
+    pub(crate) fn add(&mut self, reading: f64) {
+        if let Some(last) = self.last.replace(reading) {
+            self.sum += (reading - last).max(0.0);
+        }
+    }
+
+    /// `None` before the first look.
+    pub(crate) fn get(&self) -> Option<f64> {
+        self.last.map(|_| self.sum)
+    }
+
+    /// What it grew by since this was last asked.
+    pub(crate) fn take(&mut self) -> Option<f64> {
+        let grown = self.get();
+        self.sum = 0.0;
+        grown
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +120,32 @@ mod tests {
         assert_eq!(sums, [0, 10, 10, 15, 15]);
         sum.rebase();
         assert_eq!((sum.advance(1000), sum.advance(1001), sum.get()), (15, 16, 16));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn power_becomes_energy_over_the_times_that_are_known() {
+        let mut energy = Integral::default();
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(
+            [(100.0, None), (200.0, second), (200.0, None), (100.0, second)]
+                .map(|(watts, since_last)| Some(energy.advance(watts, since_last))),
+            [0.0, 150.0, 150.0, 300.0].map(Some)
+        );
+        energy.rebase();
+        let later = [50.0, 50.0].map(|watts| Some(energy.advance(watts, second)));
+        assert_eq!(later, [Some(300.0), Some(350.0)]);
+    }
+
+    #[test]
+    fn growth_leaves_out_what_came_before_and_new_beginnings() {
+        let mut growth = Growth::default();
+        assert_eq!(growth.get(), None);
+        let sums = [100.0, 110.0, 4.0, 9.0].map(|reading| {
+            growth.add(reading);
+            growth.get()
+        });
+        assert_eq!(sums, [0.0, 10.0, 10.0, 15.0].map(Some));
+        assert_eq!([growth.take(), growth.take()], [Some(15.0), Some(0.0)]);
     }
 }

@@ -61,7 +61,7 @@ metrics! {
     NETWORK_TRANSMIT_RATE = "network_transmit_megabytes_per_second" Rate Standard, "sent by the same";
     INFINIBAND_RECEIVE_RATE = "infiniband_receive_megabytes_per_second" Rate Standard, "received by all InfiniBand and RoCE ports, RDMA included";
     INFINIBAND_TRANSMIT_RATE = "infiniband_transmit_megabytes_per_second" Rate Standard, "sent by the same";
-    CPU_POWER = "cpu_power_watts" Rate Standard, "power of all processor packages (RAPL), where the system lets it be read";
+    CPU_POWER = "cpu_power_watts" Rate Standard, "power of all processor packages (RAPL; on Apple silicon all cores), where the system lets it be read";
     CPU_ENERGY = "cpu_energy_joules" Total Standard, "energy of the same";
 
     MEMORY_FULL_PRESSURE = "memory_full_pressure_percentage" Rate Full, "time in which every task waited for memory";
@@ -75,8 +75,8 @@ metrics! {
     DISK_READ_OPERATIONS = "disk_read_operations_per_second" Rate Full, "reads of all disks";
     DISK_WRITE_OPERATIONS = "disk_write_operations_per_second" Rate Full, "writes of all disks";
     DISK_BUSY = "disk_busy_percentage" Rate Full, "time in which the busiest disk had something to do";
-    NETWORK_ERRORS = "network_errors" Total Full, "packets that interfaces received or sent with errors";
-    NETWORK_DROPS = "network_drops" Total Full, "packets that interfaces dropped";
+    NETWORK_ERRORS = "network_errors" Total Full, "packets that the same interfaces received or sent with errors";
+    NETWORK_DROPS = "network_drops" Total Full, "packets that the same interfaces dropped";
 }
 
 metrics! {

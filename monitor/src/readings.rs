@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use crate::registry::{Key, Registry};
+use crate::registry::{Key, Kind, Registry};
 
 /// The readings of one sample, by key.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Readings {
     values: Vec<Option<f64>>,
     /// The time since the sample before; `None` if there was none or a gap lies between.
@@ -19,6 +19,14 @@ impl Readings {
     /// No readings yet of what is registered.
     pub(crate) fn new(registry: &Registry) -> Self {
         Self { values: vec![None; registry.entries().len()], since_last: None }
+    }
+
+    /// Drops what was measured since the sample before; `kinds` are those of the keys.
+    pub(crate) fn forget_past(&mut self, kinds: &[Kind]) {
+        for (value, kind) in self.values.iter_mut().zip(kinds) {
+            *value = value.filter(|_| *kind != Kind::Rate);
+        }
+        self.since_last = None;
     }
 
     /// Begins a sample.

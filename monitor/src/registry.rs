@@ -7,6 +7,10 @@ use runlog_core::{Error, Result, validate};
 
 use crate::metrics::{self, Metric};
 
+/// What follows a metric's name in those of its lowest and highest reading.
+pub(crate) const LOWEST: &str = "_min";
+pub(crate) const HIGHEST: &str = "_max";
+
 /// Longest name of a metric that a probe may register.
 pub(crate) const NAME_CHARS_MAX: usize = 128;
 
@@ -44,6 +48,14 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     /// Whether windows have the lowest and highest reading too.
     pub(crate) ranged: bool,
+}
+
+impl Entry {
+    /// Every name that it has points under.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let ends: &[&str] = if self.ranged { &["", LOWEST, HIGHEST] } else { &[""] };
+        ends.iter().map(|end| format!("{}{end}", self.name))
+    }
 }
 
 /// What probes have registered.
@@ -93,6 +105,11 @@ impl Registry {
 
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The kinds of all keys, by place.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        self.entries.iter().map(|entry| entry.kind).collect()
     }
 
     /// Names, without `runlog.`, and values.

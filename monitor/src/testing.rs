@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use runlog_core::autolog::MonitorSink;
 
+use crate::inbox::Inbox;
 use crate::pace::{Pace, Wake};
 use crate::probe::{Probe, ProbeError, Sink};
 
@@ -54,55 +55,89 @@ impl MonitorSink for Kept {
 /// The time of day at which every script starts.
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
 
-/// What happens in the waits of a run, one after another; after the last one it is stopped at once.
+/// What happens in the waits of the sampling thread, one after another; after the last one every run is stopped at once.
 pub(crate) enum Scene {
     /// The deadline comes, and the thread wakes so much later.
     Due(Duration),
-    /// The monitor is told to stop so much time into the wait.
+    /// Every run is stopped so much time into the wait.
     Stop(Duration),
+    /// So much time into the wait something happens that rings, or not; it is told the time.
+    After(Duration, Box<dyn FnMut(Duration)>),
     /// The wall clock is set to so many milliseconds after the start; then the next scene.
     SetClock(i64),
-    /// Something else in the world; then the next scene.
-    #[cfg(target_os = "linux")]
-    Do(Box<dyn FnMut()>),
 }
 
 pub(crate) struct ScriptedPace {
-    now: Duration,
+    now: Arc<Mutex<Duration>>,
     clock_ms: Option<i64>,
     script: VecDeque<Scene>,
+    inbox: Arc<Inbox>,
+    over: bool,
 }
 
 impl ScriptedPace {
-    pub(crate) fn new(script: impl IntoIterator<Item = Scene>) -> Self {
-        Self { now: Duration::ZERO, clock_ms: None, script: script.into_iter().collect() }
+    pub(crate) fn new(script: impl IntoIterator<Item = Scene>, inbox: Arc<Inbox>) -> Self {
+        Self { now: Arc::default(), clock_ms: None, script: script.into_iter().collect(), inbox, over: false }
+    }
+
+    /// The time, for probes in whose readings some passes.
+    pub(crate) fn time(&self) -> Arc<Mutex<Duration>> {
+        Arc::clone(&self.now)
+    }
+
+    fn pass(&self, time: Duration) -> Duration {
+        let mut now = self.now.lock().unwrap();
+        *now += time;
+        *now
+    }
+
+    fn come_to(&self, time: Duration) {
+        let mut now = self.now.lock().unwrap();
+        *now = time.max(*now);
+    }
+
+    fn stop_all(&mut self) -> Wake {
+        (0..RUNS_MAX).for_each(|id| self.inbox.leave(id));
+        Wake::Rung
     }
 }
 
+/// More runs than any script has, numbered from 0.
+const RUNS_MAX: u64 = 10;
+
 impl Pace for ScriptedPace {
     fn elapsed(&self) -> Duration {
-        self.now
+        *self.now.lock().unwrap()
     }
 
     fn now_ms(&self) -> i64 {
-        START_MS + self.clock_ms.unwrap_or_else(|| i64::try_from(self.now.as_millis()).unwrap())
+        START_MS + self.clock_ms.unwrap_or_else(|| i64::try_from(self.elapsed().as_millis()).unwrap())
     }
 
     fn wait_until(&mut self, deadline: Duration) -> Wake {
         loop {
             match self.script.pop_front() {
                 Some(Scene::Due(late)) => {
-                    self.now = deadline + late;
+                    self.come_to(deadline + late);
                     return Wake::Due;
                 }
                 Some(Scene::Stop(after)) => {
-                    self.now += after;
-                    return Wake::Stop;
+                    self.pass(after);
+                    return self.stop_all();
+                }
+                Some(Scene::After(after, mut act)) => {
+                    act(self.pass(after));
+                    return Wake::Rung;
                 }
                 Some(Scene::SetClock(ms)) => self.clock_ms = Some(ms),
-                #[cfg(target_os = "linux")]
-                Some(Scene::Do(mut act)) => act(),
-                None => return Wake::Stop,
+                None if !self.over => {
+                    self.over = true;
+                    return self.stop_all();
+                }
+                None => {
+                    self.come_to(deadline);
+                    return Wake::Due;
+                }
             }
         }
     }

@@ -7,13 +7,15 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use runlog_core::Result;
-use runlog_core::autolog::{Monitor, MonitorDriver, MonitorSink, SystemMetrics, Tier, Watch};
+use runlog_core::autolog::{Gpus, Monitor, MonitorDriver, MonitorSink, SystemMetrics, Tier, Watch};
 use runlog_core::config::Config;
+use runlog_monitor::readers::Readers;
 
 /// Counts the allocations of each thread by itself, so that tests beside this one do not matter.
 struct Counting;
@@ -51,8 +53,14 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn start(settings: SystemMetrics, sink: impl MonitorSink + 'static) -> Result<Box<dyn Monitor>> {
-    (runlog_monitor::DRIVER.start)(&Watch::new("", settings, Config::default()), Box::new(sink))
+    // Of one run only one is sampled at a time.
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let run_id = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+    (runlog_monitor::DRIVER.start)(&Watch::new(run_id, settings, Config::default()), Box::new(sink))
 }
+
+#[cfg(test)]
+mod fixture;
 
 fn compat() -> SystemMetrics {
     SystemMetrics::new().tier(Tier::Compat)
@@ -115,27 +123,75 @@ fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
 }
 
 #[test]
+fn a_run_in_the_highest_tier_has_finite_values_of_metrics_that_are_described() {
+    let (sender, points) = sync_channel(10_000);
+    let asked = SystemMetrics::new().tier(Tier::Full);
+    let sink = Each(move |key: &str, value, _| sender.send((key.to_owned(), value)).unwrap());
+    let monitor = start(asked, sink).unwrap();
+    let opening = points.recv().unwrap();
+    let before = processor_times();
+    while processor_times() == before {
+        std::thread::yield_now();
+    }
+    monitor.stop().unwrap();
+    let all: Vec<_> = [opening].into_iter().chain(points.iter()).collect();
+    for (key, value) in &all {
+        let name = key.strip_prefix("system/").unwrap();
+        let whole = name.strip_suffix("_min").or_else(|| name.strip_suffix("_max")).unwrap_or(name);
+        assert!(runlog_monitor::describe(whole).is_some() || name.starts_with("summary/"), "{key}");
+        assert!(value.is_finite() && *value >= 0.0, "{key} {value}");
+        assert!(!key.ends_with("percentage") || *value <= 100.0, "{key} {value}");
+    }
+    let has = |name: &str| all.iter().any(|(key, _)| key == &format!("system/{name}"));
+    assert!(has("load_average_1m") && has("cpu_iowait_percentage"));
+    // The clock of one processor may not have ticked yet.
+    let is_core =
+        |key: &str| key.starts_with("system/cpu_") && key.contains(|digit: char| digit.is_ascii_digit());
+    assert!(all.iter().any(|(key, _)| is_core(key)));
+}
+
+#[test]
 fn a_tick_does_not_allocate() {
     const WARM: i64 = 5;
     const LAST: i64 = 105;
-    let counted = Arc::new((Mutex::new(None), Condvar::new()));
-    let asked = compat().interval(Duration::from_millis(2));
-    let mut before = None;
-    let result = Arc::clone(&counted);
-    // The sink runs on the monitor's thread, so it reads that thread's count.
-    let sink = Each(move |_: &str, _, step| {
-        let count = ALLOCATIONS.with(Cell::get);
-        if step == WARM && before.is_none() {
-            before = Some(count);
-        }
-        if step == LAST {
-            let mut result = result.0.lock().unwrap();
-            result.get_or_insert(count - before.unwrap());
-        }
-        result.1.notify_all();
-    });
-    let monitor = start(asked, sink).unwrap();
-    let allocations = *counted.1.wait_while(counted.0.lock().unwrap(), |count| count.is_none()).unwrap();
-    monitor.stop().unwrap();
-    assert_eq!(allocations, Some(0), "in {} ticks", LAST - WARM);
+    for tier in [Tier::Compat, Tier::Standard, Tier::Full] {
+        let counted = Arc::new((Mutex::new(None), Condvar::new()));
+        // Reads what no other test does, so that no other run comes and goes on its thread.
+        let asked = SystemMetrics::new().tier(tier).interval(Duration::from_millis(2)).gpus(Gpus::Visible);
+        let mut before = None;
+        let result = Arc::clone(&counted);
+        // The sink runs on the monitor's thread, so it reads that thread's count.
+        let sink = Each(move |_: &str, _, step| {
+            let count = ALLOCATIONS.with(Cell::get);
+            if step == WARM && before.is_none() {
+                before = Some(count);
+            }
+            if step == LAST {
+                let mut result = result.0.lock().unwrap();
+                result.get_or_insert(count - before.unwrap());
+            }
+            result.1.notify_all();
+        });
+        let monitor = start(asked, sink).unwrap();
+        let allocations = *counted.1.wait_while(counted.0.lock().unwrap(), |count| count.is_none()).unwrap();
+        monitor.stop().unwrap();
+        assert_eq!(allocations, Some(0), "in {} ticks of {tier:?}", LAST - WARM);
+    }
+}
+
+#[test]
+fn a_tick_of_hardware_that_is_not_here_does_not_allocate_either() {
+    let dir = tempfile::tempdir().unwrap();
+    fixture::bare_host(dir.path());
+    let mut readers = Readers::open(dir.path(), Tier::Full);
+    let drivers = ["host", "cpu", "memory", "pressure", "disk", "disk traffic", "network", "infiniband"];
+    assert!(readers.count() >= drivers.len() + 3, "energy, temperature and frequency too");
+    readers.read(None);
+    fixture::tick(dir.path(), 1);
+    let before = ALLOCATIONS.with(Cell::get);
+    for _ in 0..10 {
+        readers.read(Some(Duration::from_secs(1)));
+    }
+    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
+    assert_eq!(readers.failures().len(), 0);
 }

@@ -271,7 +271,14 @@ fn a_short_run_has_all_system_metrics() {
             "system_memory_usage_megabytes",
             "system_memory_usage_percentage",
         ];
-        assert_eq!(keys("system-metrics"), expected.map(|key| format!("system/{node}{key}")));
+        let keys_of_run = keys("system-metrics");
+        for key in expected {
+            assert!(
+                keys_of_run.contains(&&*format!("system/{node}{key}")),
+                "{key} is not in {keys_of_run:?}"
+            );
+        }
+        assert!(keys_of_run.iter().all(|key| key.starts_with(&format!("system/{node}"))), "{keys_of_run:?}");
         assert_eq!(keys("without"), [""; 0], "switched off for the process");
         if !node.is_empty() {
             let sampled = runs.iter().find_map(|run| run.data.metrics.first()).unwrap();
@@ -388,4 +395,21 @@ fn a_terminal_that_is_gone_ends_no_training() {
     let status = place.scenario(&["bad-key"]).stderr(writer).status().unwrap();
     assert!(status.success());
     assert_eq!((place.run().info.status, place.run().metric("loss")), (RunStatus::Finished, Some(0.5)));
+}
+
+#[test]
+fn a_forked_child_has_system_metrics_of_its_own_and_leaves_its_parents_alone() {
+    let place = Place::new();
+    place.play(&["fork-while-sampled"]);
+    let runs = place.runs();
+    for name in ["parent", "child"] {
+        let run = runs.iter().find(|run| run.info.run_name == name).unwrap();
+        assert_eq!(run.info.status, RunStatus::Finished, "{name}");
+        let step = |key: &str| {
+            run.data.metrics.iter().find(|metric| metric.key == format!("system/{key}")).map(|it| it.step)
+        };
+        assert_eq!(step("disk_usage_percentage"), Some(1), "{name} has an opening and a last window");
+    }
+    let parent = runs.iter().find(|run| run.info.run_name == "parent").unwrap();
+    assert_eq!(parent.param("child_status"), Some("0"));
 }

@@ -35,17 +35,23 @@ mod mlflow;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod monitored;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod provenance;
 #[cfg(test)]
 mod python;
+mod ranks;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod search;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod system_metrics;
 #[cfg(test)]
 mod table;
 #[cfg(test)]

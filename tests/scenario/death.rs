@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
-use runlog::Result;
 use runlog::integration::testing::Fault;
+use runlog::{ActiveRun, Result, RunOptions, SystemMetrics, Tier};
 
 use crate::start;
 
@@ -63,6 +64,34 @@ pub(crate) fn fork() -> Result<()> {
         libc::waitpid(child, &raw mut status, 0);
     }
     run.metric("from_parent").log(2.0, 1);
+    run.log_param("child_status", status);
+    run.finish()
+}
+
+/// The child starts a run of its own with system metrics, as its parent has one; then the parent goes on.
+pub(crate) fn fork_while_sampled() -> Result<()> {
+    // One opening, and then nothing until the end: a fork is not to hit the thread that samples while it holds a lock.
+    let hourly = || SystemMetrics::new().tier(Tier::Compat).interval(Duration::from_hours(1));
+    let run = runlog::start_run(RunOptions::new().name("parent").log_system_metrics(hourly()))?;
+    while runlog::get_run(run.run_id())?.metric("system/network_transmit_megabytes").is_none() {
+        run.flush()?;
+        std::thread::yield_now();
+    }
+    // SAFETY: the child only uses what runlog promises to work after a fork, then exits.
+    #[expect(unsafe_code, reason = "there is no safe fork")]
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let own = RunOptions::new().name("child").nested(true).log_system_metrics(hourly());
+        let ended = runlog::start_run(own).and_then(ActiveRun::finish);
+        drop(run);
+        std::process::exit(i32::from(ended.is_err()));
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    #[expect(unsafe_code, reason = "the child is no `std::process::Child`")]
+    unsafe {
+        libc::waitpid(child, &raw mut status, 0);
+    }
     run.log_param("child_status", status);
     run.finish()
 }

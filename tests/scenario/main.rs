@@ -131,6 +131,7 @@ fn main() -> Result<()> {
             run.finish()
         }
         ("fork", []) => death::fork(),
+        ("fork-while-sampled", []) => death::fork_while_sampled(),
         ("abort-on-panic", []) => death::abort_on_panic(),
         ("abort", []) => {
             let _run = start()?;

@@ -65,6 +65,7 @@ pub(crate) fn watch_exit() {
 }
 
 /// Notices from now on panics and (unless told not to) signals, which end runs.
+#[cfg_attr(not(unix), expect(unused_variables, reason = "what it says is about signals"))]
 pub(crate) fn watch(config: &Config) {
     static ONCE: Once = Once::new();
     // A hook cannot be set by a destructor that runs during a panic; the next start does it.
@@ -155,6 +156,10 @@ enum Ending {
 }
 
 /// The process exits, by returning from `main` or by `exit`. `None`: the system does not say with which status.
+#[cfg_attr(
+    not(unix),
+    expect(dead_code, reason = "no exit is noticed there: runs end by `end_run` or by their guard")
+)]
 fn at_exit(exit_status: Option<i32>) {
     // A hook of C must not unwind, whatever a store does.
     catch_unwind(|| end_all_as(exit_status)).ok();

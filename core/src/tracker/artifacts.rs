@@ -215,6 +215,7 @@ impl Tracker {
     /// A directory of nobody else's, among the system's temporary ones.
     fn new_directory(&self) -> Result<PathBuf> {
         let dir = self.0.config.temp_dir.join(format!("runlog-{}", id::hex32()));
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "a mode is what Unix alone has"))]
         let mut builder = DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

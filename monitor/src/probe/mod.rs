@@ -4,26 +4,60 @@
 //! neither logs nor measures itself, which is the sampler's part; a sample of a healthy probe of ours does not allocate.
 
 #[cfg(target_os = "linux")]
+mod amd;
+#[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
+mod apple;
+#[cfg(target_os = "linux")]
+mod attribute;
+#[cfg(target_os = "linux")]
+mod block;
+#[cfg(target_os = "linux")]
+mod card;
+#[cfg(target_os = "linux")]
 mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+mod drm;
+#[cfg(target_os = "linux")]
+mod energy;
+#[cfg(target_os = "linux")]
+mod fdinfo;
+#[cfg(target_os = "linux")]
+mod frequency;
+#[cfg(target_os = "linux")]
+mod host;
+#[cfg(target_os = "linux")]
+mod infiniband;
+#[cfg(target_os = "linux")]
+mod intel;
+#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
+mod numbers;
 #[cfg(all(feature = "nvidia", any(target_os = "linux", windows)))]
 mod nvidia;
+#[cfg(feature = "openmetrics")]
+mod openmetrics;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]
+mod pressure;
+#[cfg(target_os = "linux")]
 mod pseudo;
+mod roll;
+#[cfg(target_os = "linux")]
+mod sysfs;
+#[cfg(target_os = "linux")]
+mod temperature;
 mod traffic;
 
 mod registered;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use runlog_core::autolog::{Gpus, Watch};
@@ -31,8 +65,12 @@ use runlog_core::config::Config;
 use runlog_core::{Error, ErrorKind};
 
 use crate::metrics;
+#[cfg(target_os = "linux")]
+use crate::metrics::Metric;
 pub(crate) use crate::readings::Sink;
 pub(crate) use crate::registry::{Key, Registry};
+#[cfg(feature = "openmetrics")]
+pub use openmetrics::OpenMetrics;
 use registered::registered;
 
 /// Bytes in a megabyte as MLflow counts them.
@@ -109,6 +147,17 @@ impl Driver {
         Self { name: Cow::Borrowed(name), may_block: false, open: Open::BuiltIn(open) }
     }
 
+    /// The same, where a reading may wait for hardware.
+    #[cfg(any(
+        target_os = "linux",
+        all(feature = "nvidia", windows),
+        all(feature = "apple", target_os = "macos", target_arch = "aarch64")
+    ))]
+    pub(crate) const fn may_block(mut self) -> Self {
+        self.may_block = true;
+        self
+    }
+
     pub(crate) fn open(&self, machine: &Machine, registry: &mut Registry) -> Opened {
         match &self.open {
             Open::BuiltIn(open) => open(machine, registry),
@@ -126,6 +175,9 @@ pub(crate) struct Machine {
     /// The `/sys` of Linux.
     #[cfg(target_os = "linux")]
     pub(crate) sys: PathBuf,
+    /// Where the distribution says its name: `/etc`.
+    #[cfg(target_os = "linux")]
+    pub(crate) etc: PathBuf,
     /// A path on the disk whose space is reported; MLflow's is `/`.
     pub(crate) disk: PathBuf,
     /// NVIDIA's library, where it is not to be looked for as usual.
@@ -138,20 +190,27 @@ pub(crate) struct Machine {
 
 impl Default for Machine {
     fn default() -> Self {
+        Self::below(Path::new(if cfg!(windows) { "C:\\" } else { "/" }))
+    }
+}
+
+impl Machine {
+    /// The machine whose files are below `root`.
+    pub(crate) fn below(root: &Path) -> Self {
         Self {
             #[cfg(target_os = "linux")]
-            proc: PathBuf::from("/proc"),
+            proc: root.join("proc"),
             #[cfg(target_os = "linux")]
-            sys: PathBuf::from("/sys"),
-            disk: PathBuf::from(if cfg!(windows) { "C:\\" } else { "/" }),
+            sys: root.join("sys"),
+            #[cfg(target_os = "linux")]
+            etc: root.join("etc"),
+            disk: root.to_owned(),
             nvml: None,
             gpus: Gpus::default(),
             config: Config::default(),
         }
     }
-}
 
-impl Machine {
     /// The machine that the process runs on, as `watch` wants it read.
     pub(crate) fn of(watch: &Watch) -> Self {
         Self { gpus: watch.settings.gpus, config: watch.config.clone(), ..Self::default() }
@@ -161,10 +220,20 @@ impl Machine {
 /// Every probe there is, in the order in which they are read.
 #[cfg(target_os = "linux")]
 pub(crate) const PROBES: &[Driver] = &[
+    host::DRIVER,
     cpu::DRIVER,
     memory::DRIVER,
+    pressure::DRIVER,
     disk::DRIVER,
+    block::DRIVER,
     network::DRIVER,
+    infiniband::DRIVER,
+    energy::DRIVER,
+    temperature::DRIVER,
+    frequency::DRIVER,
+    amd::DRIVER,
+    intel::DRIVER,
+    drm::DRIVER,
     #[cfg(feature = "nvidia")]
     nvidia::DRIVER,
 ];
@@ -232,6 +301,12 @@ impl DiskKeys {
     }
 }
 
+/// Refuses to open a probe whose first metric, of its lowest tier, the tier leaves out: then nothing is to be read.
+#[cfg(target_os = "linux")]
+fn wanted(registry: &Registry, metric: &Metric) -> Result<(), ProbeError> {
+    (metric.tier <= registry.tier()).then_some(()).ok_or_else(|| absent("the tier leaves it out"))
+}
+
 fn absent(what: &'static str) -> ProbeError {
     ProbeError::Absent(Cow::Borrowed(what))
 }
@@ -289,8 +364,13 @@ pub(crate) mod testing {
         ) -> Result<BTreeMap<String, f64>, ProbeError> {
             self.readings.begin(since_last);
             self.probe.sample(&mut self.readings.sink())?;
+            Ok(self.values())
+        }
+
+        /// What the last reading put, also where it failed.
+        pub(crate) fn values(&self) -> BTreeMap<String, f64> {
             let named = self.registry.entries().iter().zip(self.readings.values());
-            Ok(named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect())
+            named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect()
         }
 
         /// What the probe said of the hardware.
@@ -308,10 +388,11 @@ pub(crate) mod testing {
 
     /// A machine whose files are all below `dir`, where there is none yet.
     pub(crate) fn empty(dir: &Path) -> Machine {
-        let (proc, sys) = (dir.join("proc"), dir.join("sys"));
-        fs::create_dir_all(&proc).unwrap();
-        fs::create_dir_all(&sys).unwrap();
-        Machine { proc, sys, disk: dir.to_owned(), ..Machine::default() }
+        let machine = Machine::below(dir);
+        for dir in [&machine.proc, &machine.sys, &machine.etc] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        machine
     }
 
     /// Writes a file of a fixture, with its directories.

@@ -3,8 +3,9 @@
 //! Invariant: after the first reading a reading does not allocate, unless the file has grown.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use runlog_core::{Error, ErrorKind};
 
@@ -12,6 +13,8 @@ use super::{ProbeError, absent};
 
 /// Enough for the files of a small machine, so that most never grow.
 const BYTES_AT_FIRST: usize = 4096;
+/// Enough for a file of one number.
+const BYTES_OF_NUMBER: usize = 64;
 /// No account that we read is larger; a file that never ends must not fill the memory.
 const BYTES_MAX: usize = 1 << 20;
 
@@ -24,15 +27,19 @@ pub(super) struct Pseudo {
 }
 
 impl Pseudo {
-    /// Opens `path`. That it does not exist is no fault.
+    /// Opens `path`. That it does not exist or is not for us is no fault.
     pub(super) fn open(path: PathBuf) -> Result<Self, ProbeError> {
-        match File::open(&path) {
-            Ok(file) => Ok(Self { path, file, buffer: vec![0; BYTES_AT_FIRST] }),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
-                Err(absent("the system keeps no such account"))
-            }
-            Err(cause) => Err(Error::io("open a file of the system", &path, cause).into()),
-        }
+        Self::with_room(path, BYTES_AT_FIRST)
+    }
+
+    /// Opens a file that holds one number.
+    pub(super) fn of_number(path: PathBuf) -> Result<Self, ProbeError> {
+        Self::with_room(path, BYTES_OF_NUMBER)
+    }
+
+    fn with_room(path: PathBuf, bytes: usize) -> Result<Self, ProbeError> {
+        let file = open(&path)?;
+        Ok(Self { path, file, buffer: vec![0; bytes] })
     }
 
     /// The beginning, at least its first line, with one call to the system.
@@ -61,12 +68,26 @@ impl Pseudo {
 
     fn read_at(&mut self, offset: usize) -> Result<usize, ProbeError> {
         let room = self.buffer.get_mut(offset..).unwrap_or_default();
-        loop {
-            match self.file.read_at(room, offset as u64) {
-                Ok(length) => return Ok(length),
-                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(cause) => return Err(Error::io("read a file of the system", &self.path, cause).into()),
-            }
+        read_at(&self.file, room, offset as u64)
+            .map_err(|cause| Error::io("read a file of the system", &self.path, cause).into())
+    }
+}
+
+/// Opens a file of the system.
+pub(super) fn open(path: &Path) -> Result<File, ProbeError> {
+    File::open(path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::NotFound => absent("the system keeps no such account"),
+        io::ErrorKind::PermissionDenied => absent("only others may read it"),
+        _ => Error::io("open a file of the system", path, cause).into(),
+    })
+}
+
+/// Reads what fits.
+pub(super) fn read_at(file: &File, room: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(room, offset) {
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
         }
     }
 }

@@ -8,8 +8,9 @@ use super::{Driver, Open, Opened, Registry};
 static REGISTERED: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
 
 impl Driver {
-    /// A driver of the program's own; `open` is called for each run that is sampled, on the thread that then samples.
-    /// Since nobody knows how long its readings take, each probe of it has a thread of its own.
+    /// A driver of the program's own. `open` is called on the thread that then reads the probe, once for all runs that are
+    /// watched at the same time. Since nobody knows how long its readings take, each probe of it has a thread of its own;
+    /// a metric that another probe has already is left out.
     pub fn new(
         name: impl Into<String>,
         open: impl Fn(&mut Registry) -> Opened + Send + Sync + 'static,
@@ -17,8 +18,9 @@ impl Driver {
         Self { name: Cow::Owned(name.into()), may_block: true, open: Open::Registered(Arc::new(open)) }
     }
 
-    /// Has every run that starts after this read by the driver too, if it has system metrics. A driver of the same name
-    /// takes the place of the one before.
+    /// Has every run that starts after this read by the driver too, if it has system metrics; one that starts while
+    /// others are watched shares their probes, and theirs only. A driver of the same name takes the place of the one
+    /// before.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,15 +3,14 @@
 //! Invariant: the sums never fall. A counter that runs backwards begins anew and adds nothing; an interface that
 //! appears later is counted from its own beginning, and what one moved stays counted when it is taken away.
 
+use super::roll::Roll;
 use super::{Key, MEGABYTE, Registry, Sink, float};
 use crate::metrics;
 
 /// The sums over every interface, loopback and virtual ones too, as MLflow has them.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    interfaces: Vec<Interface>,
-    /// The place where the next interface is looked for: the system lists them in the same order every time.
-    cursor: usize,
+    interfaces: Roll<Interface>,
     begun: bool,
     received_bytes: u64,
     sent_bytes: u64,
@@ -19,19 +18,17 @@ pub(super) struct Traffic {
     sent: Option<Key>,
 }
 
-#[derive(Debug)]
+/// The counters of an interface as they were at the last reading.
+#[derive(Debug, Default)]
 struct Interface {
-    name: Box<[u8]>,
     received_bytes: u64,
     sent_bytes: u64,
-    listed: bool,
 }
 
 impl Traffic {
     pub(super) fn register(registry: &mut Registry) -> Self {
         Self {
-            interfaces: Vec::new(),
-            cursor: 0,
+            interfaces: Roll::default(),
             begun: false,
             received_bytes: 0,
             sent_bytes: 0,
@@ -40,49 +37,32 @@ impl Traffic {
         }
     }
 
-    /// Takes the counters of one interface, in bytes.
-    pub(super) fn count(&mut self, name: &[u8], received_bytes: u64, sent_bytes: u64) {
-        let Some(interface) = self.find(name) else {
-            self.add(received_bytes, sent_bytes);
-            self.interfaces.push(Interface { name: name.into(), received_bytes, sent_bytes, listed: true });
-            return;
-        };
-        let received = received_bytes.saturating_sub(interface.received_bytes);
-        let sent = sent_bytes.saturating_sub(interface.sent_bytes);
-        interface.received_bytes = received_bytes;
-        interface.sent_bytes = sent_bytes;
-        interface.listed = true;
-        self.add(received, sent);
+    /// Begins a reading of all interfaces.
+    pub(super) fn begin(&mut self) {
+        self.interfaces.begin();
     }
 
-    /// Ends one reading of all interfaces and puts the sums; the first reading is where they begin.
+    /// Takes the counters of one interface, in bytes.
+    pub(super) fn count(&mut self, name: &[u8], received_bytes: u64, sent_bytes: u64) {
+        let (interface, _) = self.interfaces.list(name, Interface::default);
+        let received = received_bytes.saturating_sub(interface.received_bytes);
+        let sent = sent_bytes.saturating_sub(interface.sent_bytes);
+        *interface = Interface { received_bytes, sent_bytes };
+        if self.begun {
+            self.received_bytes = self.received_bytes.saturating_add(received);
+            self.sent_bytes = self.sent_bytes.saturating_add(sent);
+        }
+    }
+
+    /// Ends the reading and puts the sums; the first reading is where they begin.
     pub(super) fn put(&mut self, sink: &mut Sink<'_>) {
-        self.interfaces.retain_mut(|interface| std::mem::take(&mut interface.listed));
-        self.cursor = 0;
+        self.interfaces.end();
         // A machine without any interface has no traffic to speak of, which is not the same as 0 MB.
         self.begun |= !self.interfaces.is_empty();
         if self.begun {
             sink.put(self.received, float(self.received_bytes) / MEGABYTE);
             sink.put(self.sent, float(self.sent_bytes) / MEGABYTE);
         }
-    }
-
-    fn find(&mut self, name: &[u8]) -> Option<&mut Interface> {
-        let is_it = |interface: &Interface| *interface.name == *name;
-        let place = match self.interfaces.get(self.cursor) {
-            Some(next) if is_it(next) => self.cursor,
-            _ => self.interfaces.iter().position(is_it)?,
-        };
-        self.cursor = place + 1;
-        self.interfaces.get_mut(place)
-    }
-
-    fn add(&mut self, received_bytes: u64, sent_bytes: u64) {
-        if !self.begun {
-            return;
-        }
-        self.received_bytes = self.received_bytes.saturating_add(received_bytes);
-        self.sent_bytes = self.sent_bytes.saturating_add(sent_bytes);
     }
 }
 
@@ -99,6 +79,7 @@ mod tests {
         let mut traffic = Traffic::register(&mut registry);
         let mut into = Readings::new(&registry);
         for (place, (interfaces, expected)) in readings.iter().enumerate() {
+            traffic.begin();
             for (name, received, sent) in *interfaces {
                 traffic.count(name.as_bytes(), received * 1_000_000, sent * 1_000_000);
             }

@@ -46,7 +46,6 @@ mod tree;
 mod utilization;
 mod visible;
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,10 +59,9 @@ use self::gpu::{Gpu, RETRY_AFTER};
 use self::sleep::Sleep;
 use self::tree::Tree;
 use self::visible::{Named, Variables};
-use super::{Driver, Machine, Open, Opened, Probe, ProbeError, Registry, Sink, absent};
+use super::{Driver, Machine, Opened, Probe, ProbeError, Registry, Sink, absent};
 
-pub(super) const DRIVER: Driver =
-    Driver { name: Cow::Borrowed("nvidia"), may_block: true, open: Open::BuiltIn(open) };
+pub(super) const DRIVER: Driver = Driver::built_in("nvidia", open).may_block();
 
 struct Nvidia {
     path: Option<PathBuf>,
