@@ -44,6 +44,12 @@ pub struct Config {
     pub node_id: Option<String>,
     /// `RUNLOG_SYSTEM_METRICS_TIER`: how much of the machine is read, `compat`, `standard` or `full`.
     pub system_metrics_tier: Option<Tier>,
+    /// `CUDA_VISIBLE_DEVICES`: the GPUs that the process may use; empty for none.
+    pub cuda_visible_devices: Option<String>,
+    /// `CUDA_DEVICE_ORDER`: how CUDA numbers GPUs.
+    pub cuda_device_order: Option<String>,
+    /// `NVIDIA_VISIBLE_DEVICES`: the GPUs that a container was given.
+    pub nvidia_visible_devices: Option<String>,
     /// `ROCR_VISIBLE_DEVICES`: AMD's GPUs that the process may use; empty for none.
     pub rocr_visible_devices: Option<String>,
     /// `HIP_VISIBLE_DEVICES`: those of them that HIP may use.
@@ -136,6 +142,9 @@ impl Config {
             system_metrics_tier: text("RUNLOG_SYSTEM_METRICS_TIER")
                 .map(|value| parse_tier("RUNLOG_SYSTEM_METRICS_TIER", &value))
                 .transpose()?,
+            cuda_visible_devices: get("CUDA_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
+            cuda_device_order: text("CUDA_DEVICE_ORDER"),
+            nvidia_visible_devices: text("NVIDIA_VISIBLE_DEVICES"),
             rocr_visible_devices: get("ROCR_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
             hip_visible_devices: get("HIP_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
             launch: Launch::from_vars(&get),

@@ -68,8 +68,6 @@
 //! the others why they did not: `cpu, memory, disk; without nvidia (…)`. What probes say of the hardware are tags
 //! `runlog.<name>`. With a node id both have it in between: `runlog.<node_id>.monitor`.
 
-#![forbid(unsafe_code)]
-
 mod counter;
 mod ending;
 mod group;
