@@ -40,6 +40,10 @@
 //! over the hole.
 
 mod counter;
+mod ending;
+mod group;
+mod hub;
+mod inbox;
 mod metrics;
 mod monitor;
 mod pace;
@@ -49,6 +53,8 @@ mod readings;
 mod registry;
 mod sampler;
 mod schedule;
+mod session;
+mod slow;
 #[cfg(test)]
 mod testing;
 mod window;
@@ -57,12 +63,13 @@ use runlog_core::Result;
 use runlog_core::autolog::{Monitor, MonitorDriver, MonitorSink, Watch};
 
 pub use crate::counter::{Counter, Sum};
+use crate::hub::Hub;
 pub use crate::metrics::describe;
-use crate::monitor::SystemMonitor;
 pub use crate::probe::{Driver, Opened, Probe, ProbeError};
 use crate::probe::{Machine, drivers};
 pub use crate::readings::Sink;
 pub use crate::registry::{Key, Kind, Registry};
+use crate::sampler::Patience;
 
 /// The target of this crate's `tracing` events.
 const TARGET: &str = "runlog::monitor";
@@ -72,6 +79,9 @@ pub const DRIVER: MonitorDriver = MonitorDriver { name: "system", start };
 
 inventory::submit!(DRIVER);
 
+/// The sampling threads of this process.
+static HUB: Hub = Hub::new(Patience::DEFAULT);
+
 fn start(watch: &Watch, sink: Box<dyn MonitorSink>) -> Result<Box<dyn Monitor>> {
-    Ok(Box::new(SystemMonitor::start(drivers(), Machine::of(watch), watch, sink)?))
+    Ok(Box::new(HUB.start(watch, sink, || (drivers(), Machine::of(watch)))?))
 }

@@ -140,7 +140,7 @@ metrics! {
     GPU_LINK_TRANSMIT_RATE = "nvlink_transmit_megabytes_per_second" Rate Standard, "over all NVLinks from the GPU";
     GPU_SM_ACTIVE = "sm_active_percentage" Rate Standard, "time in which its multiprocessors had work, averaged over them (Hopper and newer)";
     GPU_TENSOR_ACTIVE = "tensor_active_percentage" Rate Standard, "time in which its tensor cores worked";
-    GPU_DRAM_ACTIVE = "dram_active_percentage" Rate Standard, "time in which data moved to or from its memory";
+    GPU_DRAM_ACTIVE = "dram_active_percentage" Rate Standard, "bandwidth of its memory in use, of the most that it can be";
     GPU_PROCESS_MEMORY = "process_memory_megabytes" Gauge Standard, "its memory that this process and its descendants hold";
     GPU_PROCESS_SM = "process_sm_percentage" Rate Standard, "time in which kernels of this process and its descendants ran";
     GPU_LOST = "lost" Peak Standard, "1 while the GPU does not answer; no point before it was lost for the first time";

@@ -1,19 +1,21 @@
-//! The time of a run and the waiting in it, behind a trait: the sampler's tests have a clock of their own.
+//! The time of the sampling thread and its waiting, behind a trait: the sampler's tests have a clock of their own.
 //!
-//! Invariant: a wait ends at its deadline or as soon as the monitor is told to stop, whichever comes first.
+//! Invariant: a wait ends at its deadline or as soon as there is something to hear, whichever comes first.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runlog_core::clock;
+
+use crate::inbox::Inbox;
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
     /// The deadline has come.
     Due,
-    /// The monitor is to stop; this wins over a deadline that has come too.
-    Stop,
+    /// Somebody rang; this wins over a deadline that has come too.
+    Rung,
 }
 
 /// Tells the time and waits.
@@ -26,66 +28,22 @@ pub(crate) trait Pace {
     fn wait_until(&mut self, deadline: Duration) -> Wake;
 }
 
-/// What the sampling thread and its owner tell each other.
-#[derive(Debug, Default)]
-pub(crate) struct Bell {
-    state: Mutex<State>,
-    rung: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    stop: bool,
-    done: bool,
-}
-
-impl Bell {
-    /// Tells the thread to stop, and waits until it is done, but for at most `patience`. Says whether it is.
-    pub(crate) fn stop(&self, patience: Duration) -> bool {
-        self.ask_to_stop();
-        let waited = self.rung.wait_timeout_while(self.lock(), patience, |state| !state.done);
-        waited.unwrap_or_else(PoisonError::into_inner).0.done
-    }
-
-    /// Tells the thread to stop.
-    pub(crate) fn ask_to_stop(&self) {
-        self.lock().stop = true;
-        self.rung.notify_all();
-    }
-
-    /// Tells the owner that the thread has logged its last point.
-    pub(crate) fn done(&self) {
-        self.lock().done = true;
-        self.rung.notify_all();
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_told_to_stop(&self) -> bool {
-        self.lock().stop
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The machine's clock, and waits that the bell ends.
+/// The machine's clock, and waits that the inbox's bell ends.
 #[derive(Debug)]
 pub(crate) struct RealPace {
     start: Instant,
-    bell: Arc<Bell>,
+    inbox: Arc<Inbox>,
 }
 
 impl RealPace {
-    /// A pace that starts now.
-    pub(crate) fn new(bell: Arc<Bell>) -> Self {
-        Self { start: clock::instant(), bell }
+    pub(crate) fn new(start: Instant, inbox: Arc<Inbox>) -> Self {
+        Self { start, inbox }
     }
 }
 
 impl Pace for RealPace {
     fn elapsed(&self) -> Duration {
-        clock::instant().saturating_duration_since(self.start)
+        since(self.start)
     }
 
     fn now_ms(&self) -> i64 {
@@ -93,16 +51,11 @@ impl Pace for RealPace {
     }
 
     fn wait_until(&mut self, deadline: Duration) -> Wake {
-        let mut state = self.bell.lock();
-        loop {
-            if state.stop {
-                return Wake::Stop;
-            }
-            let left = deadline.saturating_sub(self.elapsed());
-            if left.is_zero() {
-                return Wake::Due;
-            }
-            state = self.bell.rung.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        if self.inbox.wait(|| deadline.saturating_sub(self.elapsed())) { Wake::Rung } else { Wake::Due }
     }
+}
+
+/// The time since `start`.
+pub(crate) fn since(start: Instant) -> Duration {
+    clock::instant().saturating_duration_since(start)
 }

@@ -14,6 +14,15 @@ const MLFLOW_INTERVAL: Duration = Duration::from_secs(10);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// Samples in the default window.
 const DEFAULT_SAMPLES: u32 = 10;
+/// How many of its samples have what may block once.
+const DEFAULT_SLOW_EVERY: u32 = 5;
+/// The windows of an adaptive run at its start, and for how long.
+const FINE_WINDOW: Duration = Duration::from_secs(1);
+const FINE_TIME: Duration = Duration::from_secs(30);
+/// After so many windows those of an adaptive run are twice as long.
+const WINDOWS_BEFORE_DOUBLING: i64 = 2000;
+/// Its longest windows.
+const WINDOW_MAX: Duration = Duration::from_secs(60);
 /// The shortest interval; a shorter one would spend a core on reading the same counters.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
@@ -24,6 +33,10 @@ pub(crate) struct Plan {
     pub(crate) interval: Duration,
     /// Samples that make one point.
     pub(crate) samples: u32,
+    /// Of so many samples one has what may block too.
+    pub(crate) slow_every: u32,
+    /// Whether windows grow with the run, whatever `samples` says.
+    pub(crate) adaptive: bool,
     /// The step of the first point.
     pub(crate) first_step: i64,
 }
@@ -35,9 +48,11 @@ impl Plan {
     /// An interval of no time, or windows of no samples.
     pub(crate) fn new(watch: &Watch) -> Result<Self> {
         let asked = &watch.settings;
-        let (interval, samples) = match (asked.interval, asked.samples_before_logging) {
-            (None, None) => (DEFAULT_INTERVAL, DEFAULT_SAMPLES),
-            (interval, samples) => (interval.unwrap_or(MLFLOW_INTERVAL), samples.unwrap_or(1)),
+        let (interval, samples, slow_every) = match (asked.interval, asked.samples_before_logging) {
+            (None, None) => (DEFAULT_INTERVAL, DEFAULT_SAMPLES, DEFAULT_SLOW_EVERY),
+            // The windows of an adaptive run are not a number of samples.
+            (None, Some(_)) if asked.adaptive => (DEFAULT_INTERVAL, DEFAULT_SAMPLES, DEFAULT_SLOW_EVERY),
+            (interval, samples) => (interval.unwrap_or(MLFLOW_INTERVAL), samples.unwrap_or(1), 1),
         };
         if interval.is_zero() {
             return Err(Error::invalid(
@@ -47,7 +62,28 @@ impl Plan {
         if samples == 0 {
             return Err(Error::invalid("system metrics need at least 1 sample before logging"));
         }
-        Ok(Self { interval: interval.max(INTERVAL_MIN), samples, first_step: watch.first_step })
+        Ok(Self {
+            interval: interval.max(INTERVAL_MIN),
+            samples,
+            slow_every,
+            adaptive: asked.adaptive,
+            first_step: watch.first_step,
+        })
+    }
+
+    /// The samples that make the next window whole, after `logged` windows and this much time of the run.
+    pub(crate) fn samples_of_window(&self, logged: i64, elapsed: Duration) -> u32 {
+        if !self.adaptive {
+            return self.samples;
+        }
+        let window = if elapsed < FINE_TIME {
+            FINE_WINDOW
+        } else {
+            // Past the sixth doubling it is the longest window anyway.
+            let doublings = (logged / WINDOWS_BEFORE_DOUBLING).clamp(0, 6);
+            (MLFLOW_INTERVAL * (1 << doublings)).min(WINDOW_MAX)
+        };
+        u32::try_from(window.as_nanos().div_ceil(self.interval.as_nanos())).unwrap_or(u32::MAX).max(1)
     }
 }
 

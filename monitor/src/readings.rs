@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use crate::registry::{Key, Registry};
+use crate::registry::{Key, Kind, Registry};
 
 /// The readings of one sample, by key.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Readings {
     values: Vec<Option<f64>>,
     /// The time since the sample before; `None` if there was none or a gap lies between.
@@ -19,6 +19,13 @@ impl Readings {
     /// No readings yet of what is registered.
     pub(crate) fn new(registry: &Registry) -> Self {
         Self { values: vec![None; registry.entries().len()], since_last: None }
+    }
+
+    /// The same without what was measured since the sample before, for a run that was not watched then.
+    pub(crate) fn without_past(&self, registry: &Registry) -> Self {
+        let known = self.values.iter().zip(registry.entries());
+        let values = known.map(|(value, entry)| value.filter(|_| entry.kind != Kind::Rate)).collect();
+        Self { values, since_last: None }
     }
 
     /// Begins a sample.

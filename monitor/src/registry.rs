@@ -7,6 +7,10 @@ use runlog_core::{Error, Result, validate};
 
 use crate::metrics::{self, Metric};
 
+/// What follows a metric's name in those of its lowest and highest reading.
+pub(crate) const LOWEST: &str = "_min";
+pub(crate) const HIGHEST: &str = "_max";
+
 /// Longest name of a metric that a probe may register.
 pub(crate) const NAME_CHARS_MAX: usize = 128;
 
@@ -44,6 +48,14 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     /// Whether windows have the lowest and highest reading too.
     pub(crate) ranged: bool,
+}
+
+impl Entry {
+    /// Every name that it has points under.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let ends: &[&str] = if self.ranged { &["", LOWEST, HIGHEST] } else { &[""] };
+        ends.iter().map(|end| format!("{}{end}", self.name))
+    }
 }
 
 /// What probes have registered.

@@ -1,197 +1,326 @@
-//! Reads every probe, and turns what a window has seen into points with steps.
+//! One thread's work for all runs that it watches: it reads the probes when a run wants a sample, and gives the sample to
+//! every run.
 //!
-//! Invariants: no key has two points at one step; steps rise by one a window and timestamps never fall; a probe that
-//! panics ends alone.
-//!
-//! The steps of a run whose first step is `s`:
-//!
-//! ```text
-//!  step s      the opening: every key's first reading, at once. Gauges at the start, rates at the first sample after
-//!              it (unless that sample closes a window, which then is their first point)
-//!  step s + 1  the first whole window (MLflow's step s, whose sample is taken at its start)
-//!  step s + k  the k-th window; the last one is logged at the end however short it is
-//! ```
+//! Invariants: a run that comes has its opening at once and one that goes its last window; a probe that does not answer
+//! costs its own readings only, and a stop waits [`Patience::stop`] for it at most; a metric belongs to the group that
+//! registered it first; a tick of healthy probes allocates nothing.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use runlog_core::autolog::MonitorSink;
-use runlog_core::notice;
-
-use crate::TARGET;
+use crate::group::{Found, Group, warn};
+use crate::inbox::Inbox;
 use crate::pace::{Pace, Wake};
-use crate::plan::Plan;
-use crate::probe::{Driver, Machine, Probe, ProbeError};
 use crate::readings::Readings;
-use crate::registry::Registry;
-use crate::schedule::Schedule;
-use crate::window::Window;
+use crate::session::{Due, Session};
+use crate::slow::Slow;
 
-/// A last window with nothing but this much time in it repeats the window before and is left out, unless a key would
-/// have no point at all without it: over a few ticks of the kernel's clock a rate is mostly noise.
-const SLIVER: Duration = Duration::from_millis(100);
+/// A driver that has been silent for this long hangs; a shorter silence may be its way.
+const HANGS: Duration = Duration::from_secs(1);
 
-/// The probes of one run, their window, and where its points go.
+/// How long the sampling waits for probes that block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For their part of a window that closes.
+    pub(crate) window: Duration,
+    /// For their part of a run's last window.
+    pub(crate) stop: Duration,
+}
+
+impl Patience {
+    /// A sample of eight GPUs may take some tens of milliseconds; the end of a run is not to be noticed.
+    pub(crate) const DEFAULT: Self =
+        Self { window: Duration::from_millis(100), stop: Duration::from_millis(5) };
+}
+
+/// The probes of one thread, those that have threads of their own, and the runs.
 pub(crate) struct Sampler {
-    plan: Plan,
-    probes: Vec<Armed>,
-    readings: Readings,
-    window: Window,
-    sink: Box<dyn MonitorSink>,
-    /// The number of whole windows logged.
-    windows: i64,
-    /// The samples in the window under way.
-    taken: u32,
-    last_sample: Duration,
-    last_timestamp: i64,
+    host: Group,
+    slow: Vec<Slow>,
+    /// What each group has found, the host's first; `None` while it is being looked for.
+    known: Vec<Option<Known>>,
+    /// The metrics of all groups.
+    names: BTreeSet<String>,
+    runs: Vec<Watched>,
+    inbox: Arc<Inbox>,
+    patience: Patience,
 }
 
-pub(crate) struct Armed {
-    name: String,
-    probe: Box<dyn Probe>,
-    health: Health,
+/// What a group has found.
+struct Known {
+    found: Found,
+    /// Which of its metrics another group had before.
+    taken: Vec<bool>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Health {
-    Well,
-    /// It has failed at least once, which was said; it is asked again.
-    Failing,
-    /// It panicked and is not asked again: what it had half done cannot be known.
-    Ended,
+/// A run, and what it wants in this turn.
+struct Watched {
+    session: Box<Session>,
+    due: Option<Due>,
+    /// It has just come.
+    comes: bool,
+    /// It is to end.
+    goes: bool,
+    /// It is to end with one more window.
+    last: bool,
+    /// What its end lacks.
+    lacks: Option<String>,
 }
 
-/// Opens every probe whose hardware is there.
-pub(crate) fn open_probes(drivers: &[Driver], machine: &Machine, registry: &mut Registry) -> Vec<Armed> {
-    let mut probes = Vec::with_capacity(drivers.len());
-    for driver in drivers {
-        match catch_unwind(AssertUnwindSafe(|| driver.open(machine, registry))) {
-            Ok(Ok(probe)) => {
-                probes.push(Armed { name: driver.name.clone().into_owned(), probe, health: Health::Well });
-            }
-            Ok(Err(ProbeError::Absent(reason))) => {
-                tracing::debug!(target: TARGET, probe = &*driver.name, reason = &*reason, "not there, so without metrics");
-            }
-            Ok(Err(ProbeError::Failed(error))) => {
-                warn(&driver.name, format_args!("cannot be read, so there are no metrics of it: {error}"));
-            }
-            Err(_panic) => {
-                warn(&driver.name, format_args!("panicked while opening, so there are no metrics of it"));
-            }
-        }
-    }
-    probes
+/// What all runs together want in this turn.
+#[derive(Clone, Copy, Default)]
+struct Wanted {
+    /// A sample of the host.
+    sample: bool,
+    /// A sample of what blocks.
+    slow: bool,
+    /// That the sample of what blocks is waited for.
+    closes: bool,
+    /// That it is not waited for long.
+    stops: bool,
+    /// That no rate is averaged over the time before.
+    gap: bool,
 }
 
 impl Sampler {
+    /// The group of probes that do not block, with what it has found, and those that may.
     pub(crate) fn new(
-        plan: Plan,
-        probes: Vec<Armed>,
-        readings: Readings,
-        window: Window,
-        sink: Box<dyn MonitorSink>,
+        (host, found): (Group, Found),
+        slow: Vec<Slow>,
+        inbox: Arc<Inbox>,
+        patience: Patience,
     ) -> Self {
-        Self {
-            plan,
-            probes,
-            readings,
-            window,
-            sink,
-            windows: 0,
-            taken: 0,
-            last_sample: Duration::ZERO,
-            last_timestamp: 0,
-        }
+        let known = (0..=slow.len()).map(|_| None).collect();
+        let mut sampler =
+            Self { host, slow, known, names: BTreeSet::new(), runs: Vec::new(), inbox, patience };
+        sampler.know(0, found);
+        sampler
     }
 
-    /// Samples until told to stop, then logs the last window.
+    /// Samples until the last run has gone.
     pub(crate) fn run(mut self, pace: &mut impl Pace) {
-        let mut schedule = Schedule::new(self.plan.interval);
-        self.sample(pace.elapsed(), None);
-        self.log_opening(pace.now_ms());
-        self.window.clear();
-        while pace.wait_until(schedule.deadline()) == Wake::Due {
-            let now = pace.elapsed();
-            let gap = schedule.arrive(now);
-            self.sample(now, self.since_last(now, gap));
-            self.taken += 1;
-            if self.taken >= self.plan.samples {
-                self.log_window(pace.now_ms());
-            } else if self.windows == 0 {
-                self.log_opening(pace.now_ms());
+        loop {
+            if !self.inbox.has_news() {
+                pace.wait_until(self.deadline());
+            }
+            self.turn(pace);
+            if self.end_runs() {
+                return;
             }
         }
+    }
+
+    fn deadline(&self) -> Duration {
+        self.runs.iter().map(|run| run.session.deadline()).min().unwrap_or(Duration::MAX)
+    }
+
+    /// Does what is to be done now.
+    fn turn(&mut self, pace: &mut impl Pace) {
+        if self.hear() {
+            self.log_openings(pace.now_ms());
+        }
+        let (coming, going) = self.inbox.take();
         let now = pace.elapsed();
-        let gap = now >= schedule.deadline() && schedule.arrive(now);
-        self.finish(now, gap, pace);
-    }
-
-    fn finish(&mut self, now: Duration, gap: bool, pace: &impl Pace) {
-        let sliver = now.saturating_sub(self.last_sample) < SLIVER.min(self.plan.interval);
-        if self.taken == 0 && sliver && !self.window.has_unlogged() {
-            return;
+        let mut wanted = self.look_at_runs(now, &going);
+        for session in coming {
+            self.admit(session, now);
+            (wanted.sample, wanted.slow) = (true, true);
         }
-        self.sample(now, self.since_last(now, gap));
-        self.log_window(pace.now_ms());
+        // Who comes and goes in one turn has an opening first.
+        for run in self.runs.iter().filter(|run| run.comes && going.contains(&run.session.id)) {
+            self.inbox.leave(run.session.id);
+        }
+        if wanted.sample {
+            self.sample(now, wanted, pace);
+        }
+        self.log(now, pace);
     }
 
-    /// The time that the sample at `now` stands for; unknown after a gap, so that no rate is averaged over the hole.
-    fn since_last(&self, now: Duration, gap: bool) -> Option<Duration> {
-        (!gap).then(|| now.saturating_sub(self.last_sample))
+    fn look_at_runs(&mut self, now: Duration, going: &[u64]) -> Wanted {
+        let mut wanted = Wanted::default();
+        let answers = |group: usize| group == 0 || self.slow[group - 1].may_answer();
+        for Watched { session, due, comes, goes, last, .. } in &mut self.runs {
+            *comes = false;
+            *due = session.arrive(now);
+            *goes = session.is_broken() || going.contains(&session.id);
+            *last = *goes && !session.is_broken() && session.wants_last(now, answers);
+            let Due { gap, slow, closes } = due.unwrap_or_default();
+            wanted.gap |= gap;
+            wanted.sample |= due.is_some() || *last;
+            wanted.slow |= slow || *last;
+            wanted.closes |= closes || *last;
+            wanted.stops |= *goes;
+        }
+        wanted
     }
 
-    fn sample(&mut self, now: Duration, since_last: Option<Duration>) {
-        self.last_sample = now;
-        self.readings.begin(since_last);
-        for Armed { name, probe, health } in &mut self.probes {
-            if *health == Health::Ended {
+    fn admit(&mut self, mut session: Box<Session>, now: Duration) {
+        session.begin(now);
+        for (group, known) in self.known.iter().enumerate() {
+            if let Some(Known { found, taken }) = known {
+                session.know(group, found, taken);
+            }
+        }
+        self.runs.push(Watched { session, due: None, comes: true, goes: false, last: false, lacks: None });
+        self.tell_what_is_there();
+    }
+
+    /// Takes one sample for all runs.
+    fn sample(&mut self, now: Duration, wanted: Wanted, pace: &mut impl Pace) {
+        for slow in &mut self.slow {
+            if wanted.slow {
+                slow.ask(now, wanted.gap);
+            } else if wanted.gap {
+                slow.note_gap();
+            }
+        }
+        self.host.sample(now, wanted.gap);
+        if let Some(known) = &self.known[0] {
+            give(&mut self.runs, 0, &known.found, &self.host.readings);
+        }
+        let patience = match wanted {
+            Wanted { closes: false, .. } => return,
+            Wanted { stops: true, .. } => self.patience.stop,
+            // The next sample is not to be late for it.
+            _ => self.patience.window.min(self.deadline().saturating_sub(now) / 2),
+        };
+        let until = pace.elapsed().saturating_add(patience);
+        while self.slow.iter().any(Slow::is_awaited) {
+            let wake = pace.wait_until(until);
+            self.hear();
+            if wake == Wake::Due {
+                self.slow.iter_mut().for_each(Slow::give_up);
+            } else if !wanted.stops && self.inbox.someone_goes() {
+                return;
+            }
+        }
+    }
+
+    fn log(&mut self, now: Duration, pace: &impl Pace) {
+        let (logged, now_ms) = (pace.elapsed(), pace.now_ms());
+        let slow = &self.slow;
+        for Watched { session, due, comes, goes, last, lacks } in &mut self.runs {
+            if *goes {
+                *lacks = missing(slow, session, logged);
+            }
+            match due {
+                _ if *goes && *last => session.log_window(now, now_ms),
+                _ if *goes => {}
+                Some(Due { closes: true, .. }) => session.log_window(now, now_ms),
+                Some(_) => session.log_opening(now_ms),
+                None if *comes => session.log_opening(now_ms),
+                None => {}
+            }
+        }
+    }
+
+    /// Lets go of the runs that are to end, and says whether none is left.
+    fn end_runs(&mut self) -> bool {
+        let ending: Vec<_> = self.runs.extract_if(.., |run| run.goes).collect();
+        // Before the last one hears of it: what starts after that is to find the machine anew.
+        let over = self.runs.is_empty() && self.inbox.close_if_empty();
+        for Watched { mut session, lacks, .. } in ending {
+            session.tell(|| self.report());
+            session.end(lacks);
+        }
+        over
+    }
+
+    /// Takes what probes with threads of their own have found and read, and says whether there was anything.
+    fn hear(&mut self) -> bool {
+        let mut heard = false;
+        for place in 0..self.slow.len() {
+            let group = place + 1;
+            if let Some(found) = self.slow[place].found() {
+                self.know(group, found);
+            }
+            if let Some(known) = &self.known[group] {
+                let runs = &mut self.runs;
+                heard |= self.slow[place].collect(|readings| give(runs, group, &known.found, readings));
+            }
+        }
+        heard
+    }
+
+    /// Takes note of what a group has found.
+    fn know(&mut self, group: usize, found: Found) {
+        let mut taken = Vec::with_capacity(found.registry.entries().len());
+        for entry in found.registry.entries() {
+            let names: Vec<_> = entry.names().collect();
+            let clash = names.iter().any(|name| self.names.contains(name));
+            if clash {
+                let probe = found.tried.first().map_or("", |(name, _)| name);
+                warn(
+                    probe,
+                    format_args!(
+                        "reads `{}`, which another probe does already; its own is left out",
+                        entry.name
+                    ),
+                );
+            } else {
+                self.names.extend(names);
+            }
+            taken.push(clash);
+        }
+        for run in &mut self.runs {
+            run.session.know(group, &found, &taken);
+        }
+        self.known[group] = Some(Known { found, taken });
+        self.tell_what_is_there();
+    }
+
+    fn log_openings(&mut self, now_ms: i64) {
+        for run in &mut self.runs {
+            run.session.log_opening(now_ms);
+        }
+    }
+
+    /// Tells every run what was looked for, once that is known.
+    fn tell_what_is_there(&mut self) {
+        if self.known.iter().all(Option::is_some) {
+            let report = self.report();
+            for run in &mut self.runs {
+                run.session.tell(|| report.clone());
+            }
+        }
+    }
+
+    /// What there is to read, and why the rest is not.
+    fn report(&self) -> String {
+        let mut there = Vec::new();
+        let mut missing = Vec::new();
+        for (group, known) in self.known.iter().enumerate() {
+            let Some(Known { found, .. }) = known else {
+                missing.push(format!("{} (has not answered yet)", self.slow[group - 1].name));
                 continue;
-            }
-            match catch_unwind(AssertUnwindSafe(|| probe.sample(&mut self.readings.sink()))) {
-                Ok(Ok(()) | Err(ProbeError::Absent(_))) => {}
-                Ok(Err(ProbeError::Failed(error))) => {
-                    if *health == Health::Well {
-                        *health = Health::Failing;
-                        warn(name, format_args!("failed, so its metrics have holes: {error}"));
-                    }
-                }
-                Err(_panic) => {
-                    *health = Health::Ended;
-                    warn(name, format_args!("panicked, so its metrics end here"));
+            };
+            for (name, reason) in &found.tried {
+                match reason {
+                    None => there.push(&**name),
+                    Some(reason) => missing.push(format!("{name} ({reason})")),
                 }
             }
         }
-        self.window.take(&self.readings, self.plan.interval);
-    }
-
-    fn log_opening(&mut self, now_ms: i64) {
-        let timestamp = self.timestamp(now_ms);
-        let Self { window, sink, plan, .. } = self;
-        window.first_values(|key, value| sink.log(key, value, timestamp, plan.first_step));
-    }
-
-    fn log_window(&mut self, now_ms: i64) {
-        self.windows = self.windows.saturating_add(1);
-        self.taken = 0;
-        let step = self.plan.first_step.saturating_add(self.windows);
-        let timestamp = self.timestamp(now_ms);
-        let Self { window, sink, .. } = self;
-        window.drain(|key, value| sink.log(key, value, timestamp, step));
-    }
-
-    /// The wall clock may be set back during a run; the points of a metric must not be.
-    fn timestamp(&mut self, now_ms: i64) -> i64 {
-        self.last_timestamp = self.last_timestamp.max(now_ms);
-        self.last_timestamp
+        let there = if there.is_empty() { "nothing".to_owned() } else { there.join(", ") };
+        if missing.is_empty() { there } else { format!("{there}; without {}", missing.join(", ")) }
     }
 }
 
-fn warn(probe: &str, what: fmt::Arguments<'_>) {
-    notice::warn(
-        &format!("monitor {probe} {what}"),
-        format_args!("the system monitor's probe `{probe}` {what}"),
-    );
+/// What is missing of a run that ends: the readings of a probe that hangs, or that has none in the last window.
+fn missing(slow: &[Slow], session: &Session, now: Duration) -> Option<String> {
+    slow.iter().enumerate().find_map(|(place, slow)| {
+        let silent = slow.silent_for(now)?;
+        (silent >= HANGS || !session.has_reading(place + 1))
+            .then(|| format!("the probe `{}` has not answered for {} ms", slow.name, silent.as_millis()))
+    })
+}
+
+/// Gives a sample of a group to every run.
+fn give(runs: &mut [Watched], group: usize, found: &Found, readings: &Readings) {
+    for run in runs {
+        run.session.take(group, found, readings);
+    }
 }
 
 #[cfg(test)]

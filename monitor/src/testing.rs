@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use runlog_core::autolog::MonitorSink;
 
+use crate::inbox::Inbox;
 use crate::pace::{Pace, Wake};
 use crate::probe::{Probe, ProbeError, Sink};
 
@@ -54,30 +55,39 @@ impl MonitorSink for Kept {
 /// The time of day at which every script starts.
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
 
-/// What happens in the waits of a run, one after another; after the last one it is stopped at once.
+/// What happens in the waits of the sampling thread, one after another; after the last one every run is stopped at once.
 pub(crate) enum Scene {
     /// The deadline comes, and the thread wakes so much later.
     Due(Duration),
-    /// The monitor is told to stop so much time into the wait.
+    /// Every run is stopped so much time into the wait.
     Stop(Duration),
+    /// So much time into the wait something happens that rings, or not; it is told the time.
+    After(Duration, Box<dyn FnMut(Duration)>),
     /// The wall clock is set to so many milliseconds after the start; then the next scene.
     SetClock(i64),
-    /// Something else in the world; then the next scene.
-    #[cfg(target_os = "linux")]
-    Do(Box<dyn FnMut()>),
 }
 
 pub(crate) struct ScriptedPace {
     now: Duration,
     clock_ms: Option<i64>,
     script: VecDeque<Scene>,
+    inbox: Arc<Inbox>,
+    over: bool,
 }
 
 impl ScriptedPace {
-    pub(crate) fn new(script: impl IntoIterator<Item = Scene>) -> Self {
-        Self { now: Duration::ZERO, clock_ms: None, script: script.into_iter().collect() }
+    pub(crate) fn new(script: impl IntoIterator<Item = Scene>, inbox: Arc<Inbox>) -> Self {
+        Self { now: Duration::ZERO, clock_ms: None, script: script.into_iter().collect(), inbox, over: false }
+    }
+
+    fn stop_all(&mut self) -> Wake {
+        (0..RUNS_MAX).for_each(|id| self.inbox.leave(id));
+        Wake::Rung
     }
 }
+
+/// More runs than any script has, numbered from 0.
+const RUNS_MAX: u64 = 10;
 
 impl Pace for ScriptedPace {
     fn elapsed(&self) -> Duration {
@@ -97,12 +107,22 @@ impl Pace for ScriptedPace {
                 }
                 Some(Scene::Stop(after)) => {
                     self.now += after;
-                    return Wake::Stop;
+                    return self.stop_all();
+                }
+                Some(Scene::After(after, mut act)) => {
+                    self.now += after;
+                    act(self.now);
+                    return Wake::Rung;
                 }
                 Some(Scene::SetClock(ms)) => self.clock_ms = Some(ms),
-                #[cfg(target_os = "linux")]
-                Some(Scene::Do(mut act)) => act(),
-                None => return Wake::Stop,
+                None if !self.over => {
+                    self.over = true;
+                    return self.stop_all();
+                }
+                None => {
+                    self.now = deadline;
+                    return Wake::Due;
+                }
             }
         }
     }

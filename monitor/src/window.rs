@@ -8,7 +8,7 @@ use std::time::Duration;
 use runlog_core::{Error, Result, validate};
 
 use crate::readings::Readings;
-use crate::registry::{Entry, Kind, NAME_CHARS_MAX, Registry};
+use crate::registry::{Entry, HIGHEST, Kind, LOWEST, NAME_CHARS_MAX, Registry};
 
 /// What every key of system metrics begins with, in MLflow.
 const PREFIX: &str = "system";
@@ -35,7 +35,12 @@ pub(crate) fn prefix(node_id: Option<&str>) -> Result<String> {
 /// The values of one run's current window.
 #[derive(Debug)]
 pub(crate) struct Window {
-    slots: Vec<Slot>,
+    /// By key; `None` where the metric is another group's.
+    slots: Vec<Option<Slot>>,
+    /// The samples ever taken.
+    samples: u64,
+    /// Whether the first values were logged.
+    opened: bool,
 }
 
 #[derive(Debug)]
@@ -63,12 +68,18 @@ struct Range {
 }
 
 impl Window {
-    /// An empty window over what is registered. `earlier` knows the latest value of a resumed run's metric.
-    pub(crate) fn new(registry: &Registry, prefix: &str, earlier: impl Fn(&str) -> Option<f64>) -> Self {
+    /// An empty window over what is registered, less the metrics that are `taken`. `earlier` knows the latest value of a
+    /// resumed run's metric.
+    pub(crate) fn new(
+        registry: &Registry,
+        taken: &[bool],
+        prefix: &str,
+        earlier: impl Fn(&str) -> Option<f64>,
+    ) -> Self {
         let slot = |entry: &Entry| {
             let key = format!("{prefix}{}", entry.name);
             let range = entry.ranged.then(|| Range {
-                keys: ["min", "max"].map(|end| format!("{key}_{end}").into_boxed_str()),
+                keys: [LOWEST, HIGHEST].map(|end| format!("{key}{end}").into_boxed_str()),
                 lowest: 0.0,
                 highest: 0.0,
             });
@@ -83,47 +94,60 @@ impl Window {
                 logged: false,
             }
         };
-        Self { slots: registry.entries().iter().map(slot).collect() }
+        let is_taken = |place: usize| taken.get(place).copied().unwrap_or_default();
+        let entries = registry.entries().iter().enumerate();
+        let slots = entries.map(|(place, entry)| (!is_taken(place)).then(|| slot(entry))).collect();
+        Self { slots, samples: 0, opened: false }
     }
 
     /// Takes the readings of a sample; those of unknown duration count as one `interval`.
     pub(crate) fn take(&mut self, readings: &Readings, interval: Duration) {
+        self.samples = self.samples.saturating_add(1);
         let secs = readings.since_last().unwrap_or(interval).as_secs_f64().max(1e-9);
         for (slot, reading) in self.slots.iter_mut().zip(readings.values()) {
-            if let Some(reading) = reading {
+            if let (Some(slot), Some(reading)) = (slot, reading) {
                 slot.take(*reading, secs);
             }
         }
     }
 
-    /// Whether some key of the hardware found has never had a point.
-    pub(crate) fn has_unlogged(&self) -> bool {
-        self.slots.iter().any(|slot| !slot.logged)
+    /// Whether no sample was ever taken.
+    pub(crate) fn is_new(&self) -> bool {
+        self.samples == 0
     }
 
-    /// Gives the keys that have their very first value, and keeps the values.
-    pub(crate) fn first_values(&mut self, mut log: impl FnMut(&str, f64)) {
-        for slot in &mut self.slots {
+    /// Whether some key may have its first point after one more sample: at the first one no rate is known.
+    pub(crate) fn may_have_unlogged(&self) -> bool {
+        self.samples < 2 && self.slots.iter().flatten().any(|slot| !slot.logged)
+    }
+
+    /// Whether there is anything to log.
+    pub(crate) fn has_reading(&self) -> bool {
+        self.slots.iter().flatten().any(|slot| slot.secs.is_some())
+    }
+
+    /// Gives the keys that have their very first value. Those of the first sample are of the window's beginning and do
+    /// not count in it; later ones do.
+    pub(crate) fn open(&mut self, mut log: impl FnMut(&str, f64)) {
+        for slot in self.slots.iter_mut().flatten() {
             if slot.secs.is_some() && !slot.logged {
                 slot.log(&mut log);
             }
+            if !self.opened && self.samples > 0 {
+                slot.secs = None;
+            }
         }
+        self.opened |= self.samples > 0;
     }
 
     /// Gives every key that has a value, and empties the window.
     pub(crate) fn drain(&mut self, mut log: impl FnMut(&str, f64)) {
-        for slot in &mut self.slots {
+        self.opened |= self.samples > 0;
+        for slot in self.slots.iter_mut().flatten() {
             if slot.secs.is_some() {
                 slot.log(&mut log);
                 slot.secs = None;
             }
-        }
-    }
-
-    /// Empties the window.
-    pub(crate) fn clear(&mut self) {
-        for slot in &mut self.slots {
-            slot.secs = None;
         }
     }
 }
@@ -190,7 +214,10 @@ mod tests {
         }
 
         fn over(registry: &Registry, earlier: Option<f64>) -> Self {
-            Self { readings: Readings::new(registry), window: Window::new(registry, "system/", |_| earlier) }
+            Self {
+                readings: Readings::new(registry),
+                window: Window::new(registry, &[], "system/", |_| earlier),
+            }
         }
 
         fn take(&mut self, since_last: Option<Duration>, reading: f64) {
@@ -229,7 +256,7 @@ mod tests {
         assert!(bench.drained().is_empty());
         bench.take(None, f64::NAN);
         assert!(bench.drained().is_empty());
-        assert!(bench.window.has_unlogged());
+        assert!(bench.window.may_have_unlogged());
     }
 
     #[test]
@@ -274,13 +301,25 @@ mod tests {
     }
 
     #[test]
-    fn first_values_come_once_and_stay_in_the_window() {
+    fn first_values_come_once_and_only_those_of_the_beginning_are_not_in_the_window() {
         let mut bench = Bench::of(Kind::Gauge);
+        let opened = |bench: &mut Bench| {
+            let mut first = Vec::new();
+            bench.window.open(|_, value| first.push(value));
+            first
+        };
+        assert!(opened(&mut bench).is_empty());
         bench.take(None, 4.0);
-        let mut first = Vec::new();
-        bench.window.first_values(|key, value| first.push((key.to_owned(), value)));
-        bench.window.first_values(|_, _| panic!("a second first value"));
-        assert_eq!(first, [("system/k".to_owned(), 4.0)]);
+        assert_eq!(opened(&mut bench), [4.0]);
+        bench.take(None, 8.0);
+        assert!(opened(&mut bench).is_empty());
+        assert_eq!(bench.drained(), [8.0]);
+
+        let mut bench = Bench::of(Kind::Gauge);
+        bench.take(None, f64::NAN);
+        assert!(opened(&mut bench).is_empty());
+        bench.take(None, 4.0);
+        assert_eq!(opened(&mut bench), [4.0], "a reading that was not there at the first sample");
         bench.take(None, 8.0);
         assert_eq!(bench.drained(), [6.0]);
     }

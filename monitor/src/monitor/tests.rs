@@ -3,12 +3,14 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex};
 
-use super::*;
-use runlog_core::autolog::SystemMetrics;
+use runlog_core::autolog::{MonitorSink, SystemMetrics, Watch};
 use runlog_core::config::Config;
 
-use crate::probe::Opened;
-use crate::registry::Kind;
+use super::*;
+use crate::hub::Hub;
+use crate::probe::{Driver, Machine, Opened};
+use crate::registry::{Kind, Registry};
+use crate::sampler::Patience;
 use crate::testing::probe;
 
 /// A sink that sends the step of every point; its receiver learns when the thread has let go of it.
@@ -27,8 +29,17 @@ fn start_into(
     driver: Driver,
     settings: SystemMetrics,
 ) -> Result<SystemMonitor> {
+    start_in(&Hub::new(Patience::DEFAULT), sink, driver, settings)
+}
+
+fn start_in(
+    hub: &Hub,
+    sink: impl MonitorSink + 'static,
+    driver: Driver,
+    settings: SystemMetrics,
+) -> Result<SystemMonitor> {
     let watch = Watch::new("", settings, Config::default());
-    SystemMonitor::start(vec![driver], Machine::default(), &watch, Box::new(sink))
+    hub.start(&watch, Box::new(sink), || (vec![driver], Machine::default()))
 }
 
 fn start(driver: Driver) -> (SystemMonitor, Receiver<i64>) {
@@ -63,12 +74,17 @@ fn a_stop_and_a_drop_end_the_thread_and_nothing_is_logged_after() {
 fn in_a_forked_child_the_handle_does_nothing() {
     let (mut monitor, points) = start(STEADY);
     assert_eq!(points.recv().unwrap(), 0);
-    let bell = Arc::clone(&monitor.bell);
+    let (inbox, fate, id) = (Arc::clone(&monitor.inbox), Arc::clone(&monitor.fate), monitor.id);
     // What a child sees: the process that started the thread is another one.
     monitor.owner = monitor.owner.wrapping_add(1);
     drop(monitor);
-    assert!(!bell.is_told_to_stop());
-    assert!(bell.stop(Duration::from_mins(1)), "the parent's thread was there all the while");
+    assert!(!inbox.someone_goes());
+    inbox.leave(id);
+    assert_eq!(
+        fate.wait(Duration::from_mins(1)),
+        Some(Ok(())),
+        "the parent's thread was there all the while"
+    );
     assert!(points.iter().count() <= 1);
 }
 
@@ -93,6 +109,9 @@ fn wait_for_gate(gate: Gate) {
     drop(GATE.1.wait_while(GATE.0.lock().unwrap(), |now| *now != gate).unwrap());
 }
 
+/// The gate is one.
+static EACH_BY_ITSELF: Mutex<()> = Mutex::new(());
+
 fn open_stuck(_: &Machine, registry: &mut Registry) -> Opened {
     let key = registry.key("stuck", Kind::Gauge)?;
     let mut readings = 0;
@@ -101,6 +120,7 @@ fn open_stuck(_: &Machine, registry: &mut Registry) -> Opened {
         if readings == 2 {
             set_gate(Gate::Shut);
             wait_for_gate(Gate::Open);
+            set_gate(Gate::Outside);
         }
         sink.put(key, 1.0);
         Ok(())
@@ -109,6 +129,7 @@ fn open_stuck(_: &Machine, registry: &mut Registry) -> Opened {
 
 #[test]
 fn a_stop_does_not_wait_for_a_stuck_driver_which_then_logs_nothing() {
+    let held = EACH_BY_ITSELF.lock().unwrap();
     const STUCK: Driver = Driver::built_in("stuck", open_stuck);
     let (sender, points) = sync_channel(1000);
     let asked = SystemMetrics::new().interval(Duration::from_millis(1));
@@ -119,6 +140,29 @@ fn a_stop_does_not_wait_for_a_stuck_driver_which_then_logs_nothing() {
     Box::new(monitor).stop().unwrap_err();
     set_gate(Gate::Open);
     assert_eq!(points.iter().count(), 0, "the run is over when the driver comes back");
+    drop(held);
+}
+
+#[test]
+fn a_stuck_driver_that_may_block_holds_up_nothing_and_is_named_at_the_end() {
+    let held = EACH_BY_ITSELF.lock().unwrap();
+    let mut stuck = Driver::built_in("stuck", open_stuck);
+    stuck.may_block = true;
+    let (sender, points) = sync_channel(1000);
+    let asked = SystemMetrics::new().interval(Duration::from_millis(1));
+    let hub = Hub::new(Patience { window: Duration::ZERO, stop: Duration::from_millis(1) });
+    let watch = Watch::new("", asked, Config::default());
+    let open = || (vec![STEADY, stuck], Machine::default());
+    let mut monitor = hub.start(&watch, Box::new(Sent(sender)), open).unwrap();
+    wait_for_gate(Gate::Shut);
+    assert!(points.iter().take(100).count() == 100, "the others go on");
+    monitor.patience = Duration::from_mins(1);
+    let error = Box::new(monitor).stop().unwrap_err();
+    assert!(error.to_string().contains("`stuck`"), "{error}");
+    while points.recv().is_ok() {}
+    set_gate(Gate::Open);
+    wait_for_gate(Gate::Outside);
+    drop(held);
 }
 
 /// A sink that holds the last handle of its own monitor.

@@ -207,7 +207,7 @@ impl Probe for Nvidia {
         for gpu in &mut self.gpus {
             gpu.read_basics(sink);
         }
-        if let Some(nvml) = self.nvml {
+        if let Some(nvml) = self.nvml.filter(|_| is_awake) {
             for gpu in &mut self.gpus {
                 gpu.read_rest(nvml, &self.tree, sink);
             }
@@ -228,3 +228,7 @@ impl Nvidia {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;

@@ -59,7 +59,7 @@ impl Power {
         if let Some(read) = self.read {
             sink.put(self.watts, read);
         }
-        if let Some((limit, _)) = self.enforced {
+        if let Some((limit, _)) = self.enforced.filter(|_| line.is_connected()) {
             sink.put(self.limit_watts, limit);
             if let Some(read) = self.read {
                 sink.put(self.percentage, read / limit * 100.0);

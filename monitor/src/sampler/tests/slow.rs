@@ -1,0 +1,270 @@
+//! Probes that may block, whose threads do what the script says and when.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::slow::Worker;
+
+/// The other end of a probe that may block.
+#[derive(Clone)]
+struct Hand(Arc<Mutex<Worker>>);
+
+impl Hand {
+    /// It finishes opening after so much time, and its first sample.
+    fn opens(&self, after: u64) -> Scene {
+        let worker = Arc::clone(&self.0);
+        let open = move |now| {
+            let mut worker = worker.lock().unwrap();
+            worker.open(&Machine::default(), Tier::Full);
+            worker.sample(|| now);
+        };
+        Scene::After(ms(after), Box::new(open))
+    }
+
+    /// It answers after so much time.
+    fn answers(&self, after: u64) -> Scene {
+        let worker = Arc::clone(&self.0);
+        Scene::After(ms(after), Box::new(move |now| worker.lock().unwrap().sample(|| now)))
+    }
+}
+
+struct Stage {
+    inbox: Arc<Inbox>,
+    slow: Vec<Slow>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { inbox: Arc::new(Inbox::default()), slow: Vec::new() }
+    }
+
+    fn slow(&mut self, name: &str, open: impl Fn(&mut Registry) -> Opened + Send + Sync + 'static) -> Hand {
+        let (slow, worker) = Slow::new(Driver::new(name, open), Duration::ZERO, Arc::clone(&self.inbox));
+        self.slow.push(slow);
+        Hand(Arc::new(Mutex::new(worker)))
+    }
+
+    /// A slow gauge that counts its readings and a rate of the seconds since the last one.
+    fn device(&mut self) -> Hand {
+        self.slow("device", |registry| {
+            let (gauge, seconds) =
+                (registry.key("slow", Kind::Gauge)?, registry.key("slow_rate", Kind::Rate)?);
+            let mut reading = 0.0;
+            Ok(probe(move |sink| {
+                sink.put(gauge, reading);
+                reading += 1.0;
+                if let Some(since_last) = sink.since_last() {
+                    sink.put(seconds, since_last.as_secs_f64());
+                }
+                Ok(())
+            }))
+        })
+    }
+
+    fn run(self, settings: SystemMetrics, script: impl IntoIterator<Item = Scene>) -> (Kept, Arc<Fate>) {
+        let (session, kept, fate) = session(0, &watch(settings));
+        self.inbox.join(session).unwrap();
+        let host = Group::open(&gauge_and_rate(), &Machine::default(), Tier::Full);
+        Sampler::new(host, self.slow, Arc::clone(&self.inbox), Patience::DEFAULT)
+            .run(&mut ScriptedPace::new(script, self.inbox));
+        (kept, fate)
+    }
+}
+
+fn told(fate: &Fate) -> Result<(), String> {
+    fate.wait(Duration::ZERO).unwrap()
+}
+
+#[test]
+fn what_is_found_later_has_its_opening_when_it_is_found() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let (kept, fate) =
+        stage.run(every(1000, 3), [device.opens(300), Scene::Stop(ms(200)), device.answers(1)]);
+    assert_eq!(kept.of("gauge"), [(0, 0.0), (1, 1.0)]);
+    assert_eq!(kept.of("slow"), [(0, 0.0), (1, 1.0)], "at the start and at the end");
+    assert_eq!(kept.of("slow_rate"), [(1, 0.201)]);
+    let opening = kept.points().into_iter().find(|point| point.key == "system/slow").unwrap();
+    assert_eq!(opening.timestamp, START_MS + 300);
+    told(&fate).unwrap();
+}
+
+#[test]
+fn a_window_that_closes_has_their_sample_of_that_moment() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let mut script = vec![device.opens(1)];
+    for _ in 0..3 {
+        script.extend([Scene::Due(ON_TIME), device.answers(20)]);
+    }
+    let (kept, _) = stage.run(every(1000, 1), script);
+    assert_eq!(kept.of("slow"), [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0)]);
+    let times: Vec<_> = kept.points().iter().map(|point| point.timestamp - START_MS).collect();
+    assert!(times.ends_with(&[3020, 3020, 3020, 3020]), "logged together: {times:?}");
+}
+
+#[test]
+fn one_that_is_late_goes_into_the_next_window_and_is_not_waited_for_until_it_answers_again() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let script = [
+        device.opens(1),
+        Scene::Due(ON_TIME),
+        // The wait for it ends without an answer; the next window does not wait.
+        Scene::Due(ON_TIME),
+        Scene::Due(ON_TIME),
+        device.answers(500),
+        Scene::Due(ON_TIME),
+        device.answers(10),
+    ];
+    let (kept, fate) = stage.run(every(1000, 1), script);
+    let host: Vec<_> = kept.of("gauge").into_iter().map(|(step, _)| step).collect();
+    assert_eq!(host, [0, 1, 2, 3], "the host's windows close all the same");
+    let [(0, opening), (3, late)] = kept.of("slow")[..] else { panic!("{:?}", kept.of("slow")) };
+    // The second reading stands for 2.499 s, the third for 0.51 s.
+    let expected = (1.0 * 2.499 + 2.0 * 0.51) / 3.009;
+    assert!(opening == 0.0 && (late - expected).abs() < 1e-9, "{late}");
+    assert_eq!(kept.of("slow_rate").len(), 1);
+    told(&fate).unwrap();
+}
+
+#[test]
+fn a_stop_names_the_probe_that_hangs_and_logs_the_others_last_window() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let script = [device.opens(1), Scene::Due(ON_TIME), Scene::Due(ON_TIME), Scene::Stop(ms(500))];
+    let (kept, fate) = stage.run(every(1000, 1), script);
+    assert_eq!(kept.of("gauge"), [(0, 0.0), (1, 1.0), (2, 2.0)]);
+    let error = told(&fate).unwrap_err();
+    assert!(error.contains("`device` has not answered for"), "{error}");
+}
+
+#[test]
+fn a_stop_waits_a_few_milliseconds_for_an_answer_and_no_longer() {
+    for (answers, points) in [(true, 2), (false, 1)] {
+        let mut stage = Stage::new();
+        let device = stage.device();
+        let answer = if answers { device.answers(4) } else { Scene::Due(ON_TIME) };
+        let script = [device.opens(1), Scene::Stop(ms(500)), answer];
+        let (kept, fate) = stage.run(every(1000, 1), script);
+        assert_eq!(kept.of("slow").len(), points);
+        assert_eq!(kept.of("gauge").len(), 2);
+        let last = kept.points().last().unwrap().timestamp - START_MS;
+        assert_eq!(last, if answers { 505 } else { 506 });
+        assert_eq!(told(&fate).is_ok(), answers);
+    }
+}
+
+#[test]
+fn a_rate_does_not_reach_over_a_gap_in_which_the_probe_was_in_a_call() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let script = [
+        device.opens(1),
+        Scene::Due(ON_TIME),
+        Scene::Due(ON_TIME),
+        Scene::Due(ms(3_600_000)),
+        device.answers(100),
+        Scene::Due(ON_TIME),
+        device.answers(10),
+        Scene::Due(ON_TIME),
+        device.answers(10),
+    ];
+    let (kept, _) = stage.run(every(1000, 1), script);
+    assert!(kept.of("slow_rate").iter().all(|(_, secs)| *secs < 3600.0), "{:?}", kept.of("slow_rate"));
+    assert!(!kept.of("slow_rate").is_empty());
+}
+
+#[test]
+fn by_default_they_are_asked_every_five_seconds() {
+    let asked = |settings: SystemMetrics, ticks: usize| {
+        let mut stage = Stage::new();
+        let device = stage.device();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let mut script = vec![device.opens(1)];
+        for _ in 0..ticks {
+            let (worker, asked) = (Arc::clone(&device.0), Arc::clone(&asked));
+            let answer = move |now: Duration| {
+                let mut worker = worker.lock().unwrap();
+                if worker.has_question() {
+                    worker.sample(|| now);
+                    asked.lock().unwrap().push(now.as_secs());
+                }
+            };
+            script.extend([Scene::Due(ON_TIME), Scene::After(ON_TIME, Box::new(answer))]);
+        }
+        stage.run(settings, script);
+        Arc::into_inner(asked).unwrap().into_inner().unwrap()
+    };
+    assert_eq!(asked(SystemMetrics::new(), 20), [5, 10, 15, 20]);
+    assert_eq!(asked(every(2000, 3), 4), [2, 4, 6, 8]);
+    assert_eq!(asked(SystemMetrics::new().adaptive(true), 3), [1, 2, 3]);
+}
+
+#[test]
+fn a_metric_that_another_group_has_gives_no_second_point_at_a_step() {
+    let mut stage = Stage::new();
+    let again = stage.slow("again", |registry| {
+        let (gauge, own) = (registry.key("gauge", Kind::Gauge)?, registry.key("own", Kind::Gauge)?);
+        Ok(probe(move |sink| {
+            sink.put(gauge, -1.0);
+            sink.put(own, -1.0);
+            Ok(())
+        }))
+    });
+    let mut kept = Kept::default();
+    let heard = warnings(|| {
+        kept = stage.run(every(1000, 1), [again.opens(1), Scene::Due(ON_TIME), again.answers(1)]).0;
+    });
+    assert_eq!(heard, 1);
+    assert_eq!(kept.of("gauge"), [(0, 0.0), (1, 1.0)]);
+    assert_eq!(kept.of("own"), [(0, -1.0), (1, -1.0)]);
+}
+
+#[test]
+fn a_probe_that_panics_on_its_own_thread_holds_up_no_window() {
+    let mut stage = Stage::new();
+    let device = stage.slow("panics", |registry| {
+        registry.key("k", Kind::Gauge)?;
+        Ok(probe(|_| panic!("a probe's own fault")))
+    });
+    let script = [device.opens(1), Scene::Due(ON_TIME), Scene::Due(ON_TIME)];
+    let (kept, fate) = stage.run(every(1000, 1), script);
+    assert_eq!(kept.of("gauge").len(), 3, "every scene was a deadline's");
+    told(&fate).unwrap();
+}
+
+#[test]
+fn facts_and_what_is_there_become_tags_once_but_not_in_the_tier_of_mlflows() {
+    for (tier, node, expected) in [
+        (Tier::Standard, None, vec!["runlog.monitor", "runlog.name"]),
+        (Tier::Standard, Some("node_2"), vec!["runlog.node_2.monitor", "runlog.node_2.name"]),
+        (Tier::Compat, None, vec![]),
+    ] {
+        let mut stage = Stage::new();
+        let device = stage.slow("device", |registry| {
+            registry.fact("name", "H100");
+            registry.key("k", Kind::Gauge)?;
+            Ok(probe(|_| Ok(())))
+        });
+        let nothing = stage.slow("other", |_| Err(ProbeError::Absent("no such library".into())));
+        let mut settings = every(1000, 1).tier(tier);
+        settings.node_id = node.map(str::to_owned);
+        let (kept, _) = stage.run(settings, [device.opens(1), nothing.opens(1), Scene::Due(ON_TIME)]);
+        let tags = kept.tags();
+        assert!(tags.keys().map(String::as_str).eq(expected.iter().copied()), "{tags:?}");
+        if let Some(monitor) = expected.first() {
+            assert_eq!(tags[*monitor], "fast, fast, device; without other (no such library)");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_ends_before_all_is_found_is_told_what_has_not_answered() {
+    let mut stage = Stage::new();
+    let _device = stage.device();
+    let settings = every(1000, 1).tier(Tier::Standard);
+    let (kept, fate) = stage.run(settings, [Scene::Stop(ms(500))]);
+    assert_eq!(kept.tags()["runlog.monitor"], "fast, fast; without device (has not answered yet)");
+    assert!(told(&fate).unwrap_err().contains("`device`"));
+}
