@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fake_nvml::FakeNvml;
-use runlog::Run;
+use runlog::{Run, RunStatus};
 
 use crate::python::answer;
 use crate::support::{Place, text};
@@ -14,12 +14,16 @@ const TWO_GPUS: &str = "device 0 h100\n\
     device 1 gtx1080\n\
     set 1 utilization.gpu 7\nset 1 memory.used 987_654_321\nset 1 power.usage 48_049\n";
 
-/// What a program logs that runs `system-metrics` on the GPUs of a script.
-fn logged(fake: &FakeNvml, script: &str, place: &Place) -> Run {
-    let mut program = place.scenario(&["system-metrics"]);
-    let output = program.envs(fake.environment(script).unwrap()).output().unwrap();
+/// What a machine without GPUs tells too.
+const CPU: &str = "cpu_utilization_percentage";
+
+/// What a program logs on the GPUs of a script, until it has all of these metrics (without `system/`).
+fn logged(fake: &FakeNvml, script: &str, place: &Place, until: &[&str]) -> Run {
+    let keys: Vec<String> = until.iter().map(|key| format!("system/{key}")).collect();
+    let mut program = place.scenario(&["system-metrics-until"]);
+    let output = program.args(keys).envs(fake.environment(script).unwrap()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    place.runs().into_iter().find(|run| run.info.run_name == "system-metrics").unwrap()
+    place.run()
 }
 
 /// Its last values of GPUs, without `system/`.
@@ -35,7 +39,8 @@ fn mlflows_monitor_and_ours_agree_on_the_same_gpus() {
     let theirs = answer(place.python("mlflow/gpus.py").envs(fake.environment(TWO_GPUS).unwrap()));
     let theirs = theirs.as_object().unwrap();
     assert_eq!(theirs.len(), 10, "five of each: {theirs:?}");
-    let run = logged(&fake, TWO_GPUS, &place);
+    let keys: Vec<&str> = theirs.keys().map(String::as_str).collect();
+    let run = logged(&fake, TWO_GPUS, &place, &keys);
     let ours = of_gpus(&run);
     for (key, value) in theirs {
         let ours = ours.get(key.as_str()).unwrap_or_else(|| panic!("no {key} in {ours:?}"));
@@ -48,8 +53,18 @@ fn mlflows_monitor_and_ours_agree_on_the_same_gpus() {
 fn without_a_driver_a_run_has_no_gpus_and_all_the_rest() {
     for script in ["init DRIVER_NOT_LOADED", "init LIB_RM_VERSION_MISMATCH", ""] {
         let (place, fake) = (Place::new(), FakeNvml::new("").unwrap());
-        let run = logged(&fake, script, &place);
+        let run = logged(&fake, script, &place, &[CPU]);
         assert_eq!(of_gpus(&run), BTreeMap::new(), "{script}");
-        assert!(run.metric("system/cpu_utilization_percentage").is_some(), "{script}");
+        assert!(run.metric(&format!("system/{CPU}")).is_some(), "{script}");
+    }
+}
+
+#[test]
+fn a_driver_that_hangs_for_ever_holds_no_run() {
+    for hang in ["hang * nvmlInit_v2", "hang * nvmlDeviceGetHandleByIndex_v2", "hang 0 *"] {
+        let (place, fake) = (Place::new(), FakeNvml::new("").unwrap());
+        let run = logged(&fake, &format!("device 0 h100\n{hang}"), &place, &[CPU]);
+        assert_eq!(run.info.status, RunStatus::Finished, "{hang}");
+        assert!(run.metric(&format!("system/{CPU}")).is_some(), "{hang}");
     }
 }
