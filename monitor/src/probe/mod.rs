@@ -11,7 +11,7 @@ mod disk;
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
-#[cfg(feature = "nvidia")]
+#[cfg(all(feature = "nvidia", any(target_os = "linux", windows)))]
 mod nvidia;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
@@ -176,6 +176,8 @@ pub(crate) const PROBES: &[Driver] = portable::PROBES;
 /// Every driver there is: the built-in ones, then those of the program.
 pub(crate) fn drivers() -> Vec<Driver> {
     let mut drivers = PROBES.to_vec();
+    #[cfg(all(feature = "nvidia", windows))]
+    drivers.push(nvidia::DRIVER);
     drivers.extend(registered());
     drivers
 }

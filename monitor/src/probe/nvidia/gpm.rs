@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use nvml_wrapper::enums::gpm::GpmMetricId;
+use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::gpm::gpm_metrics_get;
 use nvml_wrapper::{Device, GpmSample};
 
@@ -164,8 +165,13 @@ impl Gpm {
         if ids.is_empty() {
             return;
         }
-        let values =
-            line.ask(&mut self.comparing, |device| gpm_metrics_get(device.nvml(), before, sample, &ids));
+        let values = line.ask(&mut self.comparing, |device| {
+            gpm_metrics_get(device.nvml(), before, sample, &ids).map_err(|error| match error {
+                // By the driver's clock they were too close, which says nothing of the next two.
+                NvmlError::InvalidArg => NvmlError::NoData,
+                error => error,
+            })
+        });
         for (wanted, value) in due.iter_mut().zip(values.unwrap_or_default()) {
             match value {
                 Ok(value) => sink.put(wanted.key, value.value * wanted.unit),

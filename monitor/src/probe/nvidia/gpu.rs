@@ -57,6 +57,8 @@ pub(super) struct Gpu {
     uuid: String,
     sleep: Sleep,
     is_asleep: bool,
+    /// It was asleep at the sample before.
+    has_woken: bool,
     line: Line,
     loss: Loss,
     computing: Busy,
@@ -98,6 +100,7 @@ impl Gpu {
             uuid,
             sleep,
             is_asleep: false,
+            has_woken: false,
             line: Line::default(),
             computing: Busy::computing(key(registry, &metrics::GPU_UTILIZATION)),
             memory: Memory::register(registry, number),
@@ -145,6 +148,7 @@ impl Gpu {
         if self.is_asleep && !was_asleep {
             self.rebase();
         }
+        self.has_woken = was_asleep && !self.is_asleep;
         self.is_asleep
     }
 
@@ -153,14 +157,14 @@ impl Gpu {
         self.place.is_instance()
     }
 
-    /// Begins a sample. `nvml` is there if any device is awake. Whether the device was found anew.
+    /// Begins a sample. `nvml` is there if any device is awake. Whether the device is there anew.
     pub(super) fn begin(&mut self, nvml: Option<&'static Nvml>, now: Duration, is_gap: bool) -> bool {
         self.line.at(now);
         if is_gap {
             self.gap();
         }
         if self.is_asleep || self.line.is_connected() || self.loss.retry_at.is_some_and(|at| now < at) {
-            return false;
+            return self.has_woken;
         }
         let device = nvml.and_then(|nvml| {
             let by_name = (!self.uuid.is_empty()).then(|| nvml.device_by_uuid(self.uuid.as_str()).ok());

@@ -22,7 +22,8 @@
 //!   nothing), and whether it goes on where the application holds the device;
 //! - whether GPM's means are right over seconds: `nvml.h` says that samples must be 100 ms apart, and no longest time;
 //! - how many bits the PCIe counters (fields 197 and 198) have: they are used only once they have passed 2³²;
-//! - whether the library, once loaded, keeps a sleeping laptop's GPU from falling asleep again.
+//! - whether a laptop's GPU that somebody woke can fall asleep again while it is read every second. Most likely it
+//!   cannot before the run ends.
 
 mod counts;
 mod events;
@@ -68,6 +69,8 @@ struct Nvidia {
     path: Option<PathBuf>,
     /// `None` as long as every GPU sleeps.
     nvml: Option<&'static Nvml>,
+    /// When loading it may be tried again.
+    retry_at: Duration,
     gpus: Vec<Gpu>,
     events: Events,
     tree: Tree,
@@ -98,6 +101,7 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
     Ok(Box::new(Nvidia {
         path: machine.nvml.clone(),
         nvml,
+        retry_at: Duration::ZERO,
         gpus,
         events: Events::default(),
         tree: Tree {
@@ -199,6 +203,10 @@ impl Probe for Nvidia {
             is_awake |= !gpu.is_asleep();
         }
         if self.nvml.is_none() && is_awake {
+            if self.now < self.retry_at {
+                return Ok(());
+            }
+            self.retry_at = self.now + RETRY_AFTER;
             self.nvml = Some(library::load(self.path.as_deref())?);
         }
         for gpu in &mut self.gpus {

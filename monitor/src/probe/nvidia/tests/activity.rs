@@ -78,6 +78,15 @@ fn gpm_samples_that_are_too_close_are_not_compared() {
 }
 
 #[test]
+fn gpm_samples_that_the_driver_finds_too_close_do_not_end_gpm() {
+    let mut running = Running::of("device 0 h100\nset 0 gpm.sm 50");
+    running.fake().advance(60);
+    assert_eq!(running.bench.read().unwrap().get("gpu_0_sm_active_percentage"), None);
+    running.after(1000);
+    assert_close(&running.after(1000), "gpu_0_sm_active_percentage", 50.0);
+}
+
+#[test]
 fn older_chips_are_asked_for_gpm_once() {
     let mut running = Running::of("device 0 gtx1080");
     running.after(1000);

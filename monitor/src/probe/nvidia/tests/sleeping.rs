@@ -75,6 +75,21 @@ fn of_two_gpus_only_the_one_that_is_awake_is_opened() {
 }
 
 #[test]
+fn events_of_a_gpu_that_was_asleep_are_heard_again() {
+    let script = "device 0 h100\ndevice 1 h100\nlost 1 from_ms=1500 to_ms=2500\nxid 0 13 at_ms=60000";
+    let rig = Rig::new(script).on_bus(ADDRESS, "active").on_bus("0000:02:00.0", "active");
+    let mut running = rig.open();
+    running.first();
+    running.after(2000);
+    running.rig.turn(ADDRESS, "suspended");
+    running.after(32_000); // the other is back, and the first sleeps
+    running.rig.turn(ADDRESS, "active");
+    running.after(1000);
+    running.after(30_000);
+    assert_close(&running.after(1000), "gpu_0_xid_events", 1.0);
+}
+
+#[test]
 fn a_library_that_cannot_be_loaded_when_a_gpu_wakes_is_said_to_be_missing() {
     let mut rig = Rig::new("device 0 h100").on_bus(ADDRESS, "suspended");
     rig.machine.nvml = Some(rig.fake.dir().join("none.so"));
@@ -82,6 +97,9 @@ fn a_library_that_cannot_be_loaded_when_a_gpu_wakes_is_said_to_be_missing() {
     running.first();
     running.rig.turn(ADDRESS, "active");
     assert!(matches!(running.bench.read(), Err(ProbeError::Absent(_))));
+    running.after(1000);
+    let sampled = running.bench.read_after(Some(Duration::from_secs(30)));
+    assert!(matches!(sampled, Err(ProbeError::Absent(_))), "it is tried again, after a while");
 }
 
 #[test]
