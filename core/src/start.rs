@@ -135,7 +135,7 @@ fn watch_machine(
     run: &RunHandle,
 ) {
     let mut watch = Watch::new(run.run_id(), settings, tracker.config().clone());
-    watch.first_step = earlier.iter().map(|metric| metric.step + 1).max().unwrap_or(0);
+    watch.first_step = earlier.iter().map(|metric| metric.step.saturating_add(1)).max().unwrap_or(0);
     watch.earlier = earlier.iter().map(|metric| (metric.key.clone(), metric.value)).collect();
     match (driver.start)(&watch, Box::new(Sink::new(run))) {
         Ok(monitor) => run.watch(monitor),

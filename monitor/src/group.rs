@@ -14,11 +14,13 @@ use runlog_core::notice;
 use crate::TARGET;
 use crate::probe::{Driver, Machine, Probe, ProbeError};
 use crate::readings::Readings;
-use crate::registry::Registry;
+use crate::registry::{Kind, Registry};
 
 /// Probes that are read together.
 pub(crate) struct Group {
     probes: Vec<Armed>,
+    /// By key.
+    pub(crate) kinds: Vec<Kind>,
     pub(crate) readings: Readings,
     last: Option<Duration>,
 }
@@ -74,8 +76,9 @@ impl Group {
             };
             tried.push((name, missing));
         }
+        let kinds = registry.kinds();
         let readings = Readings::new(&registry);
-        (Self { probes, readings, last: None }, Found { registry, tried })
+        (Self { probes, kinds, readings, last: None }, Found { registry, tried })
     }
 
     /// Reads every probe at `now`, a time that only grows. After a `gap` nothing is averaged over the time before.
@@ -100,6 +103,11 @@ impl Group {
                 }
             }
         }
+    }
+
+    /// Takes back of the last sample what was measured since the one before.
+    pub(crate) fn forget_past(&mut self) {
+        self.readings.forget_past(&self.kinds);
     }
 
     /// Whether no probe is left to read.

@@ -116,4 +116,32 @@ mod tests {
         assert!(plan(None, Some(0)).is_err());
         assert_eq!(plan(Some(1e-9), None).unwrap(), (0.001, 1));
     }
+
+    #[test]
+    fn adaptive_windows_are_fine_at_first_and_then_grow_to_a_minute() {
+        let secs = |asked: SystemMetrics, logged, elapsed_secs| {
+            let plan = Plan::new(&Watch::new("", asked.adaptive(true), Config::default())).unwrap();
+            let samples = plan.samples_of_window(logged, Duration::from_secs(elapsed_secs));
+            plan.interval.as_secs_f64() * f64::from(samples)
+        };
+        let asked = SystemMetrics::new;
+        assert_eq!([0, 29].map(|elapsed| secs(asked(), 5, elapsed)), [1.0, 1.0]);
+        let grown =
+            [30, 1999, 2000, 3999, 4000, 5999, 6000, 1_000_000].map(|logged| secs(asked(), logged, 30));
+        assert_eq!(grown, [10.0, 10.0, 20.0, 20.0, 40.0, 40.0, 60.0, 60.0]);
+        assert_eq!(secs(asked(), i64::MAX, u64::MAX), 60.0);
+
+        let every = |interval: f64| asked().interval(Duration::from_secs_f64(interval));
+        assert_eq!(
+            [secs(every(0.25), 0, 0), secs(every(0.25), 30, 30)],
+            [1.0, 10.0],
+            "samples stay as asked"
+        );
+        assert_eq!(
+            [secs(every(4.0), 0, 0), secs(every(4.0), 30, 30)],
+            [4.0, 12.0],
+            "no window without a sample"
+        );
+        assert_eq!(secs(asked().samples_before_logging(7), 0, 30), 10.0);
+    }
 }

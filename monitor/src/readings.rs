@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::registry::{Key, Kind, Registry};
 
 /// The readings of one sample, by key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Readings {
     values: Vec<Option<f64>>,
     /// The time since the sample before; `None` if there was none or a gap lies between.
@@ -21,11 +21,12 @@ impl Readings {
         Self { values: vec![None; registry.entries().len()], since_last: None }
     }
 
-    /// The same without what was measured since the sample before, for a run that was not watched then.
-    pub(crate) fn without_past(&self, registry: &Registry) -> Self {
-        let known = self.values.iter().zip(registry.entries());
-        let values = known.map(|(value, entry)| value.filter(|_| entry.kind != Kind::Rate)).collect();
-        Self { values, since_last: None }
+    /// Drops what was measured since the sample before; `kinds` are those of the keys.
+    pub(crate) fn forget_past(&mut self, kinds: &[Kind]) {
+        for (value, kind) in self.values.iter_mut().zip(kinds) {
+            *value = value.filter(|_| *kind != Kind::Rate);
+        }
+        self.since_last = None;
     }
 
     /// Begins a sample.

@@ -107,6 +107,11 @@ impl Registry {
         &self.entries
     }
 
+    /// The kinds of all keys, by place.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        self.entries.iter().map(|entry| entry.kind).collect()
+    }
+
     /// Names, without `runlog.`, and values.
     pub(crate) fn facts(&self) -> &[(String, String)] {
         &self.facts

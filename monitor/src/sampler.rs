@@ -13,6 +13,7 @@ use crate::group::{Found, Group, warn};
 use crate::inbox::Inbox;
 use crate::pace::{Pace, Wake};
 use crate::readings::Readings;
+use crate::registry::Kind;
 use crate::session::{Due, Session};
 use crate::slow::Slow;
 
@@ -52,6 +53,7 @@ struct Known {
     found: Found,
     /// Which of its metrics another group had before.
     taken: Vec<bool>,
+    kinds: Vec<Kind>,
 }
 
 /// A run, and what it wants in this turn.
@@ -117,11 +119,12 @@ impl Sampler {
 
     /// Does what is to be done now.
     fn turn(&mut self, pace: &mut impl Pace) {
+        // Points have the time of their sample, not that of an answer that was waited for.
+        let (now, now_ms) = (pace.elapsed(), pace.now_ms());
         if self.hear() {
-            self.log_openings(pace.now_ms());
+            self.log_openings(now_ms);
         }
         let (coming, going) = self.inbox.take();
-        let now = pace.elapsed();
         let mut wanted = self.look_at_runs(now, &going);
         for session in coming {
             self.admit(session, now);
@@ -134,7 +137,7 @@ impl Sampler {
         if wanted.sample {
             self.sample(now, wanted, pace);
         }
-        self.log(now, pace);
+        self.log(now, now_ms, pace.elapsed());
     }
 
     fn look_at_runs(&mut self, now: Duration, going: &[u64]) -> Wanted {
@@ -158,7 +161,7 @@ impl Sampler {
     fn admit(&mut self, mut session: Box<Session>, now: Duration) {
         session.begin(now);
         for (group, known) in self.known.iter().enumerate() {
-            if let Some(Known { found, taken }) = known {
+            if let Some(Known { found, taken, .. }) = known {
                 session.know(group, found, taken);
             }
         }
@@ -176,9 +179,11 @@ impl Sampler {
             }
         }
         self.host.sample(now, wanted.gap);
-        if let Some(known) = &self.known[0] {
-            give(&mut self.runs, 0, &known.found, &self.host.readings);
+        if self.runs.iter().any(|run| run.session.is_far_behind(pace.elapsed())) {
+            // The process was stopped in the middle of it.
+            self.host.forget_past();
         }
+        give(&mut self.runs, 0, &self.host.kinds, &self.host.readings, now);
         let patience = match wanted {
             Wanted { closes: false, .. } => return,
             Wanted { stops: true, .. } => self.patience.stop,
@@ -197,12 +202,12 @@ impl Sampler {
         }
     }
 
-    fn log(&mut self, now: Duration, pace: &impl Pace) {
-        let (logged, now_ms) = (pace.elapsed(), pace.now_ms());
+    /// Logs what the sample at `now` completes.
+    fn log(&mut self, now: Duration, now_ms: i64, waited_until: Duration) {
         let slow = &self.slow;
         for Watched { session, due, comes, goes, last, lacks } in &mut self.runs {
             if *goes {
-                *lacks = missing(slow, session, logged);
+                *lacks = missing(slow, session, waited_until);
             }
             match due {
                 _ if *goes && *last => session.log_window(now, now_ms),
@@ -237,7 +242,8 @@ impl Sampler {
             }
             if let Some(known) = &self.known[group] {
                 let runs = &mut self.runs;
-                heard |= self.slow[place].collect(|readings| give(runs, group, &known.found, readings));
+                heard |=
+                    self.slow[place].collect(|readings, at| give(runs, group, &known.kinds, readings, at));
             }
         }
         heard
@@ -266,7 +272,8 @@ impl Sampler {
         for run in &mut self.runs {
             run.session.know(group, &found, &taken);
         }
-        self.known[group] = Some(Known { found, taken });
+        let kinds = found.registry.kinds();
+        self.known[group] = Some(Known { found, taken, kinds });
         self.tell_what_is_there();
     }
 
@@ -316,10 +323,10 @@ fn missing(slow: &[Slow], session: &Session, now: Duration) -> Option<String> {
     })
 }
 
-/// Gives a sample of a group to every run.
-fn give(runs: &mut [Watched], group: usize, found: &Found, readings: &Readings) {
+/// Gives a sample of a group, taken `at` this time, to every run.
+fn give(runs: &mut [Watched], group: usize, kinds: &[Kind], readings: &Readings, at: Duration) {
     for run in runs {
-        run.session.take(group, found, readings);
+        run.session.take(group, kinds, readings, at);
     }
 }
 

@@ -30,10 +30,18 @@ impl Schedule {
 
     /// Takes note that it is now `elapsed` since the start, past the deadline, and says whether that leaves a gap.
     pub(crate) fn arrive(&mut self, elapsed: Duration) -> bool {
-        let reached = (nanos(elapsed) / self.interval_nanos).max(self.next);
-        let missed = reached - self.next;
-        self.next = reached.saturating_add(1);
-        missed > MISSED_MAX
+        let gap = self.is_gap(elapsed);
+        self.next = self.reached(elapsed).saturating_add(1);
+        gap
+    }
+
+    /// Whether it is a gap if it is now `elapsed` since the start.
+    pub(crate) fn is_gap(&self, elapsed: Duration) -> bool {
+        self.reached(elapsed) - self.next > MISSED_MAX
+    }
+
+    fn reached(&self, elapsed: Duration) -> u64 {
+        (nanos(elapsed) / self.interval_nanos).max(self.next)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::ending::{Ending, UntilAbandoned};
 use crate::group::Found;
 use crate::plan::Plan;
 use crate::readings::Readings;
+use crate::registry::Kind;
 use crate::schedule::Schedule;
 use crate::window::{self, Window};
 
@@ -116,6 +117,11 @@ impl Session {
         self.start.saturating_add(self.schedule.deadline())
     }
 
+    /// Whether so many deadlines were missed that it is a gap.
+    pub(crate) fn is_far_behind(&self, now: Duration) -> bool {
+        self.schedule.is_gap(now.saturating_sub(self.start))
+    }
+
     /// What is due now, if anything.
     pub(crate) fn arrive(&mut self, now: Duration) -> Option<Due> {
         if now < self.deadline() {
@@ -130,12 +136,12 @@ impl Session {
     /// Whether the end needs one more sample, of groups that `answer`.
     pub(crate) fn wants_last(&self, now: Duration, answer: impl Fn(usize) -> bool) -> bool {
         let sliver = now.saturating_sub(self.began) < SLIVER.min(self.plan.interval);
-        let mut windows = self.windows.iter().enumerate();
-        self.taken > 0
-            || !sliver
-            || windows.any(|(group, window)| {
-                window.as_ref().is_some_and(Window::may_have_unlogged) && answer(group)
-            })
+        let unlogged = |(group, window): (usize, &Option<Window>)| {
+            window.as_ref().is_some_and(Window::has_unlogged) && answer(group)
+        };
+        // What a whole window has not brought will not come.
+        let is_short = self.logged == 0;
+        self.taken > 0 || !sliver || is_short && self.windows.iter().enumerate().any(unlogged)
     }
 
     /// Takes note of what a group has found, and tells its facts. Metrics in `taken` are another group's.
@@ -161,15 +167,18 @@ impl Session {
         }
     }
 
-    /// Takes a sample of a group.
-    pub(crate) fn take(&mut self, group: usize, found: &Found, readings: &Readings) {
+    /// Takes a sample of a group, taken `at` this time.
+    pub(crate) fn take(&mut self, group: usize, kinds: &[Kind], readings: &Readings, _at: Duration) {
         let Some(Some(window)) = self.windows.get_mut(group) else { return };
-        if window.is_new() && readings.since_last().is_some() {
-            // It was taken for other runs before, and looks back to where this one was not watched.
-            window.take(&readings.without_past(&found.registry), self.plan.interval);
-        } else {
-            window.take(readings, self.plan.interval);
-        }
+        // The group was sampled for other runs before, and looks back to where this one was not watched.
+        let looks_back = window.is_new() && readings.since_last().is_some();
+        let fresh = looks_back.then(|| {
+            let mut fresh = readings.clone();
+            fresh.forget_past(kinds);
+            fresh
+        });
+        let readings = fresh.as_ref().unwrap_or(readings);
+        window.take(readings, self.plan.interval);
     }
 
     /// Logs what has its first reading, unless that is the first window's to do.

@@ -20,13 +20,14 @@ use crate::probe::{Driver, Machine};
 use crate::readings::Readings;
 use crate::registry::Registry;
 
+/// Between a question and the beginning of the answer so much time passes only if the process was stopped.
+const STOPPED: Duration = Duration::from_millis(500);
+
 /// What the sampling thread knows of one such probe.
 #[derive(Debug)]
 pub(crate) struct Slow {
     pub(crate) name: Cow<'static, str>,
     desk: Arc<Desk>,
-    /// When it was asked for what it has not answered yet.
-    asked: Duration,
     /// Whether it let a window close without its answer; it is not waited for until it answers again.
     late: bool,
 }
@@ -45,10 +46,14 @@ struct State {
     gap: bool,
     /// Nobody asks any more.
     left: bool,
+    /// When it was last asked; at first, when opening began.
+    asked: Duration,
     /// What opening has found, until it is taken.
     found: Option<Found>,
     /// The readings of the last answer.
     readings: Readings,
+    /// When they were taken.
+    at: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +72,8 @@ impl Slow {
     /// The two ends: the asking one, and the one that its thread is to work at.
     pub(crate) fn new(driver: Driver, now: Duration, inbox: Arc<Inbox>) -> (Self, Worker) {
         let desk = Arc::new(Desk::default());
-        let slow = Self { name: driver.name.clone(), desk: Arc::clone(&desk), asked: now, late: false };
+        desk.lock().asked = now;
+        let slow = Self { name: driver.name.clone(), desk: Arc::clone(&desk), late: false };
         (slow, Worker { driver, desk, inbox, group: None })
     }
 
@@ -90,13 +96,13 @@ impl Slow {
     }
 
     /// Asks for a sample, unless the last one is still under way. After a `gap` nothing is averaged over it.
-    pub(crate) fn ask(&mut self, now: Duration, gap: bool) {
+    pub(crate) fn ask(&self, now: Duration, gap: bool) {
         let mut state = self.desk.lock();
         state.gap |= gap;
         if state.phase == Phase::Idle {
             state.phase = Phase::Asked;
+            state.asked = now;
             drop(state);
-            self.asked = now;
             self.desk.changed.notify_all();
         }
     }
@@ -118,7 +124,7 @@ impl Slow {
 
     /// How long the driver has not answered; `None` if it owes nothing.
     pub(crate) fn silent_for(&self, now: Duration) -> Option<Duration> {
-        self.is_pending().then(|| now.saturating_sub(self.asked))
+        self.is_pending().then(|| now.saturating_sub(self.desk.lock().asked))
     }
 
     /// Takes note that the wait for the driver is over without an answer.
@@ -136,13 +142,13 @@ impl Slow {
         self.desk.lock().gap = true;
     }
 
-    /// Hands over an answer, and says whether there was one.
-    pub(crate) fn collect(&mut self, take: impl FnOnce(&Readings)) -> bool {
+    /// Hands over an answer with the time at which it was taken, and says whether there was one.
+    pub(crate) fn collect(&mut self, take: impl FnOnce(&Readings, Duration)) -> bool {
         let mut state = self.desk.lock();
         let answered = state.phase == Phase::Answered;
         if answered {
             state.phase = Phase::Idle;
-            take(&state.readings);
+            take(&state.readings, state.at);
             self.late = false;
         }
         answered
@@ -217,14 +223,26 @@ impl Worker {
 
     /// Answers one question.
     pub(crate) fn sample(&mut self, now: impl FnOnce() -> Duration) {
-        let Some(group) = &mut self.group else { return };
+        let (at, gap) = self.begin(now);
+        self.answer(at, gap);
+    }
+
+    /// When the call of the driver's begins, and whether it comes after a gap.
+    pub(crate) fn begin(&self, now: impl FnOnce() -> Duration) -> (Duration, bool) {
         let mut state = self.desk.lock();
         state.phase = Phase::Busy;
-        let gap = mem::take(&mut state.gap);
+        let (gap, asked) = (mem::take(&mut state.gap), state.asked);
         drop(state);
-        group.sample(now(), gap);
+        let at = now();
+        (at, gap || at.saturating_sub(asked) >= STOPPED)
+    }
+
+    pub(crate) fn answer(&mut self, at: Duration, gap: bool) {
+        let Some(group) = &mut self.group else { return };
+        group.sample(at, gap);
         let mut state = self.desk.lock();
         mem::swap(&mut state.readings, &mut group.readings);
+        state.at = at;
         state.phase = if group.is_over() { Phase::Over } else { Phase::Answered };
         drop(state);
         self.inbox.ring();

@@ -37,8 +37,8 @@ pub(crate) fn prefix(node_id: Option<&str>) -> Result<String> {
 pub(crate) struct Window {
     /// By key; `None` where the metric is another group's.
     slots: Vec<Option<Slot>>,
-    /// The samples ever taken.
-    samples: u64,
+    /// Whether a sample was ever taken.
+    begun: bool,
     /// Whether the first values were logged.
     opened: bool,
 }
@@ -97,12 +97,12 @@ impl Window {
         let is_taken = |place: usize| taken.get(place).copied().unwrap_or_default();
         let entries = registry.entries().iter().enumerate();
         let slots = entries.map(|(place, entry)| (!is_taken(place)).then(|| slot(entry))).collect();
-        Self { slots, samples: 0, opened: false }
+        Self { slots, begun: false, opened: false }
     }
 
     /// Takes the readings of a sample; those of unknown duration count as one `interval`.
     pub(crate) fn take(&mut self, readings: &Readings, interval: Duration) {
-        self.samples = self.samples.saturating_add(1);
+        self.begun = true;
         let secs = readings.since_last().unwrap_or(interval).as_secs_f64().max(1e-9);
         for (slot, reading) in self.slots.iter_mut().zip(readings.values()) {
             if let (Some(slot), Some(reading)) = (slot, reading) {
@@ -113,12 +113,12 @@ impl Window {
 
     /// Whether no sample was ever taken.
     pub(crate) fn is_new(&self) -> bool {
-        self.samples == 0
+        !self.begun
     }
 
-    /// Whether some key may have its first point after one more sample: at the first one no rate is known.
-    pub(crate) fn may_have_unlogged(&self) -> bool {
-        self.samples < 2 && self.slots.iter().flatten().any(|slot| !slot.logged)
+    /// Whether some key of the hardware found has never had a point.
+    pub(crate) fn has_unlogged(&self) -> bool {
+        self.slots.iter().flatten().any(|slot| !slot.logged)
     }
 
     /// Whether there is anything to log.
@@ -133,16 +133,16 @@ impl Window {
             if slot.secs.is_some() && !slot.logged {
                 slot.log(&mut log);
             }
-            if !self.opened && self.samples > 0 {
+            if !self.opened && self.begun {
                 slot.secs = None;
             }
         }
-        self.opened |= self.samples > 0;
+        self.opened |= self.begun;
     }
 
     /// Gives every key that has a value, and empties the window.
     pub(crate) fn drain(&mut self, mut log: impl FnMut(&str, f64)) {
-        self.opened |= self.samples > 0;
+        self.opened |= self.begun;
         for slot in self.slots.iter_mut().flatten() {
             if slot.secs.is_some() {
                 slot.log(&mut log);
@@ -256,7 +256,7 @@ mod tests {
         assert!(bench.drained().is_empty());
         bench.take(None, f64::NAN);
         assert!(bench.drained().is_empty());
-        assert!(bench.window.may_have_unlogged());
+        assert!(bench.window.has_unlogged());
     }
 
     #[test]

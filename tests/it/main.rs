@@ -49,6 +49,8 @@ mod search;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod system_metrics;
+#[cfg(test)]
 mod table;
 #[cfg(test)]
 mod three_ways;

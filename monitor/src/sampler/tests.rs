@@ -144,6 +144,17 @@ fn a_stop_right_after_a_window_adds_no_sliver_but_half_a_second_is_a_window() {
 }
 
 #[test]
+fn a_metric_that_never_has_a_reading_brings_no_sliver() {
+    let mut drivers = gauge_and_rate();
+    drivers.push(fast(|registry| {
+        registry.key("lost", Kind::Peak)?;
+        Ok(probe(|_| Ok(())))
+    }));
+    let script = on_time(3).into_iter().chain([Scene::Stop(ms(50))]);
+    assert_eq!(run(&watch(every(1000, 3)), script, &drivers).of("gauge").len(), 2);
+}
+
+#[test]
 fn a_run_of_an_instant_has_a_point_of_every_key() {
     for after in [1, 20, 200, 999] {
         let kept = run(&watch(every(1000, 10)), [Scene::Stop(ms(after))], &gauge_and_rate());
@@ -161,6 +172,20 @@ fn a_gap_costs_the_rate_and_is_not_caught_up_with() {
     assert_eq!(kept.of("rate"), [(1, 1.9), (2, 0.5), (4, 1.0), (5, 1.0)]);
     let times: Vec<_> = kept.points().iter().map(|point| point.timestamp - START_MS).collect();
     assert_eq!(times[times.len() - 3..], [3_603_000 + 1000, 3_603_000 + 2000, 3_603_000 + 2000]);
+}
+
+#[test]
+fn adaptive_windows_close_every_second_for_half_a_minute_and_then_every_ten() {
+    let settings = SystemMetrics::new().adaptive(true).tier(Tier::Compat);
+    let kept = run(&watch(settings), on_time(55), &gauge_and_rate());
+    let (steps, ends): (Vec<_>, Vec<_>) = kept
+        .points()
+        .into_iter()
+        .filter(|point| point.key == "system/gauge")
+        .map(|point| (point.step, (point.timestamp - START_MS) / 1000))
+        .unzip();
+    assert!(ends.iter().copied().eq((0..=30).chain([40, 50, 55])), "{ends:?}");
+    assert!(steps.iter().copied().eq(0..34), "{steps:?}");
 }
 
 #[test]
