@@ -68,3 +68,33 @@ fn a_driver_that_hangs_for_ever_holds_no_run() {
         assert!(run.metric(&format!("system/{CPU}")).is_some(), "{hang}");
     }
 }
+
+#[test]
+fn a_run_tells_which_gpus_there_were_and_what_it_held_of_each() {
+    let mut script = "driver 580.95.05\ncuda 13.0\n".to_owned();
+    let mut until = Vec::new();
+    for gpu in 0..8 {
+        script += &format!(
+            "device {gpu} h100 uuid=GPU-{gpu}\nset {gpu} utilization.gpu {gpu}\n\
+             process {gpu} self memory={gpu}e9\nprocess {gpu} 1 memory=5e9\n"
+        );
+        until.extend([
+            format!("gpu_{gpu}_utilization_percentage"),
+            format!("gpu_{gpu}_process_memory_megabytes"),
+        ]);
+    }
+    let until: Vec<&str> = until.iter().map(String::as_str).collect();
+    let (place, fake) = (Place::new(), FakeNvml::new("").unwrap());
+    let run = logged(&fake, &script, &place, &until);
+    let (values, tag) = (of_gpus(&run), |name: &str| run.tag(&format!("runlog.gpu.{name}")));
+    assert_eq!((tag("count"), tag("driver"), tag("cuda")), (Some("8"), Some("580.95.05"), Some("13.0")));
+    for gpu in 0..8 {
+        assert_eq!(tag(&format!("{gpu}.name")), Some("NVIDIA H100 80GB HBM3"));
+        assert_eq!(tag(&format!("{gpu}.uuid")), Some(&*format!("GPU-{gpu}")));
+        for (name, unit) in [("utilization_percentage", 1.0), ("process_memory_megabytes", 1000.0)] {
+            let value = values.get(&*format!("gpu_{gpu}_{name}"));
+            let expected = f64::from(gpu) * unit;
+            assert!(value.is_some_and(|value| (value - expected).abs() < 1e-6), "{gpu} {name}: {value:?}");
+        }
+    }
+}
