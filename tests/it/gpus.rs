@@ -74,10 +74,10 @@ fn a_run_tells_which_gpus_there_were_and_what_it_held_of_each() {
     let mut script = "driver 580.95.05\ncuda 13.0\n".to_owned();
     let mut until = Vec::new();
     for gpu in 0..8 {
-        script += &format!(
+        script.extend([format!(
             "device {gpu} h100 uuid=GPU-{gpu}\nset {gpu} utilization.gpu {gpu}\n\
              process {gpu} self memory={gpu}e9\nprocess {gpu} 1 memory=5e9\n"
-        );
+        )]);
         until.extend([
             format!("gpu_{gpu}_utilization_percentage"),
             format!("gpu_{gpu}_process_memory_megabytes"),
