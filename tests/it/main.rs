@@ -25,6 +25,8 @@ mod file_store;
 #[cfg(test)]
 mod functions;
 #[cfg(test)]
+mod gpus;
+#[cfg(test)]
 mod linked;
 #[cfg(test)]
 mod logging;
