@@ -135,12 +135,11 @@ impl Turn {
         let of = |lock| Some(Self { lock, owner: process::id() });
         // Whoever ends a turn removes the file; who had opened it before that looks again.
         for _ in 0..16 {
-            let Ok(file) = open(&path) else { return of(None) };
-            match file.try_lock() {
-                Ok(()) if is_at(&file, &path) => return of(Some((file, path))),
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return None,
-                Err(TryLockError::Error(_)) => return of(None),
+            match open(&path).map_or(Locked::Never, |file| lock(file, &path)) {
+                Locked::Ours(file) => return of(Some((file, path))),
+                Locked::Others => return None,
+                Locked::Gone => {}
+                Locked::Never => return of(None),
             }
         }
         of(None)
@@ -158,6 +157,26 @@ impl Drop for Turn {
         }
         // Closing it would not do: forked workers have it open too.
         file.unlock().ok();
+    }
+}
+
+/// What came of trying to lock a file.
+#[derive(Debug)]
+enum Locked {
+    Ours(File),
+    Others,
+    /// The file is no longer the one of this name.
+    Gone,
+    /// There are no locks here.
+    Never,
+}
+
+fn lock(file: File, path: &Path) -> Locked {
+    match file.try_lock() {
+        Ok(()) if is_at(&file, path) => Locked::Ours(file),
+        Ok(()) => Locked::Gone,
+        Err(TryLockError::WouldBlock) => Locked::Others,
+        Err(TryLockError::Error(_)) => Locked::Never,
     }
 }
 

@@ -108,6 +108,11 @@ fn what_the_innermost_leaves_out_comes_from_one_that_gives_the_same_rank() {
     let known = [Some(3), Some(4), Some(1), None, Some(1), Some(2)];
     check(&format!("{slurm} RANK=3 LOCAL_RANK=1 WORLD_SIZE=4"), Launcher::Torch, known);
     check(&format!("{slurm} PMI_RANK=3 PMI_SIZE=4"), Launcher::Mpich, known);
+    check(
+        &format!("{slurm} RANK=3 LOCAL_RANK=0"),
+        Launcher::Torch,
+        [Some(3), None, Some(0), None, None, None],
+    );
     let other = [Some(3), Some(8), None, None, None, None];
     check(&format!("{slurm} RANK=3 WORLD_SIZE=8"), Launcher::Torch, other);
 }

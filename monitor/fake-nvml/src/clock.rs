@@ -30,7 +30,7 @@ impl Clock {
     /// Moves a manual clock, and leaves a real one to itself.
     pub(crate) fn advance(&mut self, by: Millis) {
         if let Self::Manual(now) = self {
-            *now += by;
+            *now = now.saturating_add(by);
         }
     }
 
@@ -41,7 +41,7 @@ impl Clock {
 
 /// The time stamp of a moment, as in samples.
 pub(crate) fn timestamp(at: Millis) -> u64 {
-    EPOCH_MICROS + at * 1000
+    EPOCH_MICROS.saturating_add(at.saturating_mul(1000))
 }
 
 /// The moment of a time stamp; before the first one, 0.

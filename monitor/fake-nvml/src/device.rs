@@ -18,6 +18,9 @@ pub(crate) struct Target {
 /// Handles are numbers that look like no pointer: a GPU each 256, its instances after it.
 const HANDLES: usize = 0x4000_0000;
 
+/// So many instances have handles.
+pub(crate) const MOST_INSTANCES: usize = 255;
+
 impl Target {
     pub(crate) fn gpu(gpu: usize) -> Self {
         Self { gpu, instance: None }

@@ -2,11 +2,12 @@
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::ffi::{CStr, CString, c_char};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
+use std::{fmt, fs};
 
 use libloading::Library;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 /// The name that loaders look for.
 const NAME: &str = "libnvidia-ml.so.1";
@@ -74,9 +75,9 @@ impl FakeNvml {
     ///
     /// Where the script cannot be written.
     pub fn environment(&self, script: &str) -> io::Result<[(&'static str, PathBuf); 2]> {
-        let file = self.dir.path().join("script");
-        fs::write(&file, script)?;
-        Ok([("LD_LIBRARY_PATH", self.dir.path().to_owned()), ("FAKE_NVML_SCRIPT", file)])
+        let (mut file, path) = NamedTempFile::with_prefix_in("script", self.dir.path())?.keep()?;
+        file.write_all(script.as_bytes())?;
+        Ok([("LD_LIBRARY_PATH", self.dir.path().to_owned()), ("FAKE_NVML_SCRIPT", path)])
     }
 
     /// Begins anew: time, counts and rules too.

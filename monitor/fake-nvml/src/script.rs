@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::clock::Millis;
 use crate::codes::{self, Code};
-use crate::device::{Device, Identity, Target};
+use crate::device::{Device, Identity, MOST_INSTANCES, Target};
 use crate::key::Key;
 use crate::presets::PRESETS;
 use crate::rules::{Effect, Rule};
@@ -98,7 +98,7 @@ impl Script {
                 let target = rest.target()?;
                 let xid = rest.number("the number of an XID")?;
                 self.known(target)?;
-                self.events.push(Event { target, xid, at: now + rest.option_or("at_ms", 0)? });
+                self.events.push(Event { target, xid, at: now.saturating_add(rest.option_or("at_ms", 0)?) });
             }
             "lost" | "fault" | "slow" | "hang" => self.rule(verb, &mut rest, now)?,
             other => return Err(format!("no statement is called `{other}`")),
@@ -155,6 +155,9 @@ impl Script {
         let parent =
             self.gpus.get_mut(target.gpu).ok_or_else(|| format!("there is no device {}", target.gpu))?;
         let number = target.instance.ok_or("an instance is named as `0.1`")?;
+        if number >= MOST_INSTANCES {
+            return Err(format!("a device has at most {MOST_INSTANCES} instances"));
+        }
         if number != parent.instances.len() {
             return Err(format!("the next instance is {}.{}", target.gpu, parent.instances.len()));
         }
@@ -200,7 +203,8 @@ impl Script {
                 continue;
             }
             for (from, value) in &steps {
-                if verb == "rate" { series.grow(now + from, *value) } else { series.set(now + from, *value) }
+                let from = now.saturating_add(*from);
+                if verb == "rate" { series.grow(from, *value) } else { series.set(from, *value) }
             }
         }
         Ok(())
@@ -223,8 +227,8 @@ impl Script {
             memory_busy: rest.option_or("memory_busy", 0)?,
             encoder: rest.option_or("encoder", 0)?,
             decoder: rest.option_or("decoder", 0)?,
-            from: now + rest.option_or("from_ms", 0)?,
-            to: rest.option("to_ms")?.map_or(Millis::MAX, |to: Millis| now + to),
+            from: now.saturating_add(rest.option_or("from_ms", 0)?),
+            to: rest.option("to_ms")?.map_or(Millis::MAX, |to: Millis| now.saturating_add(to)),
         };
         // The same process again is one that changed.
         for before in &mut self.processes {
@@ -255,8 +259,8 @@ impl Script {
             effect,
             device,
             symbol: (symbol != "*").then(|| symbol.to_owned()),
-            from: now + rest.option_or("from_ms", 0)?,
-            to: rest.option("to_ms")?.map_or(Millis::MAX, |to: Millis| now + to),
+            from: now.saturating_add(rest.option_or("from_ms", 0)?),
+            to: rest.option("to_ms")?.map_or(Millis::MAX, |to: Millis| now.saturating_add(to)),
             from_call: rest.option_or("from_call", 1)?,
             to_call: rest.option_or("to_call", u64::MAX)?,
             met: 0,
@@ -300,7 +304,8 @@ fn identity(identity: &mut Identity, rest: &mut Words<'_>) -> Parsed<()> {
 
 fn cuda(text: &str) -> Parsed<i32> {
     let parts = text.split_once('.').and_then(|(major, minor)| {
-        Some(major.parse::<i32>().ok()?.checked_mul(1000)? + minor.parse::<i32>().ok()?.checked_mul(10)?)
+        let thousands = major.parse::<i32>().ok()?.checked_mul(1000)?;
+        thousands.checked_add(minor.parse::<i32>().ok()?.checked_mul(10)?)
     });
     parts.ok_or_else(|| format!("`{text}` is no version of CUDA"))
 }
@@ -309,4 +314,76 @@ fn cuda(text: &str) -> Parsed<i32> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's `as` saturates")]
 pub(crate) fn whole(value: f64) -> u64 {
     value.round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What statements are made of, and some of what they are not.
+    const WORDS: &[&str] = &[
+        "clock",
+        "manual",
+        "cuda",
+        "12.8",
+        "2147483.99",
+        "init",
+        "device",
+        "mig",
+        "set",
+        "unset",
+        "step",
+        "cycle",
+        "rate",
+        "process",
+        "self",
+        "xid",
+        "lost",
+        "fault",
+        "slow",
+        "hang",
+        "0",
+        "0.0",
+        "1",
+        "*",
+        "h100",
+        "energy",
+        "memory.used",
+        "5",
+        "1e300",
+        "0x1F",
+        "-1",
+        "5=1",
+        "18446744073709551615=7",
+        "at_ms=18446744073709551615",
+        "from_ms=9",
+        "memory=1e40",
+        "to_ms=18446744073709551615",
+        "sm=4",
+        "nvmlDeviceGetName",
+        "GPU_IS_LOST",
+        "999",
+        "\"",
+        "#",
+        "=",
+        "\n",
+        "\n",
+        "\n",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in any::<String>(), words in prop::collection::vec(prop::sample::select(WORDS), 0..40)) {
+            for text in [text, format!("device 0 h100\nmig 0.0\n{}", words.join(" "))] {
+                if let Ok(mut script) = Script::parse(&text) {
+                    drop(script.add(&text, Millis::MAX - 5));
+                    for series in script.gpus.iter().flat_map(|gpu| gpu.values.values()) {
+                        prop_assert!(!series.mean(100, 30_000).is_nan());
+                    }
+                }
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use runlog_core::autolog::{SystemMetrics, Tier};
 use runlog_core::{Config, Error};
@@ -189,7 +189,9 @@ fn a_turn_ends_though_a_forked_worker_has_its_file_open() {
     let turn = Turn::take(dir.path(), "x").unwrap();
     let _of_the_worker = turn.lock.as_ref().unwrap().0.try_clone().unwrap();
     assert!(Turn::take(dir.path(), "x").is_none());
+    let of_another_process = open(&dir.path().join("x")).unwrap();
     drop(turn);
+    of_another_process.try_lock().unwrap();
     assert!(Turn::take(dir.path(), "x").is_some());
 }
 
@@ -201,6 +203,38 @@ fn a_forked_child_that_drops_its_copy_ends_nothing() {
     let copy = Some((file.try_clone().unwrap(), path.clone()));
     drop(Turn { lock: copy, owner: process::id() + 1 });
     assert!(Turn::take(dir.path(), "x").is_none());
+}
+
+#[test]
+fn a_file_that_was_opened_before_its_turn_ended_is_looked_for_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x");
+    let turn = Turn::take(dir.path(), "x").unwrap();
+    let early = open(&path).unwrap();
+    assert!(matches!(lock(open(&path).unwrap(), &path), Locked::Others));
+    drop(turn);
+    let _next = Turn::take(dir.path(), "x").unwrap();
+    assert!(matches!(lock(early, &path), Locked::Gone), "its lock keeps nobody out");
+}
+
+#[test]
+fn two_never_have_the_turn_however_often_it_changes_hands() {
+    let dir = tempfile::tempdir().unwrap();
+    let (held, turns) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while turns.load(Ordering::Relaxed) < 2000 {
+                    if let Some(turn) = Turn::take(dir.path(), "x").filter(|turn| turn.lock.is_some()) {
+                        assert!(!held.swap(true, Ordering::AcqRel), "two at once");
+                        turns.fetch_add(1, Ordering::Relaxed);
+                        held.store(false, Ordering::Release);
+                        drop(turn);
+                    }
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -60,16 +60,20 @@ fn parse(loadavg: &[u8]) -> Option<f64> {
 }
 
 fn tell(machine: &Machine, registry: &mut Registry) {
-    let cpuinfo = text(machine.proc.join("cpuinfo")).unwrap_or_default();
+    let cpuinfo = machine.proc.join("cpuinfo");
+    // On a large machine all of it takes the kernel long, and is only read where `/sys` is not there.
+    let first =
+        Pseudo::open(cpuinfo.clone()).and_then(|mut file| Ok(file.head()?.to_vec())).unwrap_or_default();
+    let all = || text(&cpuinfo).unwrap_or_default();
     let cpus = machine.sys.join("devices/system/cpu");
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             registry.fact(name, value);
         }
     };
-    fact("host.cpu", model(&cpuinfo));
-    fact("host.cpu_cores", cores(&cpus, &cpuinfo).map(|cores| cores.to_string()));
-    fact("host.cpu_threads", threads(&cpus, &cpuinfo).map(|threads| threads.to_string()));
+    fact("host.cpu", model(&String::from_utf8_lossy(&first)));
+    fact("host.cpu_cores", cores(&cpus, all).map(|cores| cores.to_string()));
+    fact("host.cpu_threads", threads(&cpus, all).map(|threads| threads.to_string()));
     fact("host.memory_megabytes", memory(machine).map(|megabytes| megabytes.to_string()));
     fact("host.os", system(machine));
     fact("host.kernel", text(machine.proc.join("sys/kernel/osrelease")));
@@ -89,13 +93,13 @@ fn model(cpuinfo: &str) -> Option<String> {
 }
 
 /// The processors that are online, hardware threads each.
-fn threads(cpus: &Path, cpuinfo: &str) -> Option<usize> {
+fn threads(cpus: &Path, cpuinfo: impl Fn() -> String) -> Option<usize> {
     let online = text(cpus.join("online")).and_then(|list| processors(&list)).map(|online| online.len());
-    online.or(Some(values(cpuinfo, "processor").count())).filter(|threads| *threads > 0)
+    online.or_else(|| Some(values(&cpuinfo(), "processor").count())).filter(|threads| *threads > 0)
 }
 
 /// The cores that those threads are of: each thread knows its siblings.
-fn cores(cpus: &Path, cpuinfo: &str) -> Option<usize> {
+fn cores(cpus: &Path, cpuinfo: impl Fn() -> String) -> Option<usize> {
     let cpu = |name: &String| name.strip_prefix("cpu").is_some_and(|number| number.parse::<u32>().is_ok());
     let siblings = |name: String| {
         let topology = cpus.join(name).join("topology");
@@ -103,10 +107,13 @@ fn cores(cpus: &Path, cpuinfo: &str) -> Option<usize> {
         text(topology.join("core_cpus_list")).or_else(|| text(topology.join("thread_siblings_list")))
     };
     let by_topology: BTreeSet<_> = names(cpus).into_iter().filter(cpu).filter_map(siblings).collect();
-    let by_cpuinfo =
-        || -> BTreeSet<_> { values(cpuinfo, "physical id").zip(values(cpuinfo, "core id")).collect() };
-    let cores = if by_topology.is_empty() { by_cpuinfo().len() } else { by_topology.len() };
+    let cores = if by_topology.is_empty() { by_cpuinfo(&cpuinfo()) } else { by_topology.len() };
     (cores > 0).then_some(cores)
+}
+
+fn by_cpuinfo(cpuinfo: &str) -> usize {
+    let cores: BTreeSet<_> = values(cpuinfo, "physical id").zip(values(cpuinfo, "core id")).collect();
+    cores.len()
 }
 
 /// All memory that the kernel manages.
@@ -223,7 +230,7 @@ mod tests {
                 prop_assert!(load >= 0.0);
             }
             let _model = model(&cpuinfo);
-            let _cores = cores(Path::new("/nowhere"), &cpuinfo);
+            let _cores = by_cpuinfo(&cpuinfo);
         }
     }
 }

@@ -14,6 +14,8 @@ mod block;
 #[cfg(target_os = "linux")]
 mod card;
 #[cfg(target_os = "linux")]
+mod container;
+#[cfg(target_os = "linux")]
 mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -44,6 +46,8 @@ mod openmetrics;
 mod portable;
 #[cfg(target_os = "linux")]
 mod pressure;
+#[cfg(target_os = "linux")]
+mod process;
 #[cfg(target_os = "linux")]
 mod pseudo;
 mod roll;
@@ -231,6 +235,9 @@ pub(crate) const PROBES: &[Driver] = &[
     energy::DRIVER,
     temperature::DRIVER,
     frequency::DRIVER,
+    process::DRIVER,
+    process::TREE_DRIVER,
+    container::DRIVER,
     amd::DRIVER,
     intel::DRIVER,
     drm::DRIVER,

@@ -77,7 +77,7 @@ impl Pseudo {
 pub(super) fn open(path: &Path) -> Result<File, ProbeError> {
     File::open(path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => absent("the system keeps no such account"),
-        io::ErrorKind::PermissionDenied => absent("only others may read it"),
+        io::ErrorKind::PermissionDenied => absent("the system does not let this user read it"),
         _ => Error::io("open a file of the system", path, cause).into(),
     })
 }
@@ -105,6 +105,14 @@ pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The lines of a file, without their ends.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n')
+}
+
+/// The amount on the line that begins with `name`.
+pub(super) fn value(file: &[u8], name: &[u8]) -> Option<u64> {
+    lines(file).find_map(|line| {
+        let mut words = words(line);
+        (words.next() == Some(name)).then(|| words.next().and_then(number))?
+    })
 }
 
 #[cfg(test)]

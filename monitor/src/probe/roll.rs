@@ -57,6 +57,7 @@ impl<T> Roll<T> {
     }
 
     /// Forgets every device.
+    #[cfg(target_os = "linux")]
     pub(super) fn clear(&mut self) {
         self.devices.clear();
     }
@@ -65,16 +66,19 @@ impl<T> Roll<T> {
         self.devices.is_empty()
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.devices.iter().map(|device| &*device.name)
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn known(&mut self) -> impl Iterator<Item = &mut T> {
         self.devices.iter_mut().map(|device| &mut device.known)
     }
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

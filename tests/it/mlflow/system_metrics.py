@@ -7,6 +7,7 @@
 
 import concurrent.futures
 import json
+import os
 import sys
 
 import psutil
@@ -37,20 +38,44 @@ def beyond():
     }
 
 
+def disks():
+    """The whole disks, where their names tell which those are."""
+    if not os.path.exists(f"{psutil.PROCFS_PATH}/diskstats"):
+        return {}
+    return {name: disk for name, disk in psutil.disk_io_counters(perdisk=True).items() if not name[-1].isdigit()}
+
+
+def moved(before):
+    """What the disks did in the second since `before`."""
+    pairs = [(before[name], now) for name, now in disks().items()]
+    if not pairs:
+        return {}
+    total = lambda field: sum(getattr(now, field) - getattr(then, field) for then, now in pairs)
+    return {
+        "disk_read_megabytes_per_second": total("read_bytes") / 1e6,
+        "disk_write_megabytes_per_second": total("write_bytes") / 1e6,
+        "disk_read_operations_per_second": total("read_count"),
+        "disk_write_operations_per_second": total("write_count"),
+        "disk_busy_percentage": max(now.busy_time - then.busy_time for then, now in pairs) / 10,
+    }
+
+
 # psutil keeps the beginning of processor time for each thread by itself.
 elsewhere = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-network = None
+network, before = None, {}
 for line in sys.stdin:
     command, _, argument = line.rstrip("\n").partition(" ")
     answer = {}
     if command == "begin":
         psutil.PROCFS_PATH = argument
         psutil.net_io_counters.cache_clear()
+        psutil.disk_io_counters.cache_clear()
         psutil.cpu_percent()
         beyond()
         network = NetworkMonitor()
+        before = disks()
     elif command == "read":
-        answer = {**logged(CPUMonitor()), **logged(network), **beyond()}
+        answer = {**logged(CPUMonitor()), **logged(network), **beyond(), **moved(before)}
     elif command == "still":
         answer = elsewhere.submit(lambda: {**logged(CPUMonitor()), **logged(DiskMonitor())}).result()
         del answer["cpu_utilization_percentage"]

@@ -41,7 +41,7 @@ exports! {
         for (target, _) in devices {
             call = call.about(Stage::About, target)?;
         }
-        let until = call.now + u64::from(timeout_ms);
+        let until = call.now.saturating_add(timeout_ms.into());
         loop {
             if let Some(event) = next(&mut call, set.address())? {
                 return data.put(event);

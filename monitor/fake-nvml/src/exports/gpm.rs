@@ -10,7 +10,7 @@ use nvml_wrapper_sys::bindings::{
 
 use super::exports;
 use crate::clock::Millis;
-use crate::codes::{ARGUMENT_VERSION_MISMATCH, Answer, INVALID_ARGUMENT, NOT_FOUND, NOT_SUPPORTED, SUCCESS};
+use crate::codes::{ARGUMENT_VERSION_MISMATCH, Answer, INVALID_ARGUMENT, NOT_SUPPORTED, SUCCESS};
 use crate::device::{self, Device, Target};
 use crate::key::Key;
 use crate::rules::Stage;
@@ -51,7 +51,7 @@ exports! {
         let gpu = call.target()?.gpu;
         let instances = call.device()?.instances.iter();
         let mut ids = instances.map(|instance| instance.instance_ids.map(|(gpu_instance, _)| gpu_instance));
-        let number = ids.position(|id| id == Some(instance)).ok_or(NOT_FOUND)?;
+        let number = ids.position(|id| id == Some(instance)).ok_or(INVALID_ARGUMENT)?;
         take(call, Target { gpu, instance: Some(number) }, sample.address())
     }
 

@@ -107,6 +107,22 @@ fn a_slow_call_takes_time_off_the_clock() {
 }
 
 #[test]
+fn with_the_real_clock_a_slow_call_takes_as_long_and_a_wait_ends_with_its_event() {
+    let fake = FakeNvml::new("device 0 h100\nslow 0 nvmlDeviceGetPowerUsage 30").unwrap();
+    let nvml = open(&fake);
+    let device = nvml.device_by_index(0).unwrap();
+    let before = fake.now();
+    assert!(device.power_usage().is_ok());
+    assert!(fake.now() >= before + 30);
+    fake.change("xid 0 31 at_ms=100").unwrap();
+    let set = nvml.create_event_set().unwrap();
+    let set = device.register_events(EventTypes::CRITICAL_XID_ERROR, set).map_err(|e| e.error).unwrap();
+    assert!(set.wait(600_000).is_ok());
+    assert!(fake.now() >= before + 100);
+    assert!(fake.now() < 600_000);
+}
+
+#[test]
 fn a_call_hangs_until_it_is_released_while_others_go_on() {
     let driver = Driver::new("device 0 h100\nhang 0 nvmlDeviceGetPowerUsage");
     thread::scope(|scope| {

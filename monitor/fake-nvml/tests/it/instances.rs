@@ -71,5 +71,5 @@ fn instances_are_monitored_by_the_id_of_their_gpu_instance() {
     };
     near(mean(3).unwrap(), 40.0);
     near(mean(5).unwrap(), 80.0);
-    assert!(matches!(mean(4), Err(NvmlError::NotFound)));
+    assert!(matches!(mean(4), Err(NvmlError::InvalidArg)));
 }
