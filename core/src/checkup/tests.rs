@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 
 use super::*;
+use crate::entity::NewExperiment;
 use crate::journal::Owner;
 
 /// What a program started in `dir` with these variables would be configured with.
@@ -15,6 +16,11 @@ fn config(dir: &Path, vars: &[(&str, &str)]) -> Config {
     config.journal_dir.get_or_insert_with(|| dir.join("journal"));
     config.quiet = true;
     config
+}
+
+/// A new experiment. Not by a tracker, whose threads may close the store a moment after it is dropped.
+fn made(store: &dyn Store, name: &str) -> String {
+    store.create_experiment(&NewExperiment { name: name.to_owned(), ..NewExperiment::default() }).unwrap()
 }
 
 /// Everything below `dir`, with a digest of what stands in files.
@@ -62,9 +68,7 @@ fn before_the_first_run_nothing_is_there_and_nothing_is_made() {
 fn the_store_and_the_experiment_are_those_of_the_next_run() {
     let dir = tempfile::tempdir().unwrap();
     for uri in ["sqlite:///mlflow.db", "./files"] {
-        let tracker = Tracker::with_config(Some(uri), config(dir.path(), &[])).unwrap();
-        let wine = tracker.create_experiment("wine").unwrap();
-        drop(tracker);
+        let wine = made(&*store::open(uri, None, dir.path()).unwrap(), "wine");
         let named = |vars: &[(&str, &str)]| {
             let vars: Vec<_> = [("MLFLOW_TRACKING_URI", uri)].iter().chain(vars).copied().collect();
             check(dir.path(), &vars)
@@ -110,10 +114,10 @@ fn what_would_keep_a_run_from_being_logged_is_told() {
 #[test]
 fn an_existing_store_can_be_wrong_too() {
     let dir = tempfile::tempdir().unwrap();
-    let tracker = Tracker::with_config(None, config(dir.path(), &[])).unwrap();
-    let deleted = tracker.create_experiment("deleted").unwrap();
-    tracker.delete_experiment(&deleted).unwrap();
-    drop(tracker);
+    let store = store::open("sqlite:///mlflow.db", None, dir.path()).unwrap();
+    let deleted = made(&*store, "deleted");
+    store.delete_experiment(&deleted, 1).unwrap();
+    drop(store);
     for (variable, value) in [
         ("MLFLOW_EXPERIMENT_ID", "12345"),
         ("MLFLOW_EXPERIMENT_ID", &*deleted),

@@ -132,15 +132,16 @@ impl Gpu {
         self.line.connect(device);
     }
 
-    /// Looks at the fields once, to say where the energy will come from: the counter or the power.
+    /// Looks once where the energy will come from: the counter, or the power over time.
     pub(super) fn energy_source(&mut self, nvml: &'static Nvml) -> Option<&'static str> {
+        if !self.energy.is_wanted() {
+            return None;
+        }
         self.fields.read(&mut self.line, nvml.field_id_scheme());
-        let is_counted = self.fields.is_possible(What::Energy);
-        (self.energy.is_wanted() && self.line.is_connected()).then_some(if is_counted {
-            "counter"
-        } else {
-            "power"
-        })
+        if self.line.is_connected() && self.fields.is_possible(What::Energy) {
+            return Some("counter");
+        }
+        self.power.is_readable(&mut self.line).then_some("power")
     }
 
     /// Whether the system has put it to sleep, asked anew.

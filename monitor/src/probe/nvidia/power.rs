@@ -67,6 +67,11 @@ impl Power {
         }
     }
 
+    /// Whether the device tells its power, asked now.
+    pub(super) fn is_readable(&mut self, line: &mut Line) -> bool {
+        line.ask(&mut self.usage, Device::power_usage).is_some()
+    }
+
     /// The power that this sample read, in watts.
     pub(super) fn of_this_sample(&self) -> Option<f64> {
         self.read

@@ -172,6 +172,20 @@ fn a_stop_waits_a_few_milliseconds_for_an_answer_and_no_longer() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_a_probe_that_hangs_already() {
+    // A call of 900 ms may be its way, and is waited for.
+    for (call, silent) in [(900, 905), (1500, 1500)] {
+        let mut stage = Stage::new();
+        let device = stage.device();
+        let script =
+            [device.opens(1)].into_iter().chain(on_time(5)).chain([device.begins(0), Scene::Stop(ms(call))]);
+        let (_, fate) = stage.run(SystemMetrics::new(), script);
+        let error = told(&fate).unwrap_err();
+        assert_eq!(error, format!("the probe `device` has not answered for {silent} ms"));
+    }
+}
+
+#[test]
 fn a_stop_is_heard_while_a_window_waits_for_an_answer() {
     let mut stage = Stage::new();
     let device = stage.device();

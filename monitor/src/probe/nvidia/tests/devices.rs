@@ -111,6 +111,7 @@ fn parts_of_a_gpu_are_devices_of_their_own_after_the_last_gpu() {
     ] {
         assert_eq!(running.fact(name).as_deref(), Some(expected), "{name}");
     }
+    assert_eq!(running.fact("gpu.2.energy_source"), None, "a part has no power of its own");
 }
 
 #[test]
