@@ -9,7 +9,6 @@ use std::process::{Child, Command, Stdio};
 
 use super::super::cgroup::Version;
 use super::*;
-use crate::probe::testing::empty;
 
 /// Cgroups of one name in one hierarchy or, in v1, in that of each controller; removed at the end.
 struct Made {
@@ -65,20 +64,23 @@ impl Made {
 
     /// A machine on which this process would be in these cgroups.
     fn machine(&self, dir: &Path) -> Machine {
-        let machine = empty(dir);
-        let mut own = String::new();
-        for path in &self.paths {
-            let (controller, name) = (path.parent().unwrap().file_name().unwrap(), path.file_name().unwrap());
-            let (controller, name) = (controller.to_str().unwrap(), name.to_str().unwrap());
-            own = match self.version {
-                Version::One => format!("{own}4:{controller}:/{name}\n"),
-                Version::Two => format!("0::/{name}\n"),
-            };
-        }
-        write(&machine.proc.join("self/cgroup"), &own);
-        write(&machine.proc.join("self/task/1/status"), "Cpus_allowed:\tff\n");
-        fs::copy("/proc/self/mountinfo", machine.proc.join("self/mountinfo")).unwrap();
-        Machine { sys: "/sys".into(), ..machine }
+        let place = |path: &Path| path.parent().unwrap().to_str().unwrap().to_owned();
+        let controller =
+            |path: &Path| path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        let name = self.paths[0].file_name().unwrap().to_str().unwrap();
+        let line = |path: &PathBuf| match self.version {
+            Version::One => format!("4:{}:/{name}\n", controller(path)),
+            Version::Two => format!("0::/{name}\n"),
+        };
+        let own: Vec<_> = self.paths.iter().map(line).collect();
+        let mount = |path: &PathBuf| match self.version {
+            Version::One => (place(path), format!("cgroup {}", controller(path))),
+            Version::Two => (place(path), "cgroup2".to_owned()),
+        };
+        let mounts: Vec<_> = self.paths.iter().map(mount).collect();
+        let mounts: Vec<_> =
+            mounts.iter().map(|(place, kind)| ("/", place.as_str(), kind.as_str())).collect();
+        Machine { sys: "/sys".into(), ..cgroups(dir, &own.concat(), &mounts) }
     }
 
     /// Runs a script of a shell in the cgroups, until it has said something.
@@ -182,4 +184,39 @@ fn a_real_quota_throttles() {
     child.wait().unwrap();
     // It ran for its 10 ms at least, which are a tenth of the second that each reading is taken for.
     assert!(throttled > 0.0 && used > 5.0, "{throttled} {used}");
+}
+
+#[test]
+fn a_real_cgroup_of_v2_counts_and_disappears() {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let v2 = mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    let Some(place) = v2 else { return on_files("v2 is not mounted") };
+    let path = Path::new(place).join(format!("runlog-test-{}-v2", std::process::id()));
+    if let Err(cause) = fs::create_dir(&path) {
+        let expected = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
+        assert!(expected.contains(&cause.kind()), "{}: {cause}", path.display());
+        return on_files(&cause.to_string());
+    }
+    let made = Made { version: Version::Two, paths: vec![path] };
+    let dir = tempfile::tempdir().unwrap();
+    let machine = made.machine(dir.path());
+    // Nothing limits it, but the tool that made it left its mark.
+    write(&machine.proc.join("self/root/.dockerenv"), "");
+    let mut bench = open(&machine);
+    let pressure = made.paths[0].join("cpu.pressure");
+    let read_pressure = fs::read(pressure).is_ok();
+    bench.read_after(None).unwrap();
+    let mut child = made.run("echo; while :; do :; done");
+    let values = loop {
+        let values = read(&mut bench);
+        if values.get("cpu_utilization_percentage") > Some(&0.0) {
+            break values;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(values.contains_key("cpu_pressure_percentage"), read_pressure, "{values:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(made);
+    assert!(matches!(bench.read(), Err(ProbeError::Failed(_))), "the cgroup has disappeared");
 }
