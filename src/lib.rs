@@ -89,9 +89,9 @@ pub use runlog_core::fluent::{
 pub use runlog_core::fluent::{load_image, log_image, log_image_at, log_image_step};
 pub use runlog_core::{
     ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
-    ExperimentQuery, InRun, InScope, LifecycleStage, Logged, LoggedModel, Losses, Metric, MetricHandle,
-    ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle, RunInfo,
-    RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
+    ExperimentQuery, InRun, InScope, Launch, Launcher, LifecycleStage, Logged, LoggedModel, Losses, Metric,
+    MetricHandle, ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle,
+    RunInfo, RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
 };
 pub use runlog_core::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
 #[cfg(feature = "image")]

@@ -3,13 +3,15 @@
 //! A [`Config`] is read once and passed on; tests make theirs with [`Config::from_vars`]. The environment is never
 //! written: a child process would inherit what is meant for this one.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::autolog::Tier;
 use crate::error::{Error, Result};
+use crate::launch::Launch;
 
 /// What the environment says, as far as runlog listens to it.
 #[derive(Clone, Debug, Default)]
@@ -42,10 +44,18 @@ pub struct Config {
     pub node_id: Option<String>,
     /// `RUNLOG_SYSTEM_METRICS_TIER`: how much of the machine is read, `compat`, `standard` or `full`.
     pub system_metrics_tier: Option<Tier>,
+    /// `CUDA_VISIBLE_DEVICES`: the GPUs that the process may use; empty for none.
+    pub cuda_visible_devices: Option<String>,
+    /// `CUDA_DEVICE_ORDER`: how CUDA numbers GPUs.
+    pub cuda_device_order: Option<String>,
+    /// `NVIDIA_VISIBLE_DEVICES`: the GPUs that a container was given.
+    pub nvidia_visible_devices: Option<String>,
     /// `ROCR_VISIBLE_DEVICES`: AMD's GPUs that the process may use; empty for none.
     pub rocr_visible_devices: Option<String>,
     /// `HIP_VISIBLE_DEVICES`: those of them that HIP may use.
     pub hip_visible_devices: Option<String>,
+    /// The place of this process in a job of many, by its launcher's variables.
+    pub launch: Launch,
     /// `MLFLOW_ENABLE_ASYNC_LOGGING` set to false: every log call waits until its record is stored.
     pub synchronous: bool,
     /// `MLFLOW_TRUNCATE_LONG_VALUES`: cut over-long params and tags (the default) instead of refusing them.
@@ -132,8 +142,12 @@ impl Config {
             system_metrics_tier: text("RUNLOG_SYSTEM_METRICS_TIER")
                 .map(|value| parse_tier("RUNLOG_SYSTEM_METRICS_TIER", &value))
                 .transpose()?,
+            cuda_visible_devices: get("CUDA_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
+            cuda_device_order: text("CUDA_DEVICE_ORDER"),
+            nvidia_visible_devices: text("NVIDIA_VISIBLE_DEVICES"),
             rocr_visible_devices: get("ROCR_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
             hip_visible_devices: get("HIP_VISIBLE_DEVICES").map(|list| list.to_string_lossy().into_owned()),
+            launch: Launch::from_vars(&get),
             synchronous: flag("MLFLOW_ENABLE_ASYNC_LOGGING")? == Some(false),
             truncate_long_values: flag("MLFLOW_TRUNCATE_LONG_VALUES")?.unwrap_or(true),
             artifact_location_chars_max: text("MLFLOW_ARTIFACT_LOCATION_MAX_LENGTH")
@@ -157,6 +171,61 @@ impl Config {
             working_dir: PathBuf::new(),
         })
     }
+}
+
+/// A variable of MLflow's or runlog's that is set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, with `***` in place of what is secret.
+    pub value: String,
+    /// Whether runlog listens to it.
+    pub is_read: bool,
+}
+
+impl Variable {
+    /// Every variable of this process whose name begins with `MLFLOW_` or `RUNLOG_`, sorted by name.
+    pub fn all() -> Vec<Self> {
+        Self::of(std::env::vars_os())
+    }
+
+    fn of(vars: impl Iterator<Item = (OsString, OsString)>) -> Vec<Self> {
+        let asked = RefCell::new(BTreeSet::new());
+        // What an empty environment says is no news; what was asked for is.
+        let _empty = Config::from_vars(|name| {
+            asked.borrow_mut().insert(name.to_owned());
+            None
+        });
+        let asked = asked.into_inner();
+        let texts = vars.map(|(name, value)| [name, value].map(|text| text.to_string_lossy().into_owned()));
+        let mut ours: Vec<_> = texts
+            .filter(|[name, _]| matches!(name.split_once('_'), Some(("MLFLOW" | "RUNLOG", _))))
+            .map(|[name, value]| Self {
+                value: without_secrets(&name, value),
+                is_read: asked.contains(&name),
+                name,
+            })
+            .collect();
+        ours.sort_by(|a, b| a.name.cmp(&b.name));
+        ours
+    }
+}
+
+/// The value of a variable, without what its name says is secret, and without a URI's user, password and query.
+fn without_secrets(name: &str, value: String) -> String {
+    const SECRET: [&str; 6] = ["PASSWORD", "TOKEN", "SECRET", "CREDENTIAL", "KEY", "AUTH"];
+    const HIDDEN: &str = "***";
+    if SECRET.iter().any(|word| name.contains(word)) {
+        return HIDDEN.to_owned();
+    }
+    let Some((scheme, rest)) = value.split_once("://") else { return value };
+    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, "?***"));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host =
+        authority.rsplit_once('@').map_or(authority.to_owned(), |(_, host)| format!("{HIDDEN}@{host}"));
+    format!("{scheme}://{host}{path}{query}")
 }
 
 /// The program that this process runs, as far as the system tells.
@@ -237,6 +306,28 @@ mod tests {
             let message = config(name, value).unwrap_err().to_string();
             assert!(message.contains(name) && message.contains(value), "{message}");
         }
+    }
+
+    #[test]
+    fn variables_are_shown_without_secrets_and_with_whether_they_are_read() {
+        let set = [
+            ("RUNLOG_MODE", "disabled"),
+            // In two parts: what stands here whole is what README.md has to tell about.
+            ("MLFLOW_TRACKING_URI", "postgresql://ada:hunter2@db:5432/ml?password=hunter3"),
+            (concat!("MLFLOW", "_TRACKING_TOKEN"), "hunter4"),
+            ("MLFLOW_RUN_ID", "0123"),
+            ("PATH", "/bin"),
+        ];
+        let set = set.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let shown: Vec<_> = Variable::of(set).into_iter().map(|v| (v.name, v.value, v.is_read)).collect();
+        let expected = [
+            ("MLFLOW_RUN_ID", "0123", true),
+            (concat!("MLFLOW", "_TRACKING_TOKEN"), "***", false),
+            ("MLFLOW_TRACKING_URI", "postgresql://***@db:5432/ml?***", true),
+            ("RUNLOG_MODE", "disabled", true),
+        ];
+        assert_eq!(shown, expected.map(|(name, value, read)| (name.to_owned(), value.to_owned(), read)));
+        assert_eq!(without_secrets("X", "sqlite:////data/a@b.db".to_owned()), "sqlite:////data/a@b.db");
     }
 
     #[test]

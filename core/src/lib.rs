@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod autolog;
 pub mod build;
+mod checkup;
 pub mod clock;
 pub mod config;
 mod context;
@@ -23,6 +24,7 @@ mod id;
 mod in_run;
 mod journal;
 pub mod json;
+mod launch;
 mod logged;
 pub mod model;
 mod names;
@@ -48,7 +50,8 @@ mod yaml;
 pub use artifact::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
 #[cfg(feature = "image")]
 pub use artifact::{ImageArray, Pixel, ToImage};
-pub use config::Config;
+pub use checkup::{ArtifactsCheck, Checkup, JournalCheck, StoreCheck, WaitingJournal, checkup};
+pub use config::{Config, Variable};
 pub use entity::{
     Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus,
     NewExperiment, NewLoggedModel, NewRun, Param, Run, RunChange, RunData, RunInfo, RunInputs, RunStatus,
@@ -57,6 +60,7 @@ pub use entity::{
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
 pub use in_run::{InRun, InScope};
+pub use launch::{Launch, Launcher};
 pub use logged::Logged;
 pub use options::{ExperimentOptions, RunOptions};
 pub use recover::Recovery;

@@ -37,7 +37,7 @@ fn start(interval: Option<Duration>) -> Result<(Box<dyn Monitor>, Receiver<PathB
     let (sender, receiver) = sync_channel(16);
     let mut asked = SystemMetrics::new();
     asked.interval = interval;
-    let watch = Watch::new("", asked, Config::default());
+    let watch = Watch::new(std::process::id().to_string(), asked, Config::default());
     Ok(((runlog_monitor::DRIVER.start)(&watch, Box::new(Windows { sender }))?, receiver))
 }
 

@@ -41,6 +41,16 @@
 //! | totals (network, energy, throttled seconds, events) | twice |
 //! | rates (utilization, pressure, per second) | once |
 //!
+//! # Nodes and ranks
+//!
+//! In a job of torchrun, Open MPI, MPICH or Slurm only local rank 0 samples its node; the other processes log no system
+//! metrics. Where the job is on several nodes, each one's keys begin with `system/node_<number>/` unless a node id is
+//! set. If nodes have unlike numbers of processes, and the launcher does not number them, a number is above all that
+//! nodes can have; it is then only unique.
+//!
+//! Of processes that no launcher numbers only one samples for a run on one machine (and in one node's name): a lock on a
+//! file in the directory for temporary files keeps the others from it until that one stops.
+//!
 //! # Threads
 //!
 //! One thread, `runlog-monitor`, reads and logs for every run that is watched at the same time with the same tier and
@@ -58,8 +68,6 @@
 //! the others why they did not: `cpu, memory, disk; without nvidia (…)`. What probes say of the hardware are tags
 //! `runlog.<name>`. With a node id both have it in between: `runlog.<node_id>.monitor`.
 
-#![forbid(unsafe_code)]
-
 mod counter;
 mod ending;
 mod group;
@@ -67,6 +75,7 @@ mod hub;
 mod inbox;
 mod metrics;
 mod monitor;
+mod node;
 #[cfg(feature = "otel")]
 mod otel;
 mod pace;
@@ -81,6 +90,7 @@ mod schedule;
 mod session;
 mod slow;
 mod summary;
+mod survey;
 #[cfg(test)]
 mod testing;
 mod window;
@@ -98,6 +108,7 @@ use crate::probe::{Machine, drivers};
 pub use crate::readings::Sink;
 pub use crate::registry::{Key, Kind, Registry};
 use crate::sampler::Patience;
+pub use crate::survey::{Measured, ProbeState, Survey, Surveyed, survey};
 
 /// The target of this crate's `tracing` events.
 const TARGET: &str = "runlog::monitor";
@@ -111,7 +122,9 @@ inventory::submit!(DRIVER);
 static HUB: Hub = Hub::new(Patience::DEFAULT);
 
 fn start(watch: &Watch, sink: Box<dyn MonitorSink>) -> Result<Box<dyn Monitor>> {
-    #[cfg(feature = "otel")]
-    let sink = otel::exported(sink, watch);
-    Ok(Box::new(HUB.start(watch, sink, || (drivers(), Machine::of(watch)))?))
+    node::one_a_node(watch, sink, |watch, sink| {
+        #[cfg(feature = "otel")]
+        let sink = otel::exported(sink, watch);
+        Ok(Box::new(HUB.start(watch, sink, || (drivers(), Machine::of(watch)))?))
+    })
 }

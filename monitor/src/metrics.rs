@@ -95,26 +95,28 @@ metrics! {
     TREE_CPU = "process_tree_cpu_utilization_percentage" Rate Standard, "processor time of this process and all its descendants, of all that it may use";
     TREE_RSS = "process_tree_memory_rss_megabytes" Gauge Standard, "memory of the same in RAM; pages that processes share count for each";
     TREE_PROCESSES = "process_tree_processes" Gauge Standard, "this process and its descendants";
-    BUSIEST_THREAD = "process_busiest_thread_percentage" Rate Standard, "processor time of this process's busiest thread, of one processor";
-    PROCESS_READ_RATE = "process_disk_read_megabytes_per_second" Rate Standard, "read from disks for this process";
-    PROCESS_WRITE_RATE = "process_disk_write_megabytes_per_second" Rate Standard, "written to disks for this process";
+    BUSIEST_THREAD = "process_busiest_thread_percentage" Rate Standard, "processor time of this process's busiest thread, of one processor; looked at every second up to 20 threads, every n/20 seconds for n";
+    PROCESS_READ_RATE = "process_disk_read_megabytes_per_second" Rate Standard, "read from disks for this process, children that ended before they were seen included";
+    PROCESS_WRITE_RATE = "process_disk_write_megabytes_per_second" Rate Standard, "written to disks for this process, as above";
     TREE_READ_RATE = "process_tree_disk_read_megabytes_per_second" Rate Full, "read from disks for this process and its descendants";
     TREE_WRITE_RATE = "process_tree_disk_write_megabytes_per_second" Rate Full, "written to disks for the same";
     TREE_THREADS = "process_tree_threads" Gauge Full, "threads of the same";
     MAJOR_FAULTS = "process_major_faults_per_second" Rate Full, "page faults of this process that had to read a disk";
+    PROCESS_RSS_PEAK = "process_memory_peak_megabytes" Peak Standard, "highest memory of this process in RAM since it began, as the kernel kept it";
 }
 
 metrics! {
     /// The container's or job's, from the cgroup of this process and those above it.
     CONTAINER:
     CONTAINER_MEMORY = "container_memory_working_set_megabytes" Gauge Standard ranged, "memory of the cgroup without what the kernel can drop at once (as Kubernetes counts)";
-    CONTAINER_MEMORY_PERCENTAGE = "container_memory_usage_percentage" Gauge Standard, "the same, of the tightest limit that holds; absent without a limit";
-    CONTAINER_CPU = "container_cpu_utilization_percentage" Rate Standard, "processor time of the cgroup, of its quota or else of all that it may use";
-    CONTAINER_THROTTLED = "container_cpu_throttled_seconds" Total Standard, "time in which the quota stopped tasks of the cgroup";
+    CONTAINER_MEMORY_PERCENTAGE = "container_memory_usage_percentage" Gauge Standard, "the same, of its limit, or of the limit above it that is nearer to being reached, with what counts against that; absent without a limit";
+    CONTAINER_CPU = "container_cpu_utilization_percentage" Rate Standard, "processor time of the cgroup, of its quota or else of all that it may use; of the cgroup above it whose quota is nearer to being used up, if there is one";
+    CONTAINER_THROTTLED = "container_cpu_throttled_seconds" Total Standard, "time in which its quota and those above it stopped the cgroup, summed over processors; absent without a quota";
     CONTAINER_OOM_KILLS = "container_oom_kills" Total Standard, "processes of the cgroup that the kernel killed for want of memory";
     CONTAINER_CPU_PRESSURE = "container_cpu_pressure_percentage" Rate Standard, "as `cpu_pressure_percentage`, of the cgroup";
     CONTAINER_MEMORY_PRESSURE = "container_memory_pressure_percentage" Rate Standard, "as `memory_pressure_percentage`, of the cgroup";
     CONTAINER_IO_PRESSURE = "container_io_pressure_percentage" Rate Standard, "as `io_pressure_percentage`, of the cgroup";
+    CONTAINER_MEMORY_PEAK = "container_memory_peak_megabytes" Peak Standard, "highest memory of the cgroup since it was made, page cache included, as the kernel kept it";
 }
 
 metrics! {
@@ -140,7 +142,7 @@ metrics! {
     GPU_LINK_TRANSMIT_RATE = "nvlink_transmit_megabytes_per_second" Rate Standard, "over all NVLinks from the GPU";
     GPU_SM_ACTIVE = "sm_active_percentage" Rate Standard, "time in which its multiprocessors had work, averaged over them (Hopper and newer)";
     GPU_TENSOR_ACTIVE = "tensor_active_percentage" Rate Standard, "time in which its tensor cores worked";
-    GPU_DRAM_ACTIVE = "dram_active_percentage" Rate Standard, "time in which data moved to or from its memory";
+    GPU_DRAM_ACTIVE = "dram_active_percentage" Rate Standard, "bandwidth of its memory in use, of the most that it can be";
     GPU_PROCESS_MEMORY = "process_memory_megabytes" Gauge Standard, "its memory that this process and its descendants hold";
     GPU_PROCESS_SM = "process_sm_percentage" Rate Standard, "time in which kernels of this process and its descendants ran";
     GPU_LOST = "lost" Peak Standard, "1 while the GPU does not answer; no point before it was lost for the first time";
@@ -190,6 +192,7 @@ pub(crate) fn of_device(kind: &str, index: u32, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write;
 
     use super::*;
 
@@ -234,6 +237,47 @@ mod tests {
         for metric in [HOST, PROCESS, CONTAINER].concat() {
             assert!(seen.insert(metric.name), "{}", metric.name);
             assert!(metric.name.len() <= crate::registry::NAME_CHARS_MAX);
+        }
+    }
+
+    /// Where docs/system-metrics.md has the tables.
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/system-metrics.md");
+    const BEGIN: &str = "<!-- metrics: written by `UPDATE_PAGE=1 cargo test -p runlog-monitor page` -->\n";
+    const END: &str = "<!-- /metrics -->\n";
+
+    fn tables() -> String {
+        let lists: [(&str, &[&Metric]); 5] = [
+            ("The machine", HOST),
+            ("One processor, after `cpu_<index>_`", CORE),
+            ("The training process", PROCESS),
+            ("Its container or job", CONTAINER),
+            ("One GPU, after `gpu_<index>_`", GPU),
+        ];
+        let mut page = String::new();
+        for (title, list) in lists {
+            write!(page, "\n## {title}\n\n| name | kind | tier | what |\n|---|---|---|---|\n").unwrap();
+            for Metric { name, kind, tier, ranged, what } in list {
+                let range = if *ranged { ", with `_min` and `_max`" } else { "" };
+                let (kind, tier) = (format!("{kind:?}").to_lowercase(), format!("{tier:?}").to_lowercase());
+                writeln!(page, "| `{name}` | {kind}{range} | {tier} | {what} |").unwrap();
+            }
+        }
+        page + "\n"
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the variable is this test's own")]
+    fn the_page_has_every_metric() {
+        let page = std::fs::read_to_string(PAGE).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (found, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE_PAGE").is_some() {
+            std::fs::write(PAGE, format!("{before}{BEGIN}{}{END}{after}", tables())).unwrap();
+        } else {
+            let tables = tables();
+            let differs = found.lines().zip(tables.lines()).find(|(found, wanted)| found != wanted);
+            let same = differs.is_none() && found.len() == tables.len();
+            assert!(same, "run `UPDATE_PAGE=1 cargo test -p runlog-monitor page`: {differs:?}");
         }
     }
 }

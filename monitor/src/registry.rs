@@ -84,6 +84,7 @@ impl Registry {
     }
 
     /// Says something of the hardware that stays as it is, such as its name: the tag `runlog.<name>` of the run.
+    #[expect(clippy::needless_pass_by_value, reason = "callers have a text or a number at hand")]
     pub fn fact(&mut self, name: impl Into<String>, value: impl ToString) {
         self.facts.push((name.into(), value.to_string()));
     }

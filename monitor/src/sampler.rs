@@ -15,10 +15,7 @@ use crate::pace::{Pace, Wake};
 use crate::readings::Readings;
 use crate::registry::Kind;
 use crate::session::{Due, Session};
-use crate::slow::Slow;
-
-/// A driver that has been silent for this long hangs; a shorter silence may be its way.
-const HANGS: Duration = Duration::from_secs(1);
+use crate::slow::{HANGS, Slow};
 
 /// How long the sampling waits for probes that block.
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +189,7 @@ impl Sampler {
             _ => self.patience.window.min(self.deadline().saturating_sub(now) / 2),
         };
         let until = pace.elapsed().saturating_add(patience);
-        while self.slow.iter().any(Slow::is_awaited) {
+        while self.slow.iter().any(|slow| slow.is_awaited(now)) {
             let wake = pace.wait_until(until);
             self.hear();
             match wake {

@@ -23,6 +23,9 @@ use crate::registry::Registry;
 /// Between a question and the beginning of the answer so much time passes only if the process was stopped.
 const STOPPED: Duration = Duration::from_millis(500);
 
+/// A driver that has been silent for this long hangs; a shorter silence may be its way.
+pub(crate) const HANGS: Duration = Duration::from_secs(1);
+
 /// What the sampling thread knows of one such probe.
 #[derive(Debug)]
 pub(crate) struct Slow {
@@ -118,8 +121,8 @@ impl Slow {
     }
 
     /// Whether an answer is to come that is worth waiting for.
-    pub(crate) fn is_awaited(&self) -> bool {
-        !self.late && self.is_pending()
+    pub(crate) fn is_awaited(&self, now: Duration) -> bool {
+        !self.late && self.silent_for(now).is_some_and(|silent| silent < HANGS)
     }
 
     /// How long the driver has not answered; `None` if it owes nothing.

@@ -7,8 +7,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use runlog_core::Result;
@@ -52,7 +56,10 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn start(settings: SystemMetrics, sink: impl MonitorSink + 'static) -> Result<Box<dyn Monitor>> {
-    (runlog_monitor::DRIVER.start)(&Watch::new("", settings, Config::default()), Box::new(sink))
+    // Of one run only one is sampled at a time.
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let run_id = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
+    (runlog_monitor::DRIVER.start)(&Watch::new(run_id, settings, Config::default()), Box::new(sink))
 }
 
 #[cfg(test)]
@@ -79,9 +86,9 @@ fn linking_the_crate_registers_its_driver() {
     assert_eq!(names, [runlog_monitor::DRIVER.name]);
 }
 
-/// The first line of `/proc/stat`, which changes when the kernel's clock has ticked.
+/// The second line of `/proc/stat`, the first processor's, which changes when its clock has ticked.
 fn processor_times() -> Option<String> {
-    std::fs::read_to_string("/proc/stat").ok()?.lines().next().map(str::to_owned)
+    std::fs::read_to_string("/proc/stat").ok()?.lines().nth(1).map(str::to_owned)
 }
 
 #[test]
@@ -94,7 +101,7 @@ fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
     let before = processor_times();
     assert!(before.is_some());
     while processor_times() == before {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     monitor.stop().unwrap();
 
@@ -191,4 +198,36 @@ fn a_tick_of_hardware_that_is_not_here_does_not_allocate_either() {
     }
     assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
     assert_eq!(readers.failures().len(), 0);
+}
+
+#[test]
+fn a_tick_of_a_tree_of_processes_and_threads_does_not_allocate() {
+    let children: Vec<_> = (0..30).map(|_| Command::new("sleep").arg("600").spawn().unwrap()).collect();
+    let threads: Vec<_> = (0..170)
+        .map(|_| {
+            let (stop, stopped) = sync_channel::<()>(0);
+            (stop, thread::Builder::new().spawn(move || stopped.recv().unwrap_err()).unwrap())
+        })
+        .collect();
+    let mut readers = Readers::open_only(Path::new("/"), Tier::Full, |name| name.starts_with("process"));
+    for since_last in [None, Some(Duration::from_secs(1))] {
+        readers.read(since_last);
+    }
+    let found = readers.values()["process_tree_processes"];
+    let before = ALLOCATIONS.with(Cell::get);
+    // Time enough to look for new ones and at each thread again.
+    for _ in 0..30 {
+        readers.read(Some(Duration::from_secs(1)));
+    }
+    let allocations = ALLOCATIONS.with(Cell::get) - before;
+    for mut child in children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    for (stop, thread) in threads {
+        drop(stop);
+        thread.join().unwrap();
+    }
+    assert_eq!((allocations, readers.failures().len()), (0, 0));
+    assert!(found >= 31.0, "{found}");
 }

@@ -65,7 +65,7 @@ mod pause {
         Driver::new("since_last", open).register();
         let interval = Duration::from_millis(INTERVAL_MS.into());
         let settings = SystemMetrics::new().interval(interval).tier(Tier::Compat);
-        let watch = Watch::new("", settings, Config::default());
+        let watch = Watch::new(std::process::id().to_string(), settings, Config::default());
         let monitor = (runlog_monitor::DRIVER.start)(&watch, Box::new(Written)).unwrap();
         // Until the test has seen enough.
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Each makes its whole output as text first; only this file writes to the terminal. Looking never creates a store.
 
+mod doctor;
 mod list;
 mod show;
 mod text;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Says what a run would use, and whether it could: store, files, journal, GPUs, launcher
+    Doctor(doctor::Arguments),
     /// Lists runs, newest first
     List(list::Arguments),
     /// Shows everything that one run recorded
@@ -35,7 +38,10 @@ enum Command {
 /// Runs the command; the exit code is 1 if it failed and 2 if it was called wrongly.
 pub(crate) fn main() -> ExitCode {
     match run(&Cli::parse()) {
-        Ok(output) => write(&mut io::stdout().lock(), &output),
+        Ok(Output { text, failed }) => match write(&mut io::stdout().lock(), &text) {
+            _ if failed => ExitCode::FAILURE,
+            written => written,
+        },
         Err(error) => {
             write(&mut io::stderr().lock(), &format!("error: {}\n", text::plain(&error.to_string())));
             ExitCode::FAILURE
@@ -51,16 +57,30 @@ fn write(to: &mut dyn Write, output: &str) -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<String> {
-    let tracker = Tracker::open_existing(cli.tracking_uri.as_deref(), Config::from_env()?)?;
+/// What a subcommand says.
+struct Output {
+    text: String,
+    /// Whether that is bad news.
+    failed: bool,
+}
+
+fn run(cli: &Cli) -> Result<Output> {
+    let uri = cli.tracking_uri.as_deref();
+    let now = runlog_core::clock::now_ms();
+    let text = match &cli.command {
+        Command::Doctor(arguments) => return Ok(doctor::run(uri, arguments)),
+        Command::List(arguments) => list::run(&open(uri)?, arguments, now)?,
+        Command::Show(arguments) => show::run(&open(uri)?, arguments, now)?,
+    };
+    Ok(Output { text, failed: false })
+}
+
+fn open(uri: Option<&str>) -> Result<Tracker> {
+    let tracker = Tracker::open_existing(uri, Config::from_env()?)?;
     // What a killed process left in its journal belongs to its run, and so does the end of that run. Where the store
     // cannot be written, what it has is still worth a look.
     let _recovery = tracker.recover();
-    let now = runlog_core::clock::now_ms();
-    match &cli.command {
-        Command::List(arguments) => list::run(&tracker, arguments, now),
-        Command::Show(arguments) => show::run(&tracker, arguments, now),
-    }
+    Ok(tracker)
 }
 
 /// The experiment with this name, else the one with this id.

@@ -1,8 +1,10 @@
 //! The command `runlog`, called as a user calls it.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use runlog::RunOptions;
+use serde_json::Value;
 
 use crate::support::{Place, text};
 
@@ -81,10 +83,10 @@ fn a_run_is_listed_and_shown_with_what_it_logged() {
     assert_eq!(place.prints(&["show", "first"]), shown);
     assert!(place.prints(&["show", "second"]).contains("  ended by    no data\n"));
 
-    let json: serde_json::Value = serde_json::from_str(&place.prints(&["show", "first", "--json"])).unwrap();
+    let json: Value = serde_json::from_str(&place.prints(&["show", "first", "--json"])).unwrap();
     assert_eq!(json["run"]["info"]["run_id"], id);
     assert_eq!(json["artifacts"][0]["path"], "notes/today.txt");
-    let json: serde_json::Value = serde_json::from_str(&place.prints(&["list", "--json"])).unwrap();
+    let json: Value = serde_json::from_str(&place.prints(&["list", "--json"])).unwrap();
     assert_eq!(json.as_array().unwrap().len(), 2);
 }
 
@@ -122,6 +124,118 @@ fn a_name_of_two_runs_is_answered_with_their_ids() {
     let complaint = place.complains(&["show", "same"]);
     assert!(ids.iter().all(|id| complaint.contains(id)), "{complaint}");
     assert!(place.complains(&["show", "other"]).contains("runlog list"));
+}
+
+/// The paths of all fields, `[]` for the elements of an array; what a probe calls its facts is its own.
+fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields_of) if path != "system_metrics.probes[].facts" => {
+            for (name, value) in fields_of {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                fields(value, &path, found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| fields(value, &format!("{path}[]"), found)),
+        _ => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_doctor_reports_every_documented_field_and_makes_nothing() {
+    let place = Place::new();
+    let report = |vars: &[(&str, &str)]| -> Value {
+        let mut command = place.runlog_command(&["doctor", "--json"]);
+        let output = command.envs(vars.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stdout));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let before = report(&[]);
+    assert_eq!((&before["ok"], &before["store"]["exists"]), (&Value::from(true), &Value::from(false)));
+    assert_eq!(place.path().read_dir().unwrap().count(), 0);
+
+    assert!(!place.play(&["abort"]).status.success());
+    let problem = [
+        ("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true"),
+        ("RANK", "4"),
+        ("LOCAL_RANK", "0"),
+        ("GROUP_RANK", "1"),
+        ("GROUP_WORLD_SIZE", "2"),
+        ("WORLD_SIZE", "four"),
+    ];
+    let report = report(&problem);
+    assert_eq!(report["store"]["experiment"]["name"], "Default");
+    assert_eq!(report["journal"]["waiting"].as_array().unwrap().len(), 1);
+    assert_eq!(report["launch"]["ignored"].as_array().unwrap().len(), 1);
+    assert_eq!(report["system_metrics"]["node_id"], "node_1");
+    let integrations = report["integrations"].as_array().unwrap();
+    assert!(
+        integrations.iter().any(|it| it["name"] == "linfa" && it["tested"].is_array()),
+        "{integrations:?}"
+    );
+    let probes = report["system_metrics"]["probes"].as_array().unwrap();
+    let metrics = probes.iter().flat_map(|probe| probe["metrics"].as_array().unwrap());
+    let read: Vec<_> = metrics.filter(|metric| metric["value"].is_number()).collect();
+    assert!(read.iter().any(|metric| metric["name"] == "system_memory_usage_megabytes"), "{probes:?}");
+
+    let mut found = BTreeSet::new();
+    fields(&report, "", &mut found);
+    found.insert("problems[]".to_owned());
+    let documentation = include_str!("../../docs/doctor.md");
+    let rows = documentation.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let documented: BTreeSet<_> = rows.map(|(field, _)| field.to_owned()).collect();
+    assert_eq!(found, documented);
+    assert!(place.recovered().recover().is_ok() && place.journals() <= 1, "what was waiting still was");
+}
+
+#[test]
+fn the_doctor_fails_where_no_run_could_be_logged_and_says_why() {
+    let place = Place::new();
+    std::fs::write(place.path().join("file"), "x").unwrap();
+    let below = place.path().join("file/journal");
+    for (variable, value, told) in [
+        ("MLFLOW_TRACKING_URI", "https://ada:hunter2@host", "not supported"),
+        ("RUNLOG_JOURNAL_DIR", below.to_str().unwrap(), "no directory"),
+        ("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "fast", "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL"),
+    ] {
+        for json in [false, true] {
+            let mut command = place.runlog_command(if json { &["doctor", "--json"] } else { &["doctor"] });
+            let output = command.env(variable, value).output().unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            let said = text(&output.stdout);
+            assert!(said.contains(told) && !said.contains("hunter2"), "{said}");
+            if json {
+                let report: Value = serde_json::from_str(&said).unwrap();
+                assert!(report["ok"] == false && report["problems"][0].as_str().unwrap().contains(told));
+            } else {
+                assert!(said.contains("No run can be logged"), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_doctor_looks_where_it_is_told_and_has_a_section_for_each_kind() {
+    let place = Place::new();
+    let said = place.prints(&["doctor", "--tracking-uri", "memory:"]);
+    assert!(
+        said.contains("memory: (by --tracking-uri") && said.ends_with("A run can be logged.\n"),
+        "{said}"
+    );
+    let sections: Vec<_> =
+        said.lines().filter(|line| !line.is_empty() && !line.starts_with(' ')).skip(2).collect();
+    let expected = [
+        "Store",
+        "Variables",
+        "Frameworks",
+        "System metrics",
+        "Probes",
+        "Hardware",
+        "Readings",
+        "A run can be logged.",
+    ];
+    assert_eq!(sections, expected, "{said}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ mod file_store;
 #[cfg(test)]
 mod functions;
 #[cfg(test)]
+mod gpus;
+#[cfg(test)]
 mod linked;
 #[cfg(test)]
 mod logging;
@@ -42,6 +44,8 @@ mod policy;
 mod provenance;
 #[cfg(test)]
 mod python;
+#[cfg(test)]
+mod ranks;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]

@@ -180,10 +180,14 @@ fn every_file_says_what_it_is_for() {
 
 #[test]
 fn every_variable_and_feature_is_in_the_readme() {
-    let (readme, config) = (read("README.md"), read("core/src/config.rs"));
+    let (readme, config, launch) =
+        (read("README.md"), read("core/src/config.rs"), read("core/src/launch.rs"));
     let ours = |text: &&str| ["MLFLOW_", "RUNLOG_", "XDG_"].iter().any(|start| text.starts_with(start));
-    let variables: BTreeSet<_> = config.split('"').filter(ours).collect();
-    assert!(variables.len() > 10);
+    let upper = |text: &&str| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let launchers = |text: &&str| *text == "RANK" || text.contains('_') && upper(text);
+    let mut variables: BTreeSet<_> = config.split('"').filter(ours).collect();
+    variables.extend(launch.split('"').filter(launchers));
+    assert!(variables.len() > 40);
     for variable in variables {
         assert!(readme.contains(&format!("`{variable}`")), "README.md does not tell about {variable}");
     }

@@ -31,6 +31,22 @@ pub(crate) fn system_metrics(options: &[&str]) -> Result<()> {
     runlog::start_run("without")?.finish()
 }
 
+/// A run with system metrics that ends when all of `keys` are in the store, or do not come.
+pub(crate) fn system_metrics_until(keys: &[&str]) -> Result<()> {
+    const LOOKS: u32 = 2000;
+    runlog::set_system_metrics_sampling_interval(Duration::from_millis(20))?;
+    let run = runlog::start_run(RunOptions::new().name("system-metrics").log_system_metrics(true))?;
+    for _ in 0..LOOKS {
+        runlog::flush_async_logging()?;
+        let stored = runlog::get_run(run.run_id())?;
+        if keys.iter().all(|key| stored.metric(key).is_some()) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    run.finish()
+}
+
 /// Starts a run, and lets a child process in another directory work on it.
 pub(crate) fn parent_process() -> Result<()> {
     let run = start()?;

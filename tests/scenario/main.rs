@@ -155,6 +155,7 @@ fn main() -> Result<()> {
         ("as-pid-1", arguments) => death::as_pid_1(arguments),
         ("signal", [handling, then @ ..]) => signals::wait_for_signal(handling, then.first().copied()),
         ("system-metrics", options) => logging::system_metrics(options),
+        ("system-metrics-until", keys) => logging::system_metrics_until(keys),
         ("bad-key", []) => {
             let run = start()?;
             run.log_metric("loss*", 0.5, 1);

@@ -93,13 +93,21 @@ impl Integration {
         self.unseen
     }
 
+    /// The oldest and the newest release of the framework that the adapter is tested with, if it says so.
+    pub fn tested_versions(&self) -> Option<(&'static str, &'static str)> {
+        self.tested
+    }
+
+    /// The framework's exact version in this program; `None` where that is not certain.
+    pub fn linked_version(&self) -> Option<&'static str> {
+        // candle is several crates of one version.
+        build::version_of(self.name).or_else(|| build::version_of(&format!("{}-core", self.name)))
+    }
+
     /// What to say if this program has a version of the framework that the adapter is not tested with; `None` if it
     /// has a tested one, or which one it has is not known.
-    pub(super) fn untested(&self) -> Option<String> {
-        // candle is several crates of one version.
-        let version =
-            build::version_of(self.name).or_else(|| build::version_of(&format!("{}-core", self.name)));
-        self.untested_with(version?)
+    pub fn untested(&self) -> Option<String> {
+        self.untested_with(self.linked_version()?)
     }
 
     fn untested_with(&self, version: &str) -> Option<String> {

@@ -121,6 +121,15 @@ impl Tier {
             _ => None,
         }
     }
+
+    /// `compat`, `standard` or `full`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Compat => "compat",
+            Self::Standard => "standard",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// Which of the machine's GPUs are read.

@@ -35,7 +35,7 @@ pub(crate) use definitions::{Definitions, RunDefinition};
 pub(crate) use owner::Owner;
 pub(crate) use place::Place;
 use record::{Point, Record, Text};
-pub(crate) use recovery::{Claim, dead_journals};
+pub(crate) use recovery::{Claim, dead_journals, waiting_journals};
 use segment::{Backing, SLOTS, SLOTS_LOG2, Segment};
 use slot::{Kind, PAYLOAD_BYTES};
 

@@ -30,7 +30,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     /// This process, writing for `store`.
-    pub(super) fn this_process(store: &str) -> Self {
+    pub(crate) fn this_process(store: &str) -> Self {
         let pid = std::process::id();
         Self {
             format: FORMAT,
@@ -43,7 +43,7 @@ impl Owner {
     }
 
     /// Writes the file into `dir` and locks it; the lock lasts as long as the returned file.
-    pub(super) fn write(&self, dir: &Path) -> Result<File> {
+    pub(crate) fn write(&self, dir: &Path) -> Result<File> {
         let path = dir.join(FILE);
         let fail = |cause: std::io::Error| Error::io("mark the journal as ours", &path, cause);
         let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(fail)?;

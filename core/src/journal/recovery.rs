@@ -8,6 +8,7 @@ use super::definitions::Definitions;
 use super::owner::Owner;
 use super::segment::{FREE, SLOTS, SLOTS_LOG2, Segment};
 use super::{Entry, Found, Place, index, read_aside, read_record};
+use crate::checkup::WaitingJournal;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
 
@@ -50,6 +51,22 @@ pub(crate) fn dead_journals(place: &Place) -> Vec<PathBuf> {
     }
     dead.sort();
     dead
+}
+
+/// The journals in `place` whose process is gone, with the id that it had; nothing is swept.
+pub(crate) fn waiting_journals(place: &Place) -> Vec<WaitingJournal> {
+    let Place::Directory(dir) = place else { return Vec::new() };
+    let Ok(listing) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut waiting: Vec<_> = listing
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| !is_named(path, GONE) && !is_named(path, NEW))
+        .filter_map(|path| {
+            let (owner, file) = Owner::read(&path).ok()?;
+            owner.is_dead(&file).then(|| WaitingJournal::new(path, owner.pid()))
+        })
+        .collect();
+    waiting.sort_by(|a, b| a.dir.cmp(&b.dir));
+    waiting
 }
 
 fn is_named(path: &Path, prefix: &str) -> bool {

@@ -32,8 +32,8 @@ pub use memory::MemoryStore;
 pub use query::{ExperimentQuery, ModelQuery, PAGE_MAX, Page, PageRequest, RunQuery};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
-pub(crate) use uri::from_anywhere;
 pub use uri::{Driver, Place, canonical, default_uri, exists, is_files, is_in_memory, open};
+pub(crate) use uri::{from_anywhere, is_founded, local_path};
 
 /// The tag that repeats a run's name: MLflow shows the one and searches the other.
 pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";

@@ -98,13 +98,7 @@ pub fn open(uri: &str, artifact_root: Option<&Path>, working_dir: &Path) -> Resu
 /// directory, and otherwise the database `mlflow.db` there.
 pub fn default_uri(working_dir: &Path) -> String {
     let mlruns = working_dir.join("mlruns");
-    let is_experiment = |name: &std::ffi::OsStr| {
-        name.as_encoded_bytes().iter().all(u8::is_ascii_digit) && mlruns.join(name).join("meta.yaml").exists()
-    };
-    let has_experiments = mlruns
-        .read_dir()
-        .is_ok_and(|entries| entries.flatten().any(|entry| is_experiment(&entry.file_name())));
-    if has_experiments { file_uri(&mlruns) } else { sqlite_uri(&working_dir.join("mlflow.db")) }
+    if has_experiments(&mlruns) { file_uri(&mlruns) } else { sqlite_uri(&working_dir.join("mlflow.db")) }
 }
 
 /// The one name of the store that `uri` names, whichever way it was written: paths are absolute and without symbolic
@@ -168,6 +162,56 @@ pub fn exists(uri: &str, working_dir: &Path) -> Result<bool> {
         }
         _ => true,
     })
+}
+
+/// Where on this machine the store that `uri` names is or would be; `None` for one that is in no file of it.
+///
+/// # Errors
+/// A URI that is wrong, or of a store that this build has not.
+pub(crate) fn local_path(uri: &str, working_dir: &Path) -> Result<Option<PathBuf>> {
+    let (scheme, rest) = split(uri);
+    let path = match scheme {
+        "sqlite" | "sqlite+pysqlite" if cfg!(feature = "sqlite") => sqlite_path(rest)?,
+        "sqlite" | "sqlite+pysqlite" => return Err(no_sqlite()),
+        "" | "file" => {
+            let path = file_path(scheme, rest)?;
+            check_is_no_database(scheme, &working_dir.join(&path))?;
+            if !cfg!(feature = "file") {
+                return Err(no_files());
+            }
+            Some(path)
+        }
+        _ => None,
+    };
+    Ok(path.map(|path| working_dir.join(path)))
+}
+
+/// Whether the store that `uri` names holds something, so that opening it founds nothing.
+///
+/// # Errors
+/// A URI that is wrong, or a directory in use that is no store.
+pub(crate) fn is_founded(uri: &str, working_dir: &Path) -> Result<bool> {
+    let Some(path) = local_path(uri, working_dir)? else { return Ok(true) };
+    if !exists(uri, working_dir)? {
+        return Ok(false);
+    }
+    if is_files(uri) {
+        return if has_experiments(&path) {
+            Ok(true)
+        } else {
+            Err(Error::new(ErrorKind::Conflict, "a directory in use that is no file store; name another one")
+                .with("path", path.display()))
+        };
+    }
+    let length = path.metadata().map_err(|cause| Error::io("look at the database", &path, cause))?.len();
+    Ok(length > 0)
+}
+
+fn has_experiments(mlruns: &Path) -> bool {
+    let is_experiment = |name: &std::ffi::OsStr| {
+        name.as_encoded_bytes().iter().all(u8::is_ascii_digit) && mlruns.join(name).join("meta.yaml").exists()
+    };
+    mlruns.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| is_experiment(&entry.file_name())))
 }
 
 /// The scheme and what follows its colon. Without a scheme, or with one letter as Windows names drives, it is a path.
@@ -267,7 +311,7 @@ fn open_file(place: &Place<'_>) -> Result<Arc<dyn Store>> {
 #[cfg(not(feature = "file"))]
 fn open_file(place: &Place<'_>) -> Result<Arc<dyn Store>> {
     check_is_no_database(place.scheme, &place.working_dir.join(file_path(place.scheme, place.rest)?))?;
-    Err(Error::new(ErrorKind::Unsupported, "this build has no file store; add the feature `file` of runlog"))
+    Err(no_files())
 }
 
 #[cfg(feature = "sqlite")]
@@ -283,7 +327,15 @@ fn open_sqlite(place: &Place<'_>) -> Result<Arc<dyn Store>> {
 
 #[cfg(not(feature = "sqlite"))]
 fn open_sqlite(_place: &Place<'_>) -> Result<Arc<dyn Store>> {
-    Err(Error::new(ErrorKind::Unsupported, "this build has no SQLite; add the feature `sqlite` of runlog"))
+    Err(no_sqlite())
+}
+
+fn no_files() -> Error {
+    Error::new(ErrorKind::Unsupported, "this build has no file store; add the feature `file` of runlog")
+}
+
+fn no_sqlite() -> Error {
+    Error::new(ErrorKind::Unsupported, "this build has no SQLite; add the feature `sqlite` of runlog")
 }
 
 fn open_memory(place: &Place<'_>) -> Result<Arc<dyn Store>> {

@@ -14,6 +14,8 @@ mod block;
 #[cfg(target_os = "linux")]
 mod card;
 #[cfg(target_os = "linux")]
+mod container;
+#[cfg(target_os = "linux")]
 mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -36,12 +38,16 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod network;
 mod numbers;
+#[cfg(all(feature = "nvidia", any(target_os = "linux", windows)))]
+mod nvidia;
 #[cfg(feature = "openmetrics")]
 mod openmetrics;
 #[cfg(any(not(target_os = "linux"), test))]
 mod portable;
 #[cfg(target_os = "linux")]
 mod pressure;
+#[cfg(target_os = "linux")]
+mod process;
 #[cfg(target_os = "linux")]
 mod pseudo;
 mod roll;
@@ -146,7 +152,11 @@ impl Driver {
     }
 
     /// The same, where a reading may wait for hardware.
-    #[cfg(any(target_os = "linux", all(feature = "apple", target_os = "macos", target_arch = "aarch64")))]
+    #[cfg(any(
+        target_os = "linux",
+        all(feature = "nvidia", windows),
+        all(feature = "apple", target_os = "macos", target_arch = "aarch64")
+    ))]
     pub(crate) const fn may_block(mut self) -> Self {
         self.may_block = true;
         self
@@ -225,9 +235,14 @@ pub(crate) const PROBES: &[Driver] = &[
     energy::DRIVER,
     temperature::DRIVER,
     frequency::DRIVER,
+    process::DRIVER,
+    process::TREE_DRIVER,
+    container::DRIVER,
     amd::DRIVER,
     intel::DRIVER,
     drm::DRIVER,
+    #[cfg(feature = "nvidia")]
+    nvidia::DRIVER,
 ];
 
 /// Every probe there is, in the order in which they are read.
@@ -237,6 +252,8 @@ pub(crate) const PROBES: &[Driver] = portable::PROBES;
 /// Every driver there is: the built-in ones, then those of the program.
 pub(crate) fn drivers() -> Vec<Driver> {
     let mut drivers = PROBES.to_vec();
+    #[cfg(all(feature = "nvidia", windows))]
+    drivers.push(nvidia::DRIVER);
     drivers.extend(registered());
     drivers
 }

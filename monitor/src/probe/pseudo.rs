@@ -107,6 +107,14 @@ pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n')
 }
 
+/// The amount on the line that begins with `name`.
+pub(super) fn value(file: &[u8], name: &[u8]) -> Option<u64> {
+    lines(file).find_map(|line| {
+        let mut words = words(line);
+        (words.next() == Some(name)).then(|| words.next().and_then(number))?
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -5,6 +5,7 @@
 //! (the volume `C:` on Windows) alone, since sysinfo repeats a disk's counters for each of its volumes; an interface with
 //! a hardware address is taken for hardware.
 
+mod facts;
 #[cfg(not(target_os = "linux"))]
 pub(super) mod gpu;
 mod process;
@@ -29,6 +30,7 @@ use crate::metrics;
 
 /// The probes from sysinfo, in the order in which they are read.
 pub(super) const PROBES: &[Driver] = &[
+    facts::DRIVER,
     Driver::built_in("cpu", open_cpu),
     Driver::built_in("memory", open_memory),
     Driver::built_in("disk", open_disk),

@@ -165,7 +165,23 @@ fn a_stop_waits_a_few_milliseconds_for_an_answer_and_no_longer() {
         let (kept, fate) = stage.run(every(1000, 1), script);
         assert_eq!(kept.of("slow").len(), points);
         assert_eq!(kept.of("gauge").len(), 2);
-        assert_eq!(told(&fate).is_ok(), answers);
+        let outcome = told(&fate);
+        assert_eq!(outcome.is_ok(), answers);
+        assert!(outcome.err().is_none_or(|error| error.ends_with("has not answered for 5 ms")));
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_probe_that_hangs_already() {
+    // A call of 900 ms may be its way, and is waited for.
+    for (call, silent) in [(900, 905), (1500, 1500)] {
+        let mut stage = Stage::new();
+        let device = stage.device();
+        let script =
+            [device.opens(1)].into_iter().chain(on_time(5)).chain([device.begins(0), Scene::Stop(ms(call))]);
+        let (_, fate) = stage.run(SystemMetrics::new(), script);
+        let error = told(&fate).unwrap_err();
+        assert_eq!(error, format!("the probe `device` has not answered for {silent} ms"));
     }
 }
 
@@ -202,6 +218,19 @@ fn a_rate_does_not_reach_over_a_gap_in_which_the_probe_was_in_a_call() {
     let (kept, _) = stage.run(every(1000, 1), script);
     let rates: Vec<_> = kept.of("slow_rate").into_iter().map(|(_, secs)| secs).collect();
     assert_eq!(rates, [0.999, 1.0]);
+}
+
+#[test]
+fn a_rate_does_not_reach_over_a_gap_after_which_the_probe_was_not_asked_at_once() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let script = [device.opens(1), Scene::Due(ON_TIME), Scene::Due(ms(3_600_000))]
+        .into_iter()
+        .chain(on_time(3))
+        .chain([device.answers(0)]);
+    let (kept, _) = stage.run(SystemMetrics::new().tier(Tier::Compat), script);
+    assert_eq!(kept.of("slow").len(), 2, "asked at the fifth sample");
+    assert!(kept.of("slow_rate").is_empty(), "{:?}", kept.of("slow_rate"));
 }
 
 #[test]

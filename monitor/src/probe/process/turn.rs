@@ -1,0 +1,60 @@
+//! When that is done again which costs more than a sample may.
+//!
+//! Invariant: over time no more than [`FILES_PER_SECOND`] files are read, however many there are, except after a gap.
+
+use std::time::Duration;
+
+/// Twenty small files take a twentieth of a millisecond: 0.005 % of a processor.
+const FILES_PER_SECOND: u32 = 20;
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    NotYet,
+    /// There is nothing to compare with: the first time, or after a gap.
+    Anew,
+    /// So long after the last time.
+    After(Duration),
+}
+
+/// Keeps count of the time since it was last done.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    waited: Duration,
+    wait: Duration,
+}
+
+impl Turn {
+    /// Whether a sample so long after the one before is to do it.
+    pub(super) fn due(&mut self, since_last: Option<Duration>) -> Due {
+        let Some(since_last) = since_last else { return Due::Anew };
+        self.waited += since_last;
+        if self.waited < self.wait { Due::NotYet } else { Due::After(self.waited) }
+    }
+
+    /// It was done and read so many files.
+    pub(super) fn done(&mut self, files: usize) {
+        let files = u32::try_from(files).unwrap_or(u32::MAX);
+        *self = Self { waited: Duration::ZERO, wait: Duration::from_secs(1) * files / FILES_PER_SECOND };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_there_is_to_read_the_longer_it_waits() {
+        let second = Duration::from_secs(1);
+        for (files, waits) in [(0, 1), (20, 1), (21, 2), (200, 10), (2000, 100)] {
+            let mut turn = Turn::default();
+            assert_eq!(turn.due(None), Due::Anew);
+            turn.done(files);
+            for _ in 1..waits {
+                assert_eq!(turn.due(Some(second)), Due::NotYet, "{files} files");
+            }
+            assert_eq!(turn.due(Some(second)), Due::After(second * waits), "{files} files");
+            assert_eq!(turn.due(None), Due::Anew, "a gap has no length");
+        }
+    }
+}
