@@ -81,7 +81,7 @@ fn processor_times() -> Option<String> {
 }
 
 #[test]
-fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
+fn a_short_run_has_all_eight_keys_at_its_start_and_its_end_once_the_clock_has_ticked() {
     let (sender, points) = sync_channel(1000);
     let asked = compat().node_id("node_0");
     let sink = Each(move |key: &str, value, step| sender.send((key.to_owned(), value, step)).unwrap());
@@ -107,6 +107,11 @@ fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
         "system/node_0/system_memory_usage_percentage",
     ];
     assert!(keys.iter().copied().eq(expected), "{keys:?}");
+    for key in &keys {
+        let steps: Vec<_> = all.iter().filter(|(of, ..)| of == key).map(|(.., step)| *step).collect();
+        // A rate has its first point when it is known: at the end, unless a second has passed.
+        assert!(steps == [0, 1] || key.contains("cpu_") && !steps.is_empty(), "{key} {steps:?}");
+    }
     for (key, value, step) in &all {
         assert!(value.is_finite() && *value >= 0.0, "{key} {value}");
         assert!(!key.ends_with("percentage") || *value <= 100.0, "{key} {value}");
