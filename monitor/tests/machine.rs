@@ -15,10 +15,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use runlog_core::Result;
 use runlog_core::autolog::{Gpus, Monitor, MonitorDriver, MonitorSink, SystemMetrics, Tier, Watch};
 use runlog_core::config::Config;
 use runlog_monitor::readers::Readers;
+use runlog_monitor::{Driver, Key, Kind, Probe, ProbeError, Sink};
 
 /// Counts the allocations of each thread by itself, so that tests beside this one do not matter.
 struct Counting;
@@ -55,7 +55,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn start(settings: SystemMetrics, sink: impl MonitorSink + 'static) -> Result<Box<dyn Monitor>> {
+fn start(settings: SystemMetrics, sink: impl MonitorSink + 'static) -> runlog_core::Result<Box<dyn Monitor>> {
     // Of one run only one is sampled at a time.
     static RUNS: AtomicU64 = AtomicU64::new(0);
     let run_id = format!("{}-{}", std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed));
@@ -92,7 +92,7 @@ fn processor_times() -> Option<String> {
 }
 
 #[test]
-fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
+fn a_short_run_has_all_eight_keys_at_its_start_and_its_end_once_the_clock_has_ticked() {
     let (sender, points) = sync_channel(1000);
     let asked = compat().node_id("node_0");
     let sink = Each(move |key: &str, value, step| sender.send((key.to_owned(), value, step)).unwrap());
@@ -106,7 +106,9 @@ fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
     monitor.stop().unwrap();
 
     let all: Vec<_> = [opening].into_iter().chain(points.iter()).collect();
-    let keys: BTreeSet<_> = all.iter().map(|(key, ..)| key.as_str()).collect();
+    // The driver of the other test may be registered by now.
+    let host = all.iter().map(|(key, ..)| key.as_str()).filter(|key| !key.ends_with(DEVICE));
+    let keys: BTreeSet<_> = host.collect();
     let expected = [
         "system/node_0/cpu_utilization_percentage",
         "system/node_0/disk_available_megabytes",
@@ -118,10 +120,28 @@ fn a_run_has_all_eight_keys_once_the_clock_has_ticked() {
         "system/node_0/system_memory_usage_percentage",
     ];
     assert!(keys.iter().copied().eq(expected), "{keys:?}");
+    for key in &keys {
+        let steps: Vec<_> = all.iter().filter(|(of, ..)| of == key).map(|(.., step)| *step).collect();
+        // A rate has its first point when it is known: at the end, unless a second has passed.
+        assert!(steps == [0, 1] || key.contains("cpu_") && !steps.is_empty(), "{key} {steps:?}");
+    }
     for (key, value, step) in &all {
         assert!(value.is_finite() && *value >= 0.0, "{key} {value}");
         assert!(!key.ends_with("percentage") || *value <= 100.0, "{key} {value}");
         assert!((0..=1).contains(step), "{key} {step}");
+    }
+}
+
+/// What a probe with a thread of its own reads.
+const DEVICE: &str = "device_readings";
+
+struct Device(Key, f64);
+
+impl Probe for Device {
+    fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
+        self.1 += 1.0;
+        sink.put(self.0, self.1);
+        Ok(())
     }
 }
 
@@ -137,7 +157,7 @@ fn a_run_in_the_highest_tier_has_finite_values_of_metrics_that_are_described() {
         "system/cpu_iowait_percentage",
         "system/cpu_0_utilization_percentage",
     ]);
-    for (key, value) in points.iter().take(100_000) {
+    for (key, value) in points.iter().take(100_000).filter(|(key, _)| !key.ends_with(DEVICE)) {
         let name = key.strip_prefix("system/").unwrap();
         let whole = name.strip_suffix("_min").or_else(|| name.strip_suffix("_max")).unwrap_or(name);
         assert!(runlog_monitor::describe(whole).is_some(), "{key}");
@@ -159,20 +179,23 @@ fn a_tick_does_not_allocate() {
     /// So many in a row are looked for: a probe with a thread of its own is opened some ticks later, which allocates.
     const TICKS: i64 = 100;
     const LAST: i64 = 2000;
+    Driver::new("device", |registry| Ok(Box::new(Device(registry.key(DEVICE, Kind::Gauge)?, 0.0))))
+        .register();
     for tier in [Tier::Compat, Tier::Standard, Tier::Full] {
         let found = Arc::new((Mutex::new(None), Condvar::new()));
         // Reads what no other test does, so that no other run comes and goes on its thread.
         let asked = SystemMetrics::new().tier(tier).interval(Duration::from_millis(2)).gpus(Gpus::Visible);
-        let (mut begun, mut before) = (0, 0);
+        let (mut begun, mut before, mut device) = (0, 0, 0);
         let result = Arc::clone(&found);
         // The sink runs on the monitor's thread, so it reads that thread's count.
-        let sink = Each(move |_: &str, _, step| {
+        let sink = Each(move |key: &str, _, step| {
             let count = ALLOCATIONS.with(Cell::get);
             if count != before {
-                (begun, before) = (step, count);
+                (begun, before, device) = (step, count, 0);
             }
+            device += u32::from(key.ends_with(DEVICE));
             if step - begun >= TICKS || step >= LAST {
-                result.0.lock().unwrap().get_or_insert(step - begun >= TICKS);
+                result.0.lock().unwrap().get_or_insert(step - begun >= TICKS && device > 1);
                 result.1.notify_all();
             }
         });
