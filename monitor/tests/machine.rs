@@ -136,10 +136,10 @@ impl Probe for Device {
 
 #[test]
 fn a_tick_does_not_allocate() {
-    Driver::new("device", |registry| Ok(Box::new(Device(registry.key(DEVICE, Kind::Gauge)?, 0.0))))
-        .register();
     const WARM: i64 = 5;
     const LAST: i64 = 105;
+    Driver::new("device", |registry| Ok(Box::new(Device(registry.key(DEVICE, Kind::Gauge)?, 0.0))))
+        .register();
     let counted = Arc::new((Mutex::new(None), Condvar::new()));
     // Reads what no other test does, so that no other run comes and goes on its thread.
     let asked = SystemMetrics::new().interval(Duration::from_millis(2)).gpus(Gpus::Visible);
