@@ -225,10 +225,10 @@ fn is_writable(dir: &Path) -> std::io::Result<()> {
 
 #[cfg(not(unix))]
 fn is_writable(dir: &Path) -> std::io::Result<()> {
-    match dir.metadata()?.permissions().readonly() {
-        true => Err(std::io::ErrorKind::PermissionDenied.into()),
-        false => Ok(()),
+    if dir.metadata()?.permissions().readonly() {
+        return Err(std::io::ErrorKind::PermissionDenied.into());
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -64,7 +64,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use runlog_core::autolog::{Gpus, Watch};
+#[cfg(any(target_os = "linux", all(feature = "nvidia", windows)))]
+use runlog_core::autolog::Gpus;
+use runlog_core::autolog::Watch;
+#[cfg(any(target_os = "linux", all(feature = "nvidia", windows)))]
 use runlog_core::config::Config;
 use runlog_core::{Error, ErrorKind};
 
@@ -185,10 +188,13 @@ pub(crate) struct Machine {
     /// A path on the disk whose space is reported; MLflow's is `/`.
     pub(crate) disk: PathBuf,
     /// NVIDIA's library, where it is not to be looked for as usual.
+    #[cfg(all(feature = "nvidia", any(target_os = "linux", windows)))]
     pub(crate) nvml: Option<PathBuf>,
     /// Which GPUs are read.
+    #[cfg(any(target_os = "linux", all(feature = "nvidia", windows)))]
     pub(crate) gpus: Gpus,
     /// The process's environment.
+    #[cfg(any(target_os = "linux", all(feature = "nvidia", windows)))]
     pub(crate) config: Config,
 }
 
@@ -209,15 +215,25 @@ impl Machine {
             #[cfg(target_os = "linux")]
             etc: root.join("etc"),
             disk: root.to_owned(),
+            #[cfg(all(feature = "nvidia", any(target_os = "linux", windows)))]
             nvml: None,
+            #[cfg(any(target_os = "linux", all(feature = "nvidia", windows)))]
             gpus: Gpus::default(),
+            #[cfg(any(target_os = "linux", all(feature = "nvidia", windows)))]
             config: Config::default(),
         }
     }
 
     /// The machine that the process runs on, as `watch` wants it read.
+    #[cfg(any(target_os = "linux", all(feature = "nvidia", windows)))]
     pub(crate) fn of(watch: &Watch) -> Self {
         Self { gpus: watch.settings.gpus, config: watch.config.clone(), ..Self::default() }
+    }
+
+    /// The machine that the process runs on.
+    #[cfg(not(any(target_os = "linux", all(feature = "nvidia", windows))))]
+    pub(crate) fn of(_: &Watch) -> Self {
+        Self::default()
     }
 }
 
