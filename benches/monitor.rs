@@ -20,7 +20,7 @@ use runlog::{RunOptions, SystemMetrics, Tier, Tracker};
 
 /// Until buffers have grown and interpreters have loaded what they load late.
 const WARM_UP: Duration = Duration::from_secs(10);
-const MEASURED: Duration = Duration::from_secs(60);
+const MEASURED: Duration = Duration::from_mins(1);
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
