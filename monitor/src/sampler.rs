@@ -134,6 +134,8 @@ impl Sampler {
         }
         if wanted.sample {
             self.sample(now, wanted, pace);
+            // Who answered before anybody waited has not been heard.
+            self.hear();
         }
         self.log(now, now_ms, pace.elapsed());
     }

@@ -119,6 +119,33 @@ fn a_window_that_closes_has_their_sample_of_that_moment() {
 }
 
 #[test]
+fn an_answer_that_is_there_before_it_is_waited_for_is_in_its_window_too() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let worker = Arc::clone(&device.0);
+    // Answers while the host is read: after it was asked, and before anybody waits.
+    let host = Driver::new("host", move |registry| {
+        let (key, worker) = (registry.key("host", Kind::Gauge)?, Arc::clone(&worker));
+        Ok(probe(move |sink| {
+            let mut worker = worker.lock().unwrap();
+            if worker.has_question() {
+                worker.sample(|| ms(0));
+            }
+            sink.put(key, 1.0);
+            Ok(())
+        }))
+    });
+    let (session, kept, _) = session(0, &watch(every(1000, 1)));
+    stage.inbox.join(session).unwrap();
+    let host = Group::open(&[host], &Machine::default(), Tier::Full);
+    let script = [device.opens(1), Scene::Due(ON_TIME), Scene::Due(ON_TIME), Scene::Due(ON_TIME)];
+    Sampler::new(host, stage.slow, Arc::clone(&stage.inbox), Patience::DEFAULT)
+        .run(&mut ScriptedPace::new(script, stage.inbox));
+    let steps: Vec<_> = kept.of("slow").into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, [0, 1, 2, 3]);
+}
+
+#[test]
 fn one_that_is_late_goes_into_the_next_window_and_is_not_waited_for_until_it_answers_again() {
     let mut stage = Stage::new();
     let device = stage.device();
