@@ -15,7 +15,7 @@ const UNSAFE_FILES: &[&str] = &[
     "core/src/exit/signal.rs",
     "core/src/journal/segment.rs",
     "integrations/linfa/src/cast.rs",
-    "monitor/src/probe/nvidia/raw.rs",
+    "monitor/src/probe/gpu/nvidia/raw.rs",
 ];
 
 /// A source file of the workspace.

@@ -4,15 +4,7 @@
 //! neither logs nor measures itself, which is the sampler's part; a sample of a healthy probe of ours does not allocate.
 
 #[cfg(target_os = "linux")]
-mod amd;
-#[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
-mod apple;
-#[cfg(target_os = "linux")]
-mod attribute;
-#[cfg(target_os = "linux")]
 mod block;
-#[cfg(target_os = "linux")]
-mod card;
 #[cfg(target_os = "linux")]
 mod container;
 #[cfg(target_os = "linux")]
@@ -20,26 +12,18 @@ mod cpu;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
-mod drm;
-#[cfg(target_os = "linux")]
 mod energy;
 #[cfg(target_os = "linux")]
-mod fdinfo;
-#[cfg(target_os = "linux")]
 mod frequency;
+mod gpu;
 #[cfg(target_os = "linux")]
 mod host;
 #[cfg(target_os = "linux")]
 mod infiniband;
 #[cfg(target_os = "linux")]
-mod intel;
-#[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
 mod network;
-mod numbers;
-#[cfg(all(feature = "nvidia", any(target_os = "linux", windows)))]
-mod nvidia;
 #[cfg(feature = "openmetrics")]
 mod openmetrics;
 #[cfg(any(not(target_os = "linux"), test))]
@@ -254,11 +238,11 @@ pub(crate) const PROBES: &[Driver] = &[
     process::DRIVER,
     process::TREE_DRIVER,
     container::DRIVER,
-    amd::DRIVER,
-    intel::DRIVER,
-    drm::DRIVER,
+    gpu::amd::DRIVER,
+    gpu::intel::DRIVER,
+    gpu::drm::DRIVER,
     #[cfg(feature = "nvidia")]
-    nvidia::DRIVER,
+    gpu::nvidia::DRIVER,
 ];
 
 /// Every probe there is, in the order in which they are read.
@@ -269,7 +253,7 @@ pub(crate) const PROBES: &[Driver] = portable::PROBES;
 pub(crate) fn drivers() -> Vec<Driver> {
     let mut drivers = PROBES.to_vec();
     #[cfg(all(feature = "nvidia", windows))]
-    drivers.push(nvidia::DRIVER);
+    drivers.push(gpu::nvidia::DRIVER);
     drivers.extend(registered());
     drivers
 }

@@ -11,7 +11,7 @@ use sysinfo::{Gpu, Gpus, PCI};
 
 use super::failed;
 use crate::metrics;
-use crate::probe::numbers::{Rank, numbered};
+use crate::probe::gpu::numbers::{Rank, numbered};
 use crate::probe::{
     Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float,
 };

@@ -37,7 +37,7 @@ pub(super) const PROBES: &[Driver] = &[
     Driver::built_in("network", open_network),
     process::DRIVER,
     #[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
-    super::apple::DRIVER,
+    super::gpu::apple::DRIVER,
     #[cfg(not(any(
         target_os = "linux",
         all(feature = "apple", target_os = "macos", target_arch = "aarch64")

@@ -59,9 +59,9 @@ use self::gpu::{Gpu, RETRY_AFTER};
 use self::sleep::Sleep;
 use self::tree::Tree;
 use self::visible::{Named, Variables};
-use super::{Driver, Machine, Opened, Probe, ProbeError, Registry, Sink, absent};
+use crate::probe::{Driver, Machine, Opened, Probe, ProbeError, Registry, Sink, absent};
 
-pub(super) const DRIVER: Driver = Driver::built_in("nvidia", open).may_block();
+pub(in crate::probe) const DRIVER: Driver = Driver::built_in("nvidia", open).may_block();
 
 struct Nvidia {
     path: Option<PathBuf>,

@@ -16,11 +16,13 @@ use std::time::Duration;
 
 use super::card::{Card, Kernel, Presence, cards};
 use super::fdinfo::{Account, Engine, parse};
-use super::pseudo::{Pseudo, number, words};
-use super::{Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float};
 use crate::metrics;
+use crate::probe::pseudo::{Pseudo, number, words};
+use crate::probe::{
+    Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float,
+};
 
-pub(super) const DRIVER: Driver = Driver::built_in("drm", open).may_block();
+pub(in crate::probe) const DRIVER: Driver = Driver::built_in("drm", open).may_block();
 
 /// The time between two looks at which descriptors there are.
 const RESCAN: Duration = Duration::from_secs(10);
@@ -236,7 +238,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::probe::card::testing::{plug, set};
+    use crate::probe::gpu::card::testing::{plug, set};
     use crate::probe::testing::{Bench, empty, write};
 
     const RADEON: &str = "0000:03:00.0";

@@ -12,11 +12,11 @@
 
 use super::attribute::{Place, Value, every};
 use super::card::{Card, Kernel, Presence, cards};
-use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float};
 use crate::counter::Counter;
 use crate::metrics;
+use crate::probe::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float};
 
-pub(super) const DRIVER: Driver = Driver::built_in("intel", open).may_block();
+pub(in crate::probe) const DRIVER: Driver = Driver::built_in("intel", open).may_block();
 
 /// hwmon's units: microjoules and microwatts, millidegrees.
 const MICRO: f64 = 1e-6;
@@ -164,7 +164,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::probe::card::testing::{plug, set, unplug};
+    use crate::probe::gpu::card::testing::{plug, set, unplug};
     use crate::probe::testing::{Bench, empty};
 
     const ARC: &str = "0000:03:00.0";

@@ -21,20 +21,20 @@ mod linux {
 
     /// One device's state of sleep.
     #[derive(Debug)]
-    pub(in super::super) struct Sleep {
+    pub(in crate::probe::gpu::nvidia) struct Sleep {
         status: Option<Pseudo>,
     }
 
     impl Sleep {
         /// Of the device at this PCI address, as NVML writes it (`00000000:01:00.0`) or the system (`0000:01:00.0`).
-        pub(in super::super) fn of(machine: &Machine, address: &str) -> Self {
+        pub(in crate::probe::gpu::nvidia) fn of(machine: &Machine, address: &str) -> Self {
             let device = normal(address).map(|address| devices(machine).join(address));
             let status = device.and_then(|device| Pseudo::open(device.join("power/runtime_status")).ok());
             Self { status }
         }
 
         /// A device of which the system says nothing is awake.
-        pub(in super::super) fn is_asleep(&mut self) -> bool {
+        pub(in crate::probe::gpu::nvidia) fn is_asleep(&mut self) -> bool {
             let status = self.status.as_mut().map(Pseudo::head);
             matches!(status, Some(Ok(text)) if text.starts_with(b"suspended"))
         }
@@ -45,7 +45,7 @@ mod linux {
     }
 
     /// The PCI addresses of GPUs that NVIDIA's driver has, in its order, which is that of their addresses.
-    pub(in super::super) fn addresses(machine: &Machine) -> Vec<String> {
+    pub(in crate::probe::gpu::nvidia) fn addresses(machine: &Machine) -> Vec<String> {
         let entries = std::fs::read_dir(devices(machine)).into_iter().flatten().flatten();
         let gpus = entries.filter(|entry| is_gpu(&entry.path()));
         let mut addresses: Vec<_> = gpus.filter_map(|gpu| gpu.file_name().into_string().ok()).collect();
@@ -77,20 +77,20 @@ mod elsewhere {
 
     /// Elsewhere the system does not tell.
     #[derive(Debug)]
-    pub(in super::super) struct Sleep;
+    pub(in crate::probe::gpu::nvidia) struct Sleep;
 
     impl Sleep {
-        pub(in super::super) fn of(_: &Machine, _: &str) -> Self {
+        pub(in crate::probe::gpu::nvidia) fn of(_: &Machine, _: &str) -> Self {
             Self
         }
 
         #[expect(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "as on Linux")]
-        pub(in super::super) fn is_asleep(&mut self) -> bool {
+        pub(in crate::probe::gpu::nvidia) fn is_asleep(&mut self) -> bool {
             false
         }
     }
 
-    pub(in super::super) fn addresses(_: &Machine) -> Vec<String> {
+    pub(in crate::probe::gpu::nvidia) fn addresses(_: &Machine) -> Vec<String> {
         Vec::new()
     }
 }

@@ -7,42 +7,42 @@
 //! `local0` and on (i915); `drm-memory-` is the older word for `drm-resident-`.
 
 use super::card::Address;
-use super::pseudo::{lines, number, words};
-use super::{ProbeError, corrupt};
+use crate::probe::pseudo::{lines, number, words};
+use crate::probe::{ProbeError, corrupt};
 
 /// The kinds of engines that run kernels, by the names that drivers give them.
 const KINDS: [&[&[u8]]; 2] = [&[b"gfx", b"render", b"rcs"], &[b"compute", b"ccs"]];
 
 /// What one client has done and holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) address: Address,
+pub(in crate::probe) struct Account {
+    pub(in crate::probe) address: Address,
     /// Unique on its card.
-    pub(super) client: u64,
+    pub(in crate::probe) client: u64,
     /// Render and compute.
-    pub(super) engines: [Engine; KINDS.len()],
+    pub(in crate::probe) engines: [Engine; KINDS.len()],
     /// Memory of the card; `None` where it has none of its own.
-    pub(super) memory_bytes: Option<u64>,
+    pub(in crate::probe) memory_bytes: Option<u64>,
 }
 
 /// What one client has done on the engines of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Engine {
+pub(in crate::probe) struct Engine {
     /// Nanoseconds at work, all engines of the kind together.
-    pub(super) nanos: Option<u64>,
+    pub(in crate::probe) nanos: Option<u64>,
     /// The same in the card's own clock.
-    pub(super) cycles: Option<u64>,
+    pub(in crate::probe) cycles: Option<u64>,
     /// What that clock says now.
-    pub(super) total_cycles: Option<u64>,
+    pub(in crate::probe) total_cycles: Option<u64>,
     /// Engines of the kind; `None` is one.
-    pub(super) capacity: Option<u64>,
+    pub(in crate::probe) capacity: Option<u64>,
 }
 
 /// Reads a file of fdinfo; `None` if it is not that of a card on PCI.
 ///
 /// # Errors
 /// A line that should hold a number and does not.
-pub(super) fn parse(text: &[u8]) -> Result<Option<Account>, ProbeError> {
+pub(in crate::probe) fn parse(text: &[u8]) -> Result<Option<Account>, ProbeError> {
     let (mut address, mut client) = (None, None);
     let mut engines = [Engine::default(); KINDS.len()];
     let (mut resident, mut older) = (None, None);

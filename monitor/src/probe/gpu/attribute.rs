@@ -8,8 +8,8 @@ use std::error::Error;
 use rustix::io::Errno;
 
 use super::card::{Card, Presence};
-use super::pseudo::{Pseudo, number};
-use super::{ProbeError, corrupt, float};
+use crate::probe::pseudo::{Pseudo, number};
+use crate::probe::{ProbeError, corrupt, float};
 
 /// What a file says whose device is gone.
 const GONE: [Errno; 2] = [Errno::NODEV, Errno::NXIO];
@@ -19,7 +19,9 @@ const NEVER: [Errno; 4] = [Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS, Errno::
 const NOT_NOW: [Errno; 4] = [Errno::BUSY, Errno::PERM, Errno::AGAIN, Errno::ACCESS];
 
 /// Reads all of them, and says what went wrong first: one bad file takes nothing from the others.
-pub(super) fn every(outcomes: impl IntoIterator<Item = Result<(), ProbeError>>) -> Result<(), ProbeError> {
+pub(in crate::probe) fn every(
+    outcomes: impl IntoIterator<Item = Result<(), ProbeError>>,
+) -> Result<(), ProbeError> {
     let mut first = Ok(());
     for outcome in outcomes {
         first = first.and(outcome);
@@ -29,7 +31,7 @@ pub(super) fn every(outcomes: impl IntoIterator<Item = Result<(), ProbeError>>) 
 
 /// Where a file of a card stands.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(in crate::probe) enum Place {
     /// In its directory.
     Device(String),
     /// Among its sensors, in a directory whose number may be another when the card comes back.
@@ -40,7 +42,7 @@ pub(super) enum Place {
 
 /// One file of a card.
 #[derive(Debug)]
-pub(super) struct Attribute {
+pub(in crate::probe) struct Attribute {
     place: Place,
     file: Option<Pseudo>,
     /// The card's returns when the file was opened: one that comes back has new files.
@@ -60,7 +62,7 @@ enum Fate {
 impl Attribute {
     /// `None` if the card has no such file, or the driver says of it that it never has anything. A card that sleeps is not
     /// asked.
-    pub(super) fn of(card: &Card, place: Place) -> Option<Self> {
+    pub(in crate::probe) fn of(card: &Card, place: Place) -> Option<Self> {
         let mut attribute = Self { place, file: None, returns: card.returns };
         let file = attribute.open(card)?;
         let never =
@@ -69,7 +71,7 @@ impl Attribute {
     }
 
     /// What `parse` makes of its content; `None` where there is nothing at the moment.
-    pub(super) fn read<T>(
+    pub(in crate::probe) fn read<T>(
         &mut self,
         card: &Card,
         parse: impl FnOnce(&[u8]) -> Option<T>,
@@ -122,7 +124,7 @@ fn fate(error: &ProbeError) -> Fate {
 
 /// A file of one number.
 #[derive(Debug)]
-pub(super) struct Value {
+pub(in crate::probe) struct Value {
     attribute: Attribute,
     /// What one of the file's units is in ours.
     scale: f64,
@@ -130,12 +132,12 @@ pub(super) struct Value {
 
 impl Value {
     /// `None` if the card has no such number.
-    pub(super) fn of(card: &Card, place: Place, scale: f64) -> Option<Self> {
+    pub(in crate::probe) fn of(card: &Card, place: Place, scale: f64) -> Option<Self> {
         Attribute::of(card, place).map(|attribute| Self { attribute, scale })
     }
 
     /// The number in our unit; `None` where there is none at the moment.
-    pub(super) fn get(&mut self, card: &Card) -> Result<Option<f64>, ProbeError> {
+    pub(in crate::probe) fn get(&mut self, card: &Card) -> Result<Option<f64>, ProbeError> {
         let value = self.attribute.read(card, integer)?;
         Ok(value.map(|value| {
             let size = float(value.unsigned_abs()) * self.scale;
@@ -144,7 +146,7 @@ impl Value {
     }
 
     /// The number as a count in the file's own unit; `None` where there is none at the moment.
-    pub(super) fn count(&mut self, card: &Card) -> Result<Option<u64>, ProbeError> {
+    pub(in crate::probe) fn count(&mut self, card: &Card) -> Result<Option<u64>, ProbeError> {
         self.attribute.read(card, |text| integer(text).and_then(|value| u64::try_from(value).ok()))
     }
 }

@@ -12,11 +12,11 @@ use std::cell::RefCell;
 use macmon::{Metrics, Sampler};
 use runlog_core::{Error, ErrorKind};
 
-use super::portable::gpu;
-use super::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink};
 use crate::metrics;
+use crate::probe::portable::gpu;
+use crate::probe::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink};
 
-pub(super) const DRIVER: Driver = Driver::built_in("apple", open).may_block();
+pub(in crate::probe) const DRIVER: Driver = Driver::built_in("apple", open).may_block();
 
 /// The least time between two readings of the counters, in milliseconds: macmon waits for the rest of it, and takes in
 /// all the time since the reading before.

@@ -21,14 +21,14 @@
 
 use super::attribute::{Attribute, Place, Value, every};
 use super::card::{Card, Kernel, Presence, cards};
-use super::pseudo::{lines, number};
-use super::{
-    Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float,
-};
 use crate::counter::{Integral, Sum};
 use crate::metrics::{self, Metric};
+use crate::probe::pseudo::{lines, number};
+use crate::probe::{
+    Driver, Key, MEGABYTE, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float,
+};
 
-pub(super) const DRIVER: Driver = Driver::built_in("amd", open).may_block();
+pub(in crate::probe) const DRIVER: Driver = Driver::built_in("amd", open).may_block();
 
 /// Temperatures and clocks that a card may have, by their labels.
 const CHANNELS: std::ops::RangeInclusive<u32> = 1..=8;
@@ -247,7 +247,7 @@ mod tests {
     use runlog_core::autolog::Tier;
 
     use super::*;
-    use crate::probe::card::testing::{plug, set, unplug};
+    use crate::probe::gpu::card::testing::{plug, set, unplug};
     use crate::probe::testing::{Bench, empty};
 
     const FIRST: &str = "0000:03:00.0";

@@ -8,14 +8,14 @@
 
 /// What a GPU is, as far as its number depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
+pub(in crate::probe) enum Rank {
     Nvidia,
     Card,
     Integrated,
 }
 
 /// The GPUs that have a number, in its order, which begins at 0.
-pub(super) fn numbered<Address: Ord, Gpu>(
+pub(in crate::probe) fn numbered<Address: Ord, Gpu>(
     mut found: Vec<(Rank, Address, Gpu)>,
 ) -> impl Iterator<Item = (u32, Rank, Gpu)> {
     if found.iter().any(|(rank, ..)| *rank != Rank::Integrated) {

@@ -47,7 +47,7 @@ impl Tree {
 fn parent(stat: &[u8]) -> Option<u32> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = stat.get(end + 1..)?;
-    u32::try_from(super::super::pseudo::number(super::super::pseudo::words(rest).nth(1)?)?).ok()
+    u32::try_from(crate::probe::pseudo::number(crate::probe::pseudo::words(rest).nth(1)?)?).ok()
 }
 
 #[cfg(test)]

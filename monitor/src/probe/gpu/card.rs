@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use runlog_core::autolog::Gpus;
 
 use super::numbers::{Rank, numbered};
-use super::{Key, Machine, Registry, Sink};
 use crate::metrics;
+use crate::probe::{Key, Machine, Registry, Sink};
 
 /// The kernel's driver of NVIDIA's cards.
 const NVIDIA: &str = "nvidia";
@@ -32,7 +32,7 @@ const INTEL_INTEGRATED: (u8, u8) = (0, 2);
 
 /// The kernel's driver of a card, by its name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kernel {
+pub(in crate::probe) enum Kernel {
     Amdgpu,
     I915,
     Xe,
@@ -41,7 +41,7 @@ pub(super) enum Kernel {
 impl Kernel {
     const ALL: [Self; 3] = [Self::Amdgpu, Self::I915, Self::Xe];
 
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::probe) fn name(self) -> &'static str {
         match self {
             Self::Amdgpu => "amdgpu",
             Self::I915 => "i915",
@@ -52,10 +52,10 @@ impl Kernel {
 
 /// A PCI address, `0000:03:00.0`: domain, bus, device, function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Address(u32, u8, u8, u8);
+pub(in crate::probe) struct Address(u32, u8, u8, u8);
 
 impl Address {
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(in crate::probe) fn parse(text: &[u8]) -> Option<Self> {
         let text = str::from_utf8(text).ok()?;
         let (domain, rest) = text.split_once(':')?;
         let (bus, rest) = rest.split_once(':')?;
@@ -72,34 +72,34 @@ fn hexadecimal(text: &str) -> Option<u32> {
 
 /// A card that is to be read.
 #[derive(Debug)]
-pub(super) struct Card {
+pub(in crate::probe) struct Card {
     /// The `<i>` of `gpu_<i>_`.
-    pub(super) index: u32,
-    pub(super) address: Address,
-    pub(super) kernel: Kernel,
+    pub(in crate::probe) index: u32,
+    pub(in crate::probe) address: Address,
+    pub(in crate::probe) kernel: Kernel,
     /// Its directory in `/sys`, which is gone when the card is.
-    pub(super) dir: PathBuf,
+    pub(in crate::probe) dir: PathBuf,
     status: PathBuf,
     /// The directory of its sensors.
-    pub(super) hwmon: Option<PathBuf>,
+    pub(in crate::probe) hwmon: Option<PathBuf>,
     /// Its directory of the graphics part of the kernel.
-    pub(super) node: Option<PathBuf>,
+    pub(in crate::probe) node: Option<PathBuf>,
     lost: Option<Key>,
     gone: bool,
     /// How often it came back.
-    pub(super) returns: u32,
+    pub(in crate::probe) returns: u32,
 }
 
 /// Whether a card may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(in crate::probe) enum Presence {
     Awake,
     Asleep,
     Gone,
 }
 
 /// Every card that is read, by number.
-pub(super) fn cards(machine: &Machine) -> Vec<Card> {
+pub(in crate::probe) fn cards(machine: &Machine) -> Vec<Card> {
     let nvidia = bound_to(machine, NVIDIA).into_iter().map(|(address, _)| (Rank::Nvidia, address, None));
     let others = Kernel::ALL.into_iter().flat_map(|kernel| {
         let cards = bound_to(machine, kernel.name()).into_iter();
@@ -201,7 +201,7 @@ impl Card {
     }
 
     /// Registers what every vendor's card has, and says what it is.
-    pub(super) fn register(&mut self, registry: &mut Registry, vendor: &str) {
+    pub(in crate::probe) fn register(&mut self, registry: &mut Registry, vendor: &str) {
         self.lost = registry.metric_of("gpu", self.index, &metrics::GPU_LOST);
         let id = |file| self.text(file).map(|id| id.trim_start_matches("0x").to_owned());
         let unnamed = || {
@@ -218,32 +218,32 @@ impl Card {
     }
 
     /// Registers one of its metrics.
-    pub(super) fn metric(&self, registry: &mut Registry, metric: &metrics::Metric) -> Option<Key> {
+    pub(in crate::probe) fn metric(&self, registry: &mut Registry, metric: &metrics::Metric) -> Option<Key> {
         registry.metric_of("gpu", self.index, metric)
     }
 
     /// A line of its directory that stays as it is.
-    pub(super) fn text(&self, file: &str) -> Option<String> {
+    pub(in crate::probe) fn text(&self, file: &str) -> Option<String> {
         line(&self.dir.join(file))
     }
 
     /// A line of its directory of the graphics part of the kernel that stays as it is.
-    pub(super) fn node_text(&self, file: &str) -> Option<String> {
+    pub(in crate::probe) fn node_text(&self, file: &str) -> Option<String> {
         line(&self.node.as_ref()?.join(file))
     }
 
     /// Whether a node below `/dev/dri` is its.
-    pub(super) fn has_node(&self, node: &Path) -> bool {
+    pub(in crate::probe) fn has_node(&self, node: &Path) -> bool {
         node.file_name().is_some_and(|name| self.dir.join("drm").join(name).exists())
     }
 
     /// A line among its sensors that stays as it is.
-    pub(super) fn label(&self, file: &str) -> Option<String> {
+    pub(in crate::probe) fn label(&self, file: &str) -> Option<String> {
         line(&self.hwmon.as_ref()?.join(file))
     }
 
     /// Whether it may be read now. A card that is gone is said to be lost, until it is back.
-    pub(super) fn look(&mut self, sink: &mut Sink<'_>) -> Presence {
+    pub(in crate::probe) fn look(&mut self, sink: &mut Sink<'_>) -> Presence {
         let presence = self.presence();
         let gone = presence == Presence::Gone;
         if gone || self.gone {
@@ -259,7 +259,7 @@ impl Card {
     }
 
     /// Whether it may be read now.
-    pub(super) fn presence(&self) -> Presence {
+    pub(in crate::probe) fn presence(&self) -> Presence {
         let mut status = [0; 16];
         let length = File::open(&self.status).and_then(|mut file| file.read(&mut status));
         match length {
@@ -275,7 +275,7 @@ impl Card {
 }
 
 #[cfg(test)]
-pub(super) mod testing {
+pub(in crate::probe) mod testing {
     //! Cards made of files.
 
     use super::*;
