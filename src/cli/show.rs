@@ -194,8 +194,12 @@ fn machine(tags: &[Tag], system: &[&Metric], everything: bool) -> String {
         let facts: Vec<_> = facts.filter(|pair| of_machine(&pair[0])).collect();
         section(&mut text, "Machine", &table(&facts, 2, &[]));
     }
-    let verdicts = tags.iter().filter(|tag| tag.key.ends_with(VERDICT));
-    let mut body = table(&verdicts.map(|tag| vec![plain(&tag.value)]).collect::<Vec<_>>(), 2, &[]);
+    let verdict = |tag: &Tag| {
+        let node = tag.key.strip_prefix("runlog.")?.strip_suffix(VERDICT)?.trim_end_matches('.');
+        let of_node = if node.is_empty() { String::new() } else { format!("{node}: ") };
+        Some(vec![plain(&format!("{of_node}{}", tag.value))])
+    };
+    let mut body = table(&tags.iter().filter_map(verdict).collect::<Vec<_>>(), 2, &[]);
     let row = |metric: &&Metric| {
         let name = metric.key.replacen("system/", "", 1).replacen("summary/", "", 1);
         vec![plain(&name), number(metric.value)]
@@ -364,7 +368,7 @@ Tags
             shown(false),
             "
 Machine, over the whole run
-  the GPU was busy
+  node_0: the GPU was busy
   node_0/gpu_energy_wh  8.1252
   … and 1 over time: --system shows them
 "
@@ -376,7 +380,7 @@ Machine
   node_0.gpu.0.name  NVIDIA H100
 
 Machine, over the whole run
-  the GPU was busy
+  node_0: the GPU was busy
   node_0/gpu_energy_wh  8.1252
 
 System metrics (latest)
