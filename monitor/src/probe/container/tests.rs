@@ -248,6 +248,34 @@ fn a_quota_is_compared_with_what_is_used_of_it_and_the_nearest_is_told() {
 }
 
 #[test]
+fn without_a_quota_it_is_of_the_processors_of_its_set_and_not_of_those_that_this_process_is_bound_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = v2(dir.path());
+    group(&machine, "fs/cgroup", &[("cpu.max", "max 100000\n"), ("cpuset.cpus.effective", "0-15,32-47\n")]);
+    let mut bench = open(&machine);
+    bench.read_after(None).unwrap();
+    set(&machine, "cpu.stat", "usage_usec 13000000\nthrottled_usec 0\n");
+    assert_eq!(read(&mut bench).get("cpu_utilization_percentage"), Some(&25.0), "8 of 32");
+
+    set(&machine, "cpuset.cpus.effective", "many\n");
+    assert!(matches!(Bench::open(&DRIVER, &machine), Err(ProbeError::Failed(_))));
+
+    let dir = tempfile::tempdir().unwrap();
+    let mounts = [
+        ("/job", "/sys/fs/cgroup/cpu,cpuacct", "cgroup cpu,cpuacct"),
+        ("/job", "/sys/fs/cgroup/cpuset", "cgroup cpuset"),
+    ];
+    let machine = cgroups(dir.path(), "3:cpu,cpuacct:/job\n2:cpuset:/job\n", &mounts);
+    let place = machine.sys.join("fs/cgroup");
+    write(&place.join("cpuset/cpuset.effective_cpus"), "4-7\n");
+    write(&place.join("cpu,cpuacct/cpuacct.usage"), "0\n");
+    let mut bench = open(&machine);
+    bench.read_after(None).unwrap();
+    write(&place.join("cpu,cpuacct/cpuacct.usage"), "1000000000\n");
+    assert_eq!(read(&mut bench).get("cpu_utilization_percentage"), Some(&25.0), "1 of 4");
+}
+
+#[test]
 fn a_soft_limit_holds_too() {
     let dir = tempfile::tempdir().unwrap();
     let machine = v2(dir.path());
