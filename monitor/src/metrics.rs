@@ -92,7 +92,7 @@ metrics! {
     PROCESS_RSS = "process_memory_rss_megabytes" Gauge Standard ranged, "memory of this process that is in RAM";
     PROCESS_THREADS = "process_threads" Gauge Standard, "threads of this process";
     PROCESS_FILES = "process_open_files" Gauge Standard, "file descriptors of this process, those of the monitor among them";
-    TREE_CPU = "process_tree_cpu_utilization_percentage" Rate Standard, "processor time of this process and all its descendants, of all that it may use; looked at every second up to 50 processes, every n/50 seconds for n, as all of the tree";
+    TREE_CPU = "process_tree_cpu_utilization_percentage" Rate Standard, "processor time of this process and all its descendants, of all that it may use; the tree is looked at every second up to 50 processes, every n/50 seconds for n";
     TREE_RSS = "process_tree_memory_rss_megabytes" Gauge Standard, "memory of the same in RAM; pages that processes share count for each";
     TREE_PROCESSES = "process_tree_processes" Gauge Standard, "this process and its descendants";
     BUSIEST_THREAD = "process_busiest_thread_percentage" Rate Standard, "processor time of this process's busiest thread, of one processor; looked at every second up to 20 threads, every n/20 seconds for n";
