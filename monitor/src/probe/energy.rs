@@ -129,7 +129,6 @@ fn passed(before: u64, now: u64, range: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Duration;
 
     use proptest::prelude::*;
     use runlog_core::autolog::Tier;

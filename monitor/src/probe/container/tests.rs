@@ -223,6 +223,31 @@ fn a_limit_is_compared_with_what_counts_against_it_and_the_nearest_is_told() {
 }
 
 #[test]
+fn pressures_peak_and_kills_are_the_own_cgroups() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = nested(
+        dir.path(),
+        [("memory.max", "4000000000\n"), ("cpu.max", "max 100000\n")],
+        [("memory.max", "max\n"), ("cpu.max", "max 100000\n")],
+    );
+    let both = |own: u64, above: u64| {
+        for (place, amount) in [("jobs/1", own), ("jobs", above)] {
+            set(&machine, &format!("{place}/io.pressure"), &pressure(amount * 1000));
+            set(&machine, &format!("{place}/memory.peak"), &format!("{amount}000000\n"));
+            set(&machine, &format!("{place}/memory.events"), &format!("oom_kill {amount}\n"));
+        }
+    };
+    both(100, 500);
+    let mut bench = open(&machine);
+    bench.read_after(None).unwrap();
+    both(200, 900);
+    let values = read(&mut bench);
+    assert_eq!(values.get("io_pressure_percentage"), Some(&10.0));
+    assert_eq!(values.get("memory_peak_megabytes"), Some(&200.0));
+    assert_eq!(values.get("oom_kills"), Some(&100.0));
+}
+
+#[test]
 fn a_quota_is_compared_with_what_is_used_of_it_and_the_nearest_is_told() {
     // The own cgroup uses 1 processor and those of the job 3, of 8 that this process may run on.
     for (own, above, percentage, fact, throttled) in [
