@@ -1,7 +1,7 @@
 //! When that is done again which costs more than a sample may.
 //!
 //! Invariant: over time no more things are looked at in a second than was agreed, however many there are, except after a
-//! gap.
+//! gap. As many as may be looked at in a second are looked at in every sample, so that a short run has them at its end.
 
 use std::time::Duration;
 
@@ -33,20 +33,33 @@ impl Turn {
     pub(super) fn due(&mut self, since_last: Option<Duration>) -> Due {
         let Some(since_last) = since_last else { return Due::Anew };
         self.waited += since_last;
-        if self.waited < self.wait { Due::NotYet } else { Due::After(self.waited) }
+        // Nothing can be divided by no time.
+        if self.waited < self.wait || self.waited.is_zero() { Due::NotYet } else { Due::After(self.waited) }
     }
 
     /// It was done, and so many things were looked at.
     pub(super) fn done(&mut self, things: usize) {
         let things = u32::try_from(things).unwrap_or(u32::MAX);
         self.waited = Duration::ZERO;
-        self.wait = Duration::from_secs(1) * things / self.per_second;
+        let wait = Duration::from_secs(1) * things / self.per_second;
+        self.wait = if things > self.per_second { wait } else { Duration::ZERO };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn few_have_their_turn_in_every_sample_however_soon_it_comes() {
+        let soon = Duration::from_millis(1);
+        for (things, expected) in [(20, Due::After(soon)), (21, Due::NotYet)] {
+            let mut turn = Turn::new(20);
+            turn.done(things);
+            assert_eq!(turn.due(Some(Duration::ZERO)), Due::NotYet);
+            assert_eq!(turn.due(Some(soon)), expected);
+        }
+    }
 
     #[test]
     fn the_more_there_is_to_read_the_longer_it_waits() {
