@@ -91,8 +91,8 @@ metrics! {
     PROCESS_CPU = "process_cpu_utilization_percentage" Rate Standard, "processor time of this process, of all that it may use";
     PROCESS_RSS = "process_memory_rss_megabytes" Gauge Standard ranged, "memory of this process that is in RAM";
     PROCESS_THREADS = "process_threads" Gauge Standard, "threads of this process";
-    PROCESS_FILES = "process_open_files" Gauge Standard, "file descriptors of this process";
-    TREE_CPU = "process_tree_cpu_utilization_percentage" Rate Standard, "processor time of this process and all its descendants, of all that it may use";
+    PROCESS_FILES = "process_open_files" Gauge Standard, "file descriptors of this process, those of the monitor among them";
+    TREE_CPU = "process_tree_cpu_utilization_percentage" Rate Standard, "processor time of this process and all its descendants, of all that it may use; the tree is looked at every second up to 50 processes, every n/50 seconds for n";
     TREE_RSS = "process_tree_memory_rss_megabytes" Gauge Standard, "memory of the same in RAM; pages that processes share count for each";
     TREE_PROCESSES = "process_tree_processes" Gauge Standard, "this process and its descendants";
     BUSIEST_THREAD = "process_busiest_thread_percentage" Rate Standard, "processor time of this process's busiest thread, of one processor; looked at every second up to 20 threads, every n/20 seconds for n";
@@ -110,7 +110,7 @@ metrics! {
     CONTAINER:
     CONTAINER_MEMORY = "container_memory_working_set_megabytes" Gauge Standard ranged, "memory of the cgroup without what the kernel can drop at once (as Kubernetes counts)";
     CONTAINER_MEMORY_PERCENTAGE = "container_memory_usage_percentage" Gauge Standard, "the same, of its limit, or of the limit above it that is nearer to being reached, with what counts against that; absent without a limit";
-    CONTAINER_CPU = "container_cpu_utilization_percentage" Rate Standard, "processor time of the cgroup, of its quota or else of all that it may use; of the cgroup above it whose quota is nearer to being used up, if there is one";
+    CONTAINER_CPU = "container_cpu_utilization_percentage" Rate Standard, "processor time of the cgroup, of its quota or else of all processors of its set; of the cgroup above it whose quota is nearer to being used up, if there is one";
     CONTAINER_THROTTLED = "container_cpu_throttled_seconds" Total Standard, "time in which its quota and those above it stopped the cgroup, summed over processors; absent without a quota";
     CONTAINER_OOM_KILLS = "container_oom_kills" Total Standard, "processes of the cgroup that the kernel killed for want of memory";
     CONTAINER_CPU_PRESSURE = "container_cpu_pressure_percentage" Rate Standard, "as `cpu_pressure_percentage`, of the cgroup";

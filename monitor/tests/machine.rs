@@ -103,7 +103,9 @@ fn a_short_run_has_all_eight_keys_at_its_start_and_its_end_once_the_clock_has_ti
     while processor_times() == before {
         thread::yield_now();
     }
-    monitor.stop().unwrap();
+    // Where nothing is idle, a thread of a probe may not have begun by then, which is said.
+    let outcome = monitor.stop();
+    assert!(outcome.err().is_none_or(|error| error.to_string().contains("has not answered")));
 
     let all: Vec<_> = [opening].into_iter().chain(points.iter()).collect();
     // The driver of the other test may be registered by now.

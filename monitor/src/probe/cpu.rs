@@ -234,7 +234,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let machine = tree(dir.path(), "stat", "cpu 900 0 0 100\ncpu0 900 0 0 100\n");
         let mut bench = Bench::open(&DRIVER, &machine).unwrap();
-        let write = |text: &str| fs::write(machine.proc.join("stat"), text).unwrap();
+        let write = |all: &str| {
+            let only_one = all.replace("cpu", "cpu0");
+            fs::write(machine.proc.join("stat"), [all, &only_one].concat()).unwrap();
+        };
 
         assert!(bench.read_after(None).unwrap().is_empty(), "the average since boot");
         write("cpu 950 0 0 150\n");

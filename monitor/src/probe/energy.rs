@@ -5,6 +5,8 @@
 //! Invariant: each meter counts once. The dies of one package may each show the package's own meter, and some machines
 //! show one meter through two interfaces. Meters are for root only since 2020; then there is no metric, and no estimate.
 
+use std::time::Duration;
+
 use super::sysfs::{Attribute, names, text};
 use super::{
     Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, corrupt, float, wanted,
@@ -14,6 +16,8 @@ use crate::metrics;
 pub(super) const DRIVER: Driver = Driver::built_in("cpu power", open);
 
 const MICROJOULES: f64 = 1e6;
+/// No package takes more.
+const WATTS_MAX: f64 = 600.0;
 
 struct Packages {
     meters: Vec<Meter>,
@@ -61,8 +65,8 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
 
 impl Probe for Packages {
     fn sample(&mut self, sink: &mut Sink<'_>) -> Result<(), ProbeError> {
-        if sink.since_last().is_none() {
-            // Over a gap a meter may have begun anew more than once, or never have counted.
+        if sink.since_last().is_none_or(|time| self.meters.iter().any(|meter| meter.may_turn_in(time))) {
+            // Over such a time a meter may have begun anew more than once, or over a gap never have counted.
             self.rebase();
         }
         let microjoules = self.advance().inspect_err(|_| self.rebase())?;
@@ -92,6 +96,11 @@ impl Packages {
 }
 
 impl Meter {
+    /// Whether it may pass its whole range in so long a time.
+    fn may_turn_in(&self, time: Duration) -> bool {
+        time.as_secs_f64() * WATTS_MAX * MICROJOULES >= float(self.range)
+    }
+
     fn read(&self) -> Result<u64, ProbeError> {
         let now = self.counter.read()?.ok_or_else(|| absent("a meter of energy does not answer"))?;
         if now > self.range { Err(corrupt("a meter of energy is beyond its end")) } else { Ok(now) }
@@ -120,7 +129,6 @@ fn passed(before: u64, now: u64, range: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::Duration;
 
     use proptest::prelude::*;
     use runlog_core::autolog::Tier;
@@ -196,6 +204,20 @@ mod tests {
         zone(&machine, "intel-rapl:0", "package-0", 900_000_000);
         let after_a_gap = bench.read_after(None).unwrap();
         assert_eq!((after_a_gap.len(), after_a_gap.get("cpu_energy_joules")), (1, Some(&51.0)));
+    }
+
+    #[test]
+    fn over_a_time_in_which_a_meter_may_turn_more_than_once_nothing_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        zone(&machine, "intel-rapl:0", "package-0", 1_000_000);
+        let mut bench = Bench::open(&DRIVER, &machine).unwrap();
+        bench.read_after(None).unwrap();
+        zone(&machine, "intel-rapl:0", "package-0", 2_000_000);
+        let values = bench.read_after(Some(Duration::from_mins(10))).unwrap();
+        assert_eq!((values.len(), values.get("cpu_energy_joules")), (1, Some(&0.0)));
+        zone(&machine, "intel-rapl:0", "package-0", 3_000_000);
+        assert_eq!(watts(&mut bench, 1), Some(1.0));
     }
 
     #[test]

@@ -145,7 +145,7 @@ mod tests {
     fn whole(machine: &Machine) {
         write(&machine.proc.join("loadavg"), "1.50 0.40 0.10 2/300 4711\n");
         write(&machine.proc.join("cpuinfo"), CPUINFO);
-        write(&machine.proc.join("meminfo"), "MemTotal:       16000000 kB\nMemFree: 1 kB\n");
+        write(&machine.proc.join("meminfo"), "MemTotal:       16000500 kB\nMemFree: 1 kB\n");
         write(&machine.proc.join("sys/kernel/osrelease"), "6.8.0-40-generic\n");
         write(&machine.proc.join("sys/kernel/hostname"), "gpu-17\n");
         write(&machine.etc.join("os-release"), "ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n");
@@ -167,7 +167,7 @@ mod tests {
             ("host.cpu_cores", "2"),
             ("host.cpu_threads", "4"),
             ("host.kernel", "6.8.0-40-generic"),
-            ("host.memory_megabytes", "16384"),
+            ("host.memory_megabytes", "16385"),
             ("host.name", "gpu-17"),
             ("host.os", "Debian GNU/Linux 13 (trixie)"),
         ];

@@ -2,7 +2,8 @@
 //! `admin-guide/cgroup-v2.rst`, `admin-guide/cgroup-v1/cpuacct.rst`, `scheduler/sched-bwc.rst`).
 //!
 //! Invariant: every quota of the chain is compared with what was used of it, and the one nearest to being used up is the
-//! container's percentage; a cgroup without a quota is compared with the processors that this process may run on.
+//! container's percentage; a cgroup without a quota is compared with the processors of its own set. This process may be
+//! bound to fewer of them and others of the cgroup to the rest, so its own count only where sets are not told.
 
 use super::cgroup::{Chain, Level, Version};
 use super::quota::Quota;
@@ -10,6 +11,7 @@ use crate::counter::{Counter, Sum};
 use crate::metrics;
 use crate::probe::process::allowed;
 use crate::probe::pseudo::{Pseudo, number, value, words};
+use crate::probe::sysfs::processors;
 use crate::probe::{Key, Machine, ProbeError, Registry, Sink, corrupt, float};
 
 pub(super) struct Cpu {
@@ -17,7 +19,7 @@ pub(super) struct Cpu {
     pub(super) limit: Option<f64>,
     /// The own cgroup, then those above it that have a quota.
     groups: Vec<Group>,
-    /// The processors that this process may run on.
+    /// The processors that processes of the own cgroup may run on.
     allowed: f64,
     utilization: Option<Key>,
     throttled: Option<Key>,
@@ -40,6 +42,7 @@ impl Cpu {
         machine: &Machine,
         quotas: &Chain,
         accounting: &Chain,
+        sets: Option<&Chain>,
     ) -> Result<Option<Self>, ProbeError> {
         let (mut groups, mut limit) = (Vec::new(), None);
         for level in &accounting.levels {
@@ -58,11 +61,14 @@ impl Cpu {
                 groups.push(group);
             }
         }
-        let allowed = float(allowed(machine)?);
+        let allowed = match sets.map(of_set).transpose()?.flatten() {
+            Some(count) => count as u64,
+            None => allowed(machine)?,
+        };
         Ok((!groups.is_empty()).then_some(Self {
             limit,
             groups,
-            allowed,
+            allowed: float(allowed),
             utilization: None,
             throttled: None,
         }))
@@ -110,6 +116,22 @@ impl Cpu {
         sink.put(self.throttled, float(throttled_nanos) / 1e9);
         Ok(())
     }
+}
+
+/// How many processors the set of the cgroup has (the format: `cpuset(7)`); `None` where that is not told.
+fn of_set(sets: &Chain) -> Result<Option<usize>, ProbeError> {
+    let file = match sets.version {
+        Version::One => "cpuset.effective_cpus",
+        Version::Two => "cpuset.cpus.effective",
+    };
+    for level in &sets.levels {
+        if let Some(mut set) = level.open(file)? {
+            let set = str::from_utf8(set.whole()?).ok().and_then(processors);
+            let set = set.ok_or_else(|| corrupt("a cgroup's set of processors has an unknown form"))?;
+            return Ok(Some(set.len()));
+        }
+    }
+    Ok(None)
 }
 
 impl Group {

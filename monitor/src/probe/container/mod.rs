@@ -33,14 +33,15 @@ struct Container {
 fn open(machine: &Machine, registry: &mut Registry) -> Opened {
     wanted(registry, &metrics::CONTAINER_MEMORY)?;
     let cgroups = Cgroups::find(machine)?;
-    let [memory, cpu, accounting] = ["memory", "cpu", "cpuacct"].map(|controller| cgroups.chain(controller));
+    let [memory, cpu, accounting, sets] =
+        ["memory", "cpu", "cpuacct", "cpuset"].map(|controller| cgroups.chain(controller));
     let unified = cgroups.unified();
     let runtime = runtime(&cgroups, &machine.proc.join("self/root"));
     let walled = [&memory, &cpu, &unified].into_iter().flatten().any(|chain| chain.walled);
 
     let memory = memory.map(|chain| Memory::open(&chain)).transpose()?.flatten();
     let cpu = match (cpu, accounting) {
-        (Some(quotas), Some(accounting)) => Cpu::open(machine, &quotas, &accounting)?,
+        (Some(quotas), Some(accounting)) => Cpu::open(machine, &quotas, &accounting, sets.as_ref())?,
         _ => None,
     };
     let memory_limit = memory.as_ref().and_then(|memory| memory.limit_bytes);

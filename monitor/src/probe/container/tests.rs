@@ -223,6 +223,31 @@ fn a_limit_is_compared_with_what_counts_against_it_and_the_nearest_is_told() {
 }
 
 #[test]
+fn pressures_peak_and_kills_are_the_own_cgroups() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = nested(
+        dir.path(),
+        [("memory.max", "4000000000\n"), ("cpu.max", "max 100000\n")],
+        [("memory.max", "max\n"), ("cpu.max", "max 100000\n")],
+    );
+    let both = |own: u64, above: u64| {
+        for (place, amount) in [("jobs/1", own), ("jobs", above)] {
+            set(&machine, &format!("{place}/io.pressure"), &pressure(amount * 1000));
+            set(&machine, &format!("{place}/memory.peak"), &format!("{amount}000000\n"));
+            set(&machine, &format!("{place}/memory.events"), &format!("oom_kill {amount}\n"));
+        }
+    };
+    both(100, 500);
+    let mut bench = open(&machine);
+    bench.read_after(None).unwrap();
+    both(200, 900);
+    let values = read(&mut bench);
+    assert_eq!(values.get("io_pressure_percentage"), Some(&10.0));
+    assert_eq!(values.get("memory_peak_megabytes"), Some(&200.0));
+    assert_eq!(values.get("oom_kills"), Some(&100.0));
+}
+
+#[test]
 fn a_quota_is_compared_with_what_is_used_of_it_and_the_nearest_is_told() {
     // The own cgroup uses 1 processor and those of the job 3, of 8 that this process may run on.
     for (own, above, percentage, fact, throttled) in [
@@ -245,6 +270,34 @@ fn a_quota_is_compared_with_what_is_used_of_it_and_the_nearest_is_told() {
         assert_eq!(bench.facts()["container.cpu_limit_cores"], fact);
         assert!(!values.contains_key("memory_usage_percentage"), "there is no limit");
     }
+}
+
+#[test]
+fn without_a_quota_it_is_of_the_processors_of_its_set_and_not_of_those_that_this_process_is_bound_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = v2(dir.path());
+    group(&machine, "fs/cgroup", &[("cpu.max", "max 100000\n"), ("cpuset.cpus.effective", "0-15,32-47\n")]);
+    let mut bench = open(&machine);
+    bench.read_after(None).unwrap();
+    set(&machine, "cpu.stat", "usage_usec 13000000\nthrottled_usec 0\n");
+    assert_eq!(read(&mut bench).get("cpu_utilization_percentage"), Some(&25.0), "8 of 32");
+
+    set(&machine, "cpuset.cpus.effective", "many\n");
+    assert!(matches!(Bench::open(&DRIVER, &machine), Err(ProbeError::Failed(_))));
+
+    let dir = tempfile::tempdir().unwrap();
+    let mounts = [
+        ("/job", "/sys/fs/cgroup/cpu,cpuacct", "cgroup cpu,cpuacct"),
+        ("/job", "/sys/fs/cgroup/cpuset", "cgroup cpuset"),
+    ];
+    let machine = cgroups(dir.path(), "3:cpu,cpuacct:/job\n2:cpuset:/job\n", &mounts);
+    let place = machine.sys.join("fs/cgroup");
+    write(&place.join("cpuset/cpuset.effective_cpus"), "4-7\n");
+    write(&place.join("cpu,cpuacct/cpuacct.usage"), "0\n");
+    let mut bench = open(&machine);
+    bench.read_after(None).unwrap();
+    write(&place.join("cpu,cpuacct/cpuacct.usage"), "1000000000\n");
+    assert_eq!(read(&mut bench).get("cpu_utilization_percentage"), Some(&25.0), "1 of 4");
 }
 
 #[test]

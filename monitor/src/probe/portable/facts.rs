@@ -37,7 +37,7 @@ fn open(_: &Machine, registry: &mut Registry) -> Opened {
         fact("host.cpu", system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()));
         fact("host.cpu_threads", number(system.cpus().len() as u64));
         fact("host.cpu_cores", System::physical_core_count().ok().and_then(|count| number(count as u64)));
-        fact("host.memory_megabytes", number(system.total_memory() / 1_000_000));
+        fact("host.memory_megabytes", number((system.total_memory() + 500_000) / 1_000_000));
     }
     Ok(Box::new(Host))
 }

@@ -9,6 +9,7 @@
 use std::mem;
 use std::time::Duration;
 
+use super::FILES_PER_SECOND;
 use super::numbered::Numbered;
 use super::stat::Stat;
 use super::turn::{Due, Turn};
@@ -47,7 +48,7 @@ impl Threads {
     pub(super) fn open(machine: &Machine) -> Result<Self, ProbeError> {
         Ok(Self {
             directory: Numbered::open(machine.proc.join("self/task"))?,
-            turn: Turn::default(),
+            turn: Turn::new(FILES_PER_SECOND),
             known: Vec::with_capacity(THREADS_AT_FIRST),
             listed: Vec::with_capacity(THREADS_AT_FIRST),
             ids: Vec::with_capacity(THREADS_AT_FIRST),
@@ -66,7 +67,7 @@ impl Threads {
             Ok(most) => (most, self.known.len()),
             Err(error) => {
                 // Nothing to compare the next look with.
-                self.turn = Turn::default();
+                self.turn = Turn::new(FILES_PER_SECOND);
                 self.known.clear();
                 return Err(error);
             }

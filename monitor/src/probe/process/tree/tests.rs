@@ -188,6 +188,25 @@ fn what_is_found_late_is_told_at_the_pace_at_which_it_can_have_been_used() {
 }
 
 #[test]
+fn a_large_tree_is_read_less_often_and_over_the_whole_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path(), true);
+    let all = |ticks, megabytes_read| -> Vec<_> {
+        let child = |id| Told { megabytes_read, ..told(id, OWN, ticks, 0) };
+        std::iter::once(own(0, 0)).chain((101..230).map(child)).collect()
+    };
+    world.has(&all(0, 0));
+    let mut bench = world.open();
+    assert_eq!(read_after(&mut bench, None).get("tree_processes"), Some(&130.0));
+    world.has(&all(1, 3));
+    assert_eq!([(); 2].map(|()| read_after(&mut bench, SECOND).len()), [0, 0], "nothing is read");
+    let values = read_after(&mut bench, SECOND);
+    assert_eq!(values.get("tree_cpu_utilization_percentage"), Some(&43.0), "129 ticks in 3 s");
+    assert_eq!(values.get("tree_disk_read_megabytes_per_second"), Some(&129.0));
+    assert_eq!(values.get("tree_processes"), Some(&130.0));
+}
+
+#[test]
 fn what_a_process_used_until_its_end_counts_once_and_is_not_lost() {
     let waited_for = counted(&[
         &[own(0, 0), told(11, OWN, 100, 0)],
