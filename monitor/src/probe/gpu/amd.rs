@@ -150,6 +150,9 @@ impl Gpu {
         if let Some(total) = card.text("mem_info_vram_total").and_then(|text| text.parse::<u64>().ok()) {
             registry.fact(format!("gpu.{}.memory_megabytes", card.index), total / 1_000_000);
         }
+        if power.as_ref().is_some_and(|power| power.joules.is_some()) {
+            registry.fact(format!("gpu.{}.energy_source", card.index), "power");
+        }
         let errors = errors.filter(|errors| errors.corrected_key.or(errors.uncorrected_key).is_some());
         Self { card, plain, memory, power, fan, replays, errors }
     }
@@ -210,7 +213,7 @@ impl Power {
             return watts.map(|_none| ());
         };
         sink.put(self.watts_key, watts);
-        sink.put(self.joules, self.energy.advance(watts, sink.since_last()));
+        sink.put(self.joules, self.energy.advance(watts, sink.since_last().map(|time| time.as_secs_f64())));
         let Some(limit) = &mut self.limit else { return Ok(()) };
         if let Some(limit) = limit.get(card)?.filter(|limit| *limit > 0.0) {
             sink.put(self.percentage, watts / limit * 100.0);
@@ -349,9 +352,11 @@ mod tests {
         assert_eq!(of(&values, 1), BTreeMap::from(instinct));
         let facts = [
             ("gpu.0.driver", "amdgpu"),
+            ("gpu.0.energy_source", "power"),
             ("gpu.0.memory_megabytes", "24000"),
             ("gpu.0.name", "AMD GPU 1002:744c"),
             ("gpu.1.driver", "amdgpu 6.8.5"),
+            ("gpu.1.energy_source", "power"),
             ("gpu.1.memory_megabytes", "200000"),
             ("gpu.1.name", "AMD Instinct MI300X"),
         ];
