@@ -1,7 +1,7 @@
 //! `gpu_<index>_*` of NVIDIA's GPUs, from the driver's management library (NVML; its reference is `nvml.h`).
 //!
 //! The index is the library's own, as in MLflow and `nvidia-smi`. Parts of a divided GPU (MIG) are devices of their own,
-//! numbered after the last GPU.
+//! numbered after the last GPU of the machine, whoever made that one.
 //!
 //! Invariants: MLflow's five keys of every device are read before anything else of any; only what the tier wants is
 //! asked of the driver; nothing sleeps, and the call that blocks is made only in the tier `full`.
@@ -87,7 +87,10 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
         None => {
             sleepers.drain(..).zip(0..).map(|((address, _), index)| found::asleep(index, &address)).collect()
         }
-        Some(nvml) => found::devices(nvml, count(nvml)?, &sleepers),
+        Some(nvml) => {
+            let count = count(nvml)?;
+            found::devices(nvml, count, first_part(machine, count), &sleepers)
+        }
     };
     let found = chosen(found, machine, registry)?;
     if let Some(nvml) = nvml {
@@ -119,6 +122,18 @@ fn sleepers(machine: &Machine) -> Vec<(String, bool)> {
             (address, is_asleep)
         })
         .collect()
+}
+
+/// The number of the first part of a GPU, after those of all GPUs that are one piece.
+#[cfg(target_os = "linux")]
+fn first_part(machine: &Machine, count: u32) -> u32 {
+    count.max(super::card::first_free(machine))
+}
+
+/// The driver divides GPUs on Linux only.
+#[cfg(not(target_os = "linux"))]
+fn first_part(_: &Machine, count: u32) -> u32 {
+    count
 }
 
 fn count(nvml: &Nvml) -> Result<u32, ProbeError> {
