@@ -539,6 +539,22 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_comes_back_between_two_samples_has_its_sensors_under_their_new_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = two_cards(dir.path());
+        let healthy = bench.read().unwrap();
+        unplug(&machine, "amdgpu", FIRST);
+        let back: Vec<_> =
+            NAVI.iter().map(|(file, content)| (file.replace("hwmon5", "hwmon6"), *content)).collect();
+        let back: Vec<_> = back.iter().map(|(file, content)| (file.as_str(), *content)).collect();
+        plug(&machine, "amdgpu", FIRST, &back);
+        set(&machine, FIRST, "hwmon/hwmon6/power1_average", "100000000");
+        let values = bench.read().unwrap();
+        assert_eq!(values.get("gpu_0_power_usage_watts"), Some(&100.0));
+        assert!(values.keys().eq(healthy.keys()), "nobody saw that it was away");
+    }
+
+    #[test]
     fn without_a_card_it_is_absent() {
         let dir = tempfile::tempdir().unwrap();
         let machine = empty(dir.path());

@@ -5,8 +5,8 @@
 //! What is inside a processor: amdgpu gives the voltage of the northbridge (`in1_label` is `vddnb`) for these alone, the
 //! MI300A aside, which is an accelerator; Intel's stands at `00:02.0` always.
 //!
-//! Where only visible GPUs are asked for, `ROCR_VISIBLE_DEVICES` and then `HIP_VISIBLE_DEVICES` choose among AMD's, and
-//! the others keep their numbers. Entries are read as `ROCm` reads them: ordinals in the order of PCI addresses, or
+//! Where only visible GPUs are asked for, `ROCR_VISIBLE_DEVICES` and then `HIP_VISIBLE_DEVICES`, or without that
+//! `CUDA_VISIBLE_DEVICES`, choose among AMD's, and the others keep their numbers. Entries are read as `ROCm` reads them: ordinals in the order of PCI addresses, or
 //! `GPU-<unique_id>`, up to the first that names no device (its documentation, "GPU isolation techniques"). Intel's
 //! ordinals follow no order that can be known from outside, so its cards are all read.
 //!
@@ -153,7 +153,8 @@ fn visible(machine: &Machine) -> Vec<Address> {
     let mut devices = bound_to(machine, Kernel::Amdgpu.name());
     devices.sort();
     let config = &machine.config;
-    let chosen = [&config.rocr_visible_devices, &config.hip_visible_devices].into_iter().flatten();
+    let of_hip = config.hip_visible_devices.as_ref().or(config.cuda_visible_devices.as_ref());
+    let chosen = config.rocr_visible_devices.iter().chain(of_hip);
     let devices = chosen.fold(devices, |devices, list| choose(list, &devices));
     devices.into_iter().map(|(address, _)| address).collect()
 }
@@ -426,6 +427,15 @@ mod tests {
             (None, Some(""), vec![0]),
         ] {
             assert_eq!(read(Gpus::Visible, rocr, hip), expected, "{rocr:?} {hip:?}");
+        }
+        machine.config.cuda_visible_devices = Some("1".to_owned());
+        for (hip, expected) in [(None, [0, 2]), (Some("0"), [0, 1])] {
+            machine.config.rocr_visible_devices = None;
+            machine.config.hip_visible_devices = hip.map(str::to_owned);
+            assert!(
+                cards(&machine).iter().map(|card| card.index).eq(expected),
+                "CUDA's variable is HIP's too"
+            );
         }
     }
 

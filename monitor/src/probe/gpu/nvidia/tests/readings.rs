@@ -66,12 +66,15 @@ fn drivers_before_the_newer_calls_are_read_by_the_older_ones() {
         ["nvmlDeviceGetTemperatureV", "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetMemoryInfo_v2"];
     let script = "device 0 h100\nset 0 temperature.gpu 61\nset 0 throttle.reasons 4
         set 0 memory.reserved 1e9\nset 0 memory.used 19e9";
-    let mut running = Rig::without(&functions, script).open();
-    running.first();
-    let values = running.after(1000);
-    assert_close(&values, "gpu_0_temperature_celsius", 61.0);
-    assert_close(&values, "gpu_0_power_limited_percentage", 100.0);
-    assert_close(&values, "gpu_0_memory_usage_megabytes", 20_000.0);
+    let refused = functions.map(|function| format!("\nfault 0 {function} FUNCTION_NOT_FOUND")).concat();
+    for rig in [Rig::without(&functions, script), Rig::new(&format!("{script}{refused}"))] {
+        let mut running = rig.open();
+        running.first();
+        let values = running.after(1000);
+        assert_close(&values, "gpu_0_temperature_celsius", 61.0);
+        assert_close(&values, "gpu_0_power_limited_percentage", 100.0);
+        assert_close(&values, "gpu_0_memory_usage_megabytes", 20_000.0);
+    }
 }
 
 #[test]
