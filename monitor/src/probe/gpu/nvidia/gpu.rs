@@ -196,7 +196,7 @@ impl Gpu {
             gpu.counts.put(&gpu.fields, sink);
             gpu.energy.put(&gpu.fields, gpu.power.of_this_sample(), sink);
             gpu.gpm.read(&gpu.fields, &mut gpu.line, sink);
-            gpu.links.put(gpu.gpm.is_supported(), &mut gpu.fields, &mut gpu.line, sink);
+            gpu.links.put(gpu.gpm.gives_pcie(), &mut gpu.fields, &mut gpu.line, sink);
             gpu.processes.read(tree, &mut gpu.line, sink);
         });
     }

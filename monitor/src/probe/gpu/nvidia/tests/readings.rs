@@ -146,6 +146,29 @@ fn what_passes_over_pcie_comes_from_gpm_without_the_counters() {
 }
 
 #[test]
+fn what_passes_over_pcie_comes_from_the_counters_where_gpm_is_there_and_not_allowed() {
+    for refused in ["nvmlGpmSampleGet NO_PERMISSION", "nvmlGpmMetricsGet NO_PERMISSION"] {
+        let script = format!(
+            "device 0 h100\nset 0 pcie.rx 5e9\nrate 0 pcie.rx 2e9\nset 0 pcie.tx 5e9\nfault 0 {refused}"
+        );
+        let mut running = Running::of(&script);
+        running.after(1000);
+        let values = running.after(1000);
+        assert_close(&values, "gpu_0_pcie_receive_megabytes_per_second", 2000.0);
+        assert_eq!(running.fake().calls("nvmlDeviceGetPcieThroughput"), 0, "{refused}");
+    }
+}
+
+#[test]
+fn a_call_that_blocks_is_not_made_before_it_is_known_whether_gpm_tells() {
+    let script = "device 0 h100\nrate 0 pcie.rx 2e9\nfault 0 nvmlDeviceGetFieldValues/197 NOT_SUPPORTED
+        fault 0 nvmlDeviceGetFieldValues/198 NOT_SUPPORTED";
+    let mut running = Running::of(script);
+    assert_close(&running.after(1000), "gpu_0_pcie_receive_megabytes_per_second", 2000.0);
+    assert_eq!(running.fake().calls("nvmlDeviceGetPcieThroughput"), 0);
+}
+
+#[test]
 fn pcie_counters_are_believed_only_where_they_are_wide() {
     let rates = |bits, tier| {
         let script = format!(
