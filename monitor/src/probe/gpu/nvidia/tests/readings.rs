@@ -61,6 +61,24 @@ fn every_other_gauge_has_its_unit() {
 }
 
 #[test]
+fn each_reason_for_lowered_clocks_is_told_as_what_it_is() {
+    // Idle, power limit, hardware, heat by the driver, heat by the hardware, another's hand on the power.
+    for (reason, expected) in [
+        (0x01, [false, false, false]),
+        (0x04, [true, false, false]),
+        (0x08, [false, false, true]),
+        (0x20, [false, true, false]),
+        (0x40, [false, true, false]),
+        (0x80, [false, false, false]),
+    ] {
+        let values = Rig::new(&format!("device 0 h100\nset 0 throttle.reasons {reason}")).open().first();
+        let told = ["power_limited", "thermal_limited", "hardware_slowdown"]
+            .map(|name| value(&values, &format!("gpu_0_{name}_percentage")) > 0.0);
+        assert_eq!(told, expected, "{reason:#x}");
+    }
+}
+
+#[test]
 fn drivers_before_the_newer_calls_are_read_by_the_older_ones() {
     let functions =
         ["nvmlDeviceGetTemperatureV", "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetMemoryInfo_v2"];

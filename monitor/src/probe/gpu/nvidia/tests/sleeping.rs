@@ -54,6 +54,17 @@ fn a_gpu_that_falls_asleep_is_left_alone_and_nothing_is_invented_for_its_sleep()
 }
 
 #[test]
+fn a_gpu_that_was_lost_and_sleeps_is_neither_lost_nor_there() {
+    let script = "device 0 h100\nlost 0 from_ms=500 to_ms=1500";
+    let mut running = Rig::new(script).on_bus(ADDRESS, "active").open();
+    running.first();
+    assert_close(&running.after(1000), "gpu_0_lost", 1.0);
+    assert_close(&running.after(31_000), "gpu_0_lost", 0.0);
+    running.rig.turn(ADDRESS, "suspended");
+    assert_eq!(running.after(1000), Values::from([("gpu_0_xid_events".to_owned(), 0.0)]));
+}
+
+#[test]
 fn of_two_gpus_only_the_one_that_is_awake_is_opened() {
     let rig = Rig::new("device 0 h100\ndevice 1 h100")
         .on_bus(ADDRESS, "suspended")
