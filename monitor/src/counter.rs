@@ -1,8 +1,5 @@
 //! Counters of the system and of devices, which began somewhere before us and may begin anew.
 
-#[cfg(target_os = "linux")]
-use std::time::Duration;
-
 /// What a counter has counted between two looks.
 ///
 /// ```
@@ -55,24 +52,26 @@ impl Sum {
     }
 }
 
-/// Energy from power, where a device has no counter of it: each pair of readings stands for the time between them.
-#[cfg(target_os = "linux")]
+/// Energy from power: each pair of readings in a row stands for the time between them (the trapezoid rule).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Integral {
     last: Option<f64>,
-    sum: f64,
+    joules: Option<f64>,
 }
 
-#[cfg(target_os = "linux")]
 impl Integral {
-    /// Takes a reading in watts, so long after the one before: the joules since the first one. Nothing is added over a
-    /// time of unknown length.
-    pub(crate) fn advance(&mut self, watts: f64, since_last: Option<Duration>) -> f64 {
-        if let (Some(before), Some(since_last)) = (self.last, since_last) {
-            self.sum += f64::midpoint(before, watts) * since_last.as_secs_f64();
+    /// Takes a reading in watts, so many seconds after the one before: the joules since the first one. Nothing is added
+    /// over a time of unknown length.
+    pub(crate) fn advance(&mut self, watts: f64, secs: Option<f64>) -> f64 {
+        if let (Some(before), Some(secs)) = (self.last.replace(watts), secs) {
+            *self.joules.get_or_insert(0.0) += f64::midpoint(before, watts) * secs;
         }
-        self.last = Some(watts);
-        self.sum
+        self.joules.unwrap_or(0.0)
+    }
+
+    /// `None` before there were two readings in a row.
+    pub(crate) fn get(&self) -> Option<f64> {
+        self.joules
     }
 
     /// Forgets the last reading and keeps the sum.
@@ -122,14 +121,15 @@ mod tests {
         assert_eq!((sum.advance(1000), sum.advance(1001), sum.get()), (15, 16, 16));
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn power_becomes_energy_over_the_times_that_are_known() {
         let mut energy = Integral::default();
-        let second = Some(Duration::from_secs(1));
+        let second = Some(1.0);
+        energy.advance(300.0, None);
+        assert_eq!(energy.get(), None, "one reading stands for no time");
         assert_eq!(
             [(100.0, None), (200.0, second), (200.0, None), (100.0, second)]
-                .map(|(watts, since_last)| Some(energy.advance(watts, since_last))),
+                .map(|(watts, secs)| Some(energy.advance(watts, secs))),
             [0.0, 150.0, 150.0, 300.0].map(Some)
         );
         energy.rebase();

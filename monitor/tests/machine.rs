@@ -64,6 +64,9 @@ fn start(settings: SystemMetrics, sink: impl MonitorSink + 'static) -> runlog_co
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+#[path = "fixture/gpus.rs"]
+mod gpus;
 
 fn compat() -> SystemMetrics {
     SystemMetrics::new().tier(Tier::Compat)
@@ -223,6 +226,35 @@ fn a_tick_of_hardware_that_is_not_here_does_not_allocate_either() {
     }
     assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0);
     assert_eq!(readers.failures().len(), 0);
+}
+
+#[test]
+fn a_tick_of_amds_and_intels_cards_does_not_allocate() {
+    let dir = tempfile::tempdir().unwrap();
+    gpus::four_cards(dir.path());
+    let vendors = ["amd", "intel", "drm"];
+    let mut readers = Readers::open_only(dir.path(), Tier::Full, |name| vendors.contains(&name));
+    assert_eq!(readers.count(), vendors.len());
+    for since_last in [None, Some(Duration::from_secs(1))] {
+        readers.read(since_last);
+    }
+    let values = readers.values();
+    for (card, name) in [
+        (0, "ecc_corrected_errors"),
+        (1, "power_usage_watts"),
+        (2, "power_usage_percentage"),
+        (3, "memory_temperature_celsius"),
+    ] {
+        assert!(values.contains_key(&format!("gpu_{card}_{name}")), "{name}: {values:?}");
+        assert!(values.contains_key(&format!("gpu_{card}_process_sm_percentage")), "{card}: {values:?}");
+        assert!(values.contains_key(&format!("gpu_{card}_process_memory_megabytes")), "{card}: {values:?}");
+    }
+    let before = ALLOCATIONS.with(Cell::get);
+    // Which descriptors are a card's is looked up every 10 s, and that does allocate.
+    for _ in 0..8 {
+        readers.read(Some(Duration::from_secs(1)));
+    }
+    assert_eq!((ALLOCATIONS.with(Cell::get) - before, readers.failures().len()), (0, 0));
 }
 
 #[test]

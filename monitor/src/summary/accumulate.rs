@@ -98,34 +98,6 @@ impl Spread {
     }
 }
 
-/// The area under a curve that is read now and then, by the trapezoid rule.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Area {
-    last: Option<f64>,
-    sum: f64,
-    secs: f64,
-}
-
-impl Area {
-    /// Takes a reading `secs` after the one before; `None` after a time in which nobody looked.
-    pub(super) fn add(&mut self, reading: f64, secs: Option<f64>) {
-        if let (Some(last), Some(secs)) = (self.last.replace(reading), secs) {
-            self.sum += f64::midpoint(last, reading) * secs;
-            self.secs += secs;
-        }
-    }
-
-    /// Forgets the last reading: nobody looked since.
-    pub(super) fn interrupt(&mut self) {
-        self.last = None;
-    }
-
-    /// `None` before there were two readings in a row.
-    pub(super) fn get(&self) -> Option<f64> {
-        (self.secs > 0.0).then_some(self.sum)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -162,21 +134,7 @@ mod tests {
     fn nothing_read_is_nothing_known() {
         let spread = spread(&[(50.0, 0.0)]);
         assert_eq!([spread.mean(), spread.percentile(0.5), spread.idle_fraction()], [None; 3]);
-        assert_eq!([Area::default().get(), Mean::default().get()], [None; 2]);
-    }
-
-    #[test]
-    fn an_area_has_no_part_over_a_gap() {
-        let mut area = Area::default();
-        area.add(100.0, None);
-        assert_eq!(area.get(), None);
-        area.add(200.0, Some(2.0));
-        assert_eq!(area.get(), Some(300.0));
-        area.add(1000.0, None);
-        area.add(1000.0, Some(1.0));
-        area.interrupt();
-        area.add(50.0, Some(9.0));
-        assert_eq!(area.get(), Some(1300.0));
+        assert_eq!(Mean::default().get(), None);
     }
 
     proptest! {

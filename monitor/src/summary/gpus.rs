@@ -2,14 +2,16 @@
 //!
 //! Invariant: sums are over all GPUs that are read, whatever probe reads them; a GPU that does not answer adds nothing.
 
-use super::accumulate::{Area, Spread};
+use super::accumulate::Spread;
 use super::quantities as q;
-use crate::counter::Growth;
+use crate::counter::{Growth, Integral};
 use crate::metrics::{self as m, Metric};
 
 const SECS_PER_HOUR: f64 = 3600.0;
 /// The source of an energy that is the integral of power.
 const BY_POWER: &str = "power";
+/// Sources of an energy that power cannot be compared with: the one is made of the other.
+const OF_POWER: [&str; 2] = [BY_POWER, "counter of power"];
 /// Two figures of the same energy that are further apart than this are told as such.
 const ENERGY_APART_MAX: f64 = 0.1;
 
@@ -76,7 +78,7 @@ struct Gpu {
     /// Seconds times how busy it was in them.
     busy_secs: Option<f64>,
     memory_peak: Option<f64>,
-    power: Area,
+    power: Integral,
     energy: Growth,
     counters: [Growth; COUNTED.len()],
     /// Whether the last sample found it lost; `None` where nobody would say.
@@ -103,7 +105,7 @@ impl Gpus {
                 observed_secs: 0.0,
                 busy_secs: None,
                 memory_peak: None,
-                power: Area::default(),
+                power: Integral::default(),
                 energy: Growth::default(),
                 counters: [Growth::default(); COUNTED.len()],
                 lost: None,
@@ -165,7 +167,9 @@ impl Gpus {
             Reading::Memory => {
                 gpu.memory_peak = Some(gpu.memory_peak.map_or(value, |before| before.max(value)));
             }
-            Reading::Power => gpu.power.add(value, secs),
+            Reading::Power => {
+                gpu.power.advance(value, secs);
+            }
             Reading::Energy => gpu.energy.add(value),
             Reading::Counter(counted) => {
                 let slot = COUNTED.iter().position(|(known, ..)| *known == counted);
@@ -191,7 +195,7 @@ impl Gpus {
                 gpu.observed_secs += secs;
             }
             if !power_was_read {
-                gpu.power.interrupt();
+                gpu.power.rebase();
             }
         }
     }
@@ -240,9 +244,9 @@ impl Gpus {
         let mut sources: Vec<_> = self.gpus.iter().filter_map(Gpu::energy_joules).map(|(_, of)| of).collect();
         sources.sort_unstable();
         sources.dedup();
-        // Only where both exist for every GPU that has any are the sums of the same thing, and only where the one is not
-        // made of the other is there something to compare.
-        let both = |(_, source): (f64, &str), gpu: &Gpu| gpu.power.get().filter(|_| source != BY_POWER);
+        // Only where both exist for every GPU that has any are the sums of the same thing.
+        let both =
+            |(_, source): (f64, &str), gpu: &Gpu| gpu.power.get().filter(|_| !OF_POWER.contains(&source));
         let of_power = self.gpus.iter().filter_map(|gpu| Some(both(gpu.energy_joules()?, gpu)));
         let by_power: Option<f64> = of_power.sum();
         Some(Energy {

@@ -25,8 +25,8 @@
 //! | `summary/idle_gpu_fraction` | share of the GPUs' time with a utilization below 5 % | the same |
 //! | `summary/gpu_hours_allocated` | wall time × GPUs that are read (all of the machine, or the visible ones); parts of a GPU (MIG) do not count beside it | their number |
 //! | `summary/gpu_hours_active` | Σ time × utilization of the same: a GPU half busy for an hour has half an hour | `gpu_<i>_utilization_percentage` |
-//! | `summary/gpu_energy_wh` | energy of all GPUs; the tag `energy_source` says what it is from: `counter`, `power` over time, or `energy_joules` where the probe does not say | `gpu_<i>_energy_joules`, else `gpu_<i>_power_usage_watts` over time (trapezoids) |
-//! | `summary/gpu_energy_by_power_wh` | the same from power over time, where every GPU has a counter too; the tag `energy_note` says so if the two are more than 10 % apart | `gpu_<i>_power_usage_watts` |
+//! | `summary/gpu_energy_wh` | energy of all GPUs; the tag `energy_source` says what it is from: `counter`, `counter of power` where power is read from it too, `power` over time, or `energy_joules` where the probe does not say | `gpu_<i>_energy_joules`, else `gpu_<i>_power_usage_watts` over time (trapezoids) |
+//! | `summary/gpu_energy_by_power_wh` | the same from power over time, where every GPU has a counter beside it; the tag `energy_note` says so if the two are more than 10 % apart | `gpu_<i>_power_usage_watts` |
 //! | `summary/cpu_energy_wh` | energy of the processor packages | `cpu_energy_joules` (RAPL); never estimated |
 //! | `summary/system_memory_peak_megabytes` | highest reading | `system_memory_usage_megabytes` |
 //! | `summary/process_memory_peak_megabytes` | most memory of this process in RAM, since it began | the kernel's own peak (`VmHWM`), else the highest `process_memory_rss_megabytes` |

@@ -221,16 +221,19 @@ fn gpus_whose_energy_is_from_different_sources_are_summed_and_both_are_named() {
 }
 
 #[test]
-fn energy_that_is_made_of_power_is_not_compared_with_power() {
+fn energy_and_power_that_are_made_of_each_other_are_not_compared() {
     let [energy, power] = [&metrics::GPU_ENERGY, &metrics::GPU_POWER].map(|metric| gpu(0, metric));
-    let mut bench = Bench::new(standard(), &[&[], &[&energy, &power]]);
-    bench.summary.facts(&[("gpu.0.energy_source".to_owned(), "power".to_owned())]);
-    bench.sample_at(GPUS, 0.0, None, &[(&energy, 0.0), (&power, 360.0)]);
-    bench.sample(GPUS, 10.0, &[(&energy, 3600.0), (&power, 360.0)]);
-    let (metrics, tags) = bench.told();
-    close(metrics.get(q::GPU_ENERGY).copied(), 1.0);
-    assert_eq!(metrics.get(q::GPU_ENERGY_BY_POWER), None);
-    assert_eq!(tags.get("energy_source").map(String::as_str), Some("power"));
+    for source in ["power", "counter of power"] {
+        let mut bench = Bench::new(standard(), &[&[], &[&energy, &power]]);
+        bench.summary.facts(&[("gpu.0.energy_source".to_owned(), source.to_owned())]);
+        bench.sample_at(GPUS, 0.0, None, &[(&energy, 0.0), (&power, 360.0)]);
+        bench.sample(GPUS, 10.0, &[(&energy, 3600.0), (&power, 36.0)]);
+        let (metrics, tags) = bench.told();
+        close(metrics.get(q::GPU_ENERGY).copied(), 1.0);
+        assert_eq!(metrics.get(q::GPU_ENERGY_BY_POWER), None);
+        assert_eq!(tags.get("energy_note"), None);
+        assert_eq!(tags.get("energy_source").map(String::as_str), Some(source));
+    }
 }
 
 #[test]

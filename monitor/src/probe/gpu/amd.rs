@@ -150,6 +150,9 @@ impl Gpu {
         if let Some(total) = card.text("mem_info_vram_total").and_then(|text| text.parse::<u64>().ok()) {
             registry.fact(format!("gpu.{}.memory_megabytes", card.index), total / 1_000_000);
         }
+        if power.as_ref().is_some_and(|power| power.joules.is_some()) {
+            registry.fact(format!("gpu.{}.energy_source", card.index), "power");
+        }
         let errors = errors.filter(|errors| errors.corrected_key.or(errors.uncorrected_key).is_some());
         Self { card, plain, memory, power, fan, replays, errors }
     }
@@ -210,7 +213,7 @@ impl Power {
             return watts.map(|_none| ());
         };
         sink.put(self.watts_key, watts);
-        sink.put(self.joules, self.energy.advance(watts, sink.since_last()));
+        sink.put(self.joules, self.energy.advance(watts, sink.since_last().map(|time| time.as_secs_f64())));
         let Some(limit) = &mut self.limit else { return Ok(()) };
         if let Some(limit) = limit.get(card)?.filter(|limit| *limit > 0.0) {
             sink.put(self.percentage, watts / limit * 100.0);
@@ -349,9 +352,11 @@ mod tests {
         assert_eq!(of(&values, 1), BTreeMap::from(instinct));
         let facts = [
             ("gpu.0.driver", "amdgpu"),
+            ("gpu.0.energy_source", "power"),
             ("gpu.0.memory_megabytes", "24000"),
             ("gpu.0.name", "AMD GPU 1002:744c"),
             ("gpu.1.driver", "amdgpu 6.8.5"),
+            ("gpu.1.energy_source", "power"),
             ("gpu.1.memory_megabytes", "200000"),
             ("gpu.1.name", "AMD Instinct MI300X"),
         ];
@@ -531,6 +536,22 @@ mod tests {
         );
         assert_eq!(second.get("power_usage_watts"), Some(&150.0));
         assert_eq!(second.len(), of(&healthy, 1).len() + 1);
+    }
+
+    #[test]
+    fn a_card_that_comes_back_between_two_samples_has_its_sensors_under_their_new_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let (machine, mut bench) = two_cards(dir.path());
+        let healthy = bench.read().unwrap();
+        unplug(&machine, "amdgpu", FIRST);
+        let back: Vec<_> =
+            NAVI.iter().map(|(file, content)| (file.replace("hwmon5", "hwmon6"), *content)).collect();
+        let back: Vec<_> = back.iter().map(|(file, content)| (file.as_str(), *content)).collect();
+        plug(&machine, "amdgpu", FIRST, &back);
+        set(&machine, FIRST, "hwmon/hwmon6/power1_average", "100000000");
+        let values = bench.read().unwrap();
+        assert_eq!(values.get("gpu_0_power_usage_watts"), Some(&100.0));
+        assert!(values.keys().eq(healthy.keys()), "nobody saw that it was away");
     }
 
     #[test]

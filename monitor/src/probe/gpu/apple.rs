@@ -62,6 +62,9 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
         cpu_energy: registry.metric(&metrics::CPU_ENERGY),
         cpu_temperature: registry.metric(&metrics::CPU_TEMPERATURE),
     };
+    if keys.gpu_energy.is_some() {
+        registry.fact("gpu.0.energy_source", "power");
+    }
     SAMPLER.set(Some(sampler));
     read()?;
     Ok(Box::new(Apple { keys, gpu_joules: 0.0, cpu_joules: 0.0 }))

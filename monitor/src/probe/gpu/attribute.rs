@@ -85,12 +85,17 @@ impl Attribute {
             }
             Err(error) => error,
         };
+        self.unread(error).map(|()| None)
+    }
+
+    /// Judges why it could not be read. A file that is gone with its card is opened anew at the next reading.
+    fn unread(&mut self, error: ProbeError) -> Result<(), ProbeError> {
         match fate(&error) {
             Fate::Gone => self.file = None,
             Fate::NotNow | Fate::Never => {}
             Fate::Failed => return Err(error),
         }
-        Ok(None)
+        Ok(())
     }
 
     fn open(&mut self, card: &Card) -> Option<&mut Pseudo> {
@@ -165,6 +170,36 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::probe::gpu::card::cards;
+    use crate::probe::gpu::card::testing::{plug, set};
+    use crate::probe::testing::empty;
+
+    fn failed(errno: Errno) -> ProbeError {
+        runlog_core::Error::io("read", "/sys/x".as_ref(), errno.into()).into()
+    }
+
+    #[test]
+    fn a_file_that_went_with_its_card_is_opened_anew_and_no_other() {
+        const ADDRESS: &str = "0000:03:00.0";
+        let dir = tempfile::tempdir().unwrap();
+        let machine = empty(dir.path());
+        plug(&machine, "amdgpu", ADDRESS, &[("gpu_busy_percent", "5\n")]);
+        let card = cards(&machine).remove(0);
+        let mut busy = Value::of(&card, Place::Device("gpu_busy_percent".to_owned()), 1.0).unwrap();
+        // The file that is open stays what it is, and another one is where it was.
+        std::fs::remove_file(card.dir.join("gpu_busy_percent")).unwrap();
+        set(&machine, ADDRESS, "gpu_busy_percent", "70\n");
+        for (errno, expected) in [(Errno::BUSY, 5.0), (Errno::NODATA, 5.0), (Errno::NODEV, 70.0)] {
+            busy.attribute.unread(failed(errno)).unwrap();
+            assert_eq!(busy.get(&card).unwrap(), Some(expected), "{errno}");
+        }
+        assert!(busy.attribute.unread(failed(Errno::IO)).is_err());
+        busy.attribute.unread(failed(Errno::NODEV)).unwrap();
+        std::fs::remove_file(card.dir.join("gpu_busy_percent")).unwrap();
+        assert_eq!(busy.get(&card).unwrap(), None, "the card is not back yet");
+        set(&machine, ADDRESS, "gpu_busy_percent", "8\n");
+        assert_eq!(busy.get(&card).unwrap(), Some(8.0));
+    }
 
     #[test]
     fn what_the_kernel_says_decides_what_becomes_of_a_file() {
@@ -177,8 +212,7 @@ mod tests {
             (Errno::IO, Fate::Failed),
             (Errno::TIMEDOUT, Fate::Failed),
         ] {
-            let error = runlog_core::Error::io("read", "/sys/x".as_ref(), errno.into());
-            assert_eq!(fate(&error.into()), expected, "{errno}");
+            assert_eq!(fate(&failed(errno)), expected, "{errno}");
         }
         assert_eq!(fate(&corrupt("garbage")), Fate::Failed);
     }

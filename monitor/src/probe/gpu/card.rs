@@ -5,18 +5,18 @@
 //! What is inside a processor: amdgpu gives the voltage of the northbridge (`in1_label` is `vddnb`) for these alone, the
 //! MI300A aside, which is an accelerator; Intel's stands at `00:02.0` always.
 //!
-//! Where only visible GPUs are asked for, `ROCR_VISIBLE_DEVICES` and then `HIP_VISIBLE_DEVICES` choose among AMD's, and
-//! the others keep their numbers. Entries are read as `ROCm` reads them: ordinals in the order of PCI addresses, or
+//! Where only visible GPUs are asked for, `ROCR_VISIBLE_DEVICES` and then `HIP_VISIBLE_DEVICES`, or without that
+//! `CUDA_VISIBLE_DEVICES`, choose among AMD's, and the others keep their numbers. Entries are read as `ROCm` reads them: ordinals in the order of PCI addresses, or
 //! `GPU-<unique_id>`, up to the first that names no device (its documentation, "GPU isolation techniques"). Intel's
 //! ordinals follow no order that can be known from outside, so its cards are all read.
 //!
 //! # Sleep
 //!
-//! `power/runtime_status` says whether a card sleeps (Documentation/ABI/testing/sysfs-devices-power). Reading it wakes
-//! nothing, reading a sensor does. A card that is awake may be kept so by being read.
+//! Reading whether a card sleeps wakes nothing, reading a sensor does. A card that is awake may be kept so by being read.
 
+use std::fmt;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use runlog_core::autolog::Gpus;
@@ -26,7 +26,9 @@ use crate::metrics;
 use crate::probe::{Key, Machine, Registry, Sink};
 
 /// The kernel's driver of NVIDIA's cards.
-const NVIDIA: &str = "nvidia";
+pub(super) const NVIDIA: &str = "nvidia";
+/// In the directory of a device: whether it sleeps.
+pub(super) const STATUS: &str = "power/runtime_status";
 /// Where Intel puts the GPU of a processor.
 const INTEL_INTEGRATED: (u8, u8) = (0, 2);
 
@@ -65,6 +67,13 @@ impl Address {
     }
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(domain, bus, device, function) = self;
+        write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function:x}")
+    }
+}
+
 /// Digits alone: Rust's own parser takes a sign too.
 fn hexadecimal(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(text, 16).ok())?
@@ -98,8 +107,35 @@ pub(in crate::probe) enum Presence {
     Gone,
 }
 
+/// Whether the device with this file of its state sleeps or is about to (Documentation/ABI/testing/sysfs-devices-power).
+///
+/// # Errors
+/// The system does not say, which one without power management never does.
+pub(super) fn is_asleep(status: &Path) -> io::Result<bool> {
+    let mut text = [0; 16];
+    let length = File::open(status)?.read(&mut text)?;
+    Ok(matches!(text.get(..length).unwrap_or_default().trim_ascii(), b"suspended" | b"suspending"))
+}
+
 /// Every card that is read, by number.
 pub(in crate::probe) fn cards(machine: &Machine) -> Vec<Card> {
+    let cards = all(machine).filter_map(|(index, card)| Some(Card { index, ..card? }));
+    let visible = (machine.gpus == Gpus::Visible).then(|| visible(machine));
+    let is_visible = |card: &Card| {
+        let listed = visible.as_ref().is_none_or(|visible| visible.contains(&card.address));
+        card.kernel != Kernel::Amdgpu || listed
+    };
+    cards.filter(is_visible).collect()
+}
+
+/// The first number that no GPU has, read or not.
+#[cfg(feature = "nvidia")]
+pub(super) fn first_free(machine: &Machine) -> u32 {
+    all(machine).last().map_or(0, |(last, _)| last + 1)
+}
+
+/// Every GPU that has a number; of NVIDIA's nothing else.
+fn all(machine: &Machine) -> impl Iterator<Item = (u32, Option<Card>)> {
     let nvidia = bound_to(machine, NVIDIA).into_iter().map(|(address, _)| (Rank::Nvidia, address, None));
     let others = Kernel::ALL.into_iter().flat_map(|kernel| {
         let cards = bound_to(machine, kernel.name()).into_iter();
@@ -109,14 +145,7 @@ pub(in crate::probe) fn cards(machine: &Machine) -> Vec<Card> {
         let rank = if card.is_integrated() { Rank::Integrated } else { Rank::Card };
         (rank, card.address, Some(card))
     });
-    let numbered = numbered(nvidia.chain(others).collect());
-    let cards = numbered.filter_map(|(index, _, card)| Some(Card { index, ..card? }));
-    let visible = (machine.gpus == Gpus::Visible).then(|| visible(machine));
-    let is_visible = |card: &Card| {
-        let listed = visible.as_ref().is_none_or(|visible| visible.contains(&card.address));
-        card.kernel != Kernel::Amdgpu || listed
-    };
-    cards.filter(is_visible).collect()
+    numbered(nvidia.chain(others).collect()).map(|(index, _, card)| (index, card))
 }
 
 /// Those of AMD's devices that the process may use.
@@ -124,7 +153,8 @@ fn visible(machine: &Machine) -> Vec<Address> {
     let mut devices = bound_to(machine, Kernel::Amdgpu.name());
     devices.sort();
     let config = &machine.config;
-    let chosen = [&config.rocr_visible_devices, &config.hip_visible_devices].into_iter().flatten();
+    let of_hip = config.hip_visible_devices.as_ref().or(config.cuda_visible_devices.as_ref());
+    let chosen = config.rocr_visible_devices.iter().chain(of_hip);
     let devices = chosen.fold(devices, |devices, list| choose(list, &devices));
     devices.into_iter().map(|(address, _)| address).collect()
 }
@@ -144,7 +174,7 @@ fn choose(list: &str, devices: &[(Address, PathBuf)]) -> Vec<(Address, PathBuf)>
 }
 
 /// The devices that a driver of the kernel has, with their directories.
-fn bound_to(machine: &Machine, driver: &str) -> Vec<(Address, PathBuf)> {
+pub(super) fn bound_to(machine: &Machine, driver: &str) -> Vec<(Address, PathBuf)> {
     let entries = fs::read_dir(machine.sys.join("bus/pci/drivers").join(driver));
     let entries = entries.into_iter().flatten().flatten();
     let device = |entry: fs::DirEntry| {
@@ -183,7 +213,7 @@ impl Card {
             index: 0,
             address,
             kernel,
-            status: dir.join("power/runtime_status"),
+            status: dir.join(STATUS),
             hwmon: hwmon(&dir, kernel),
             node: node(&dir),
             dir,
@@ -249,7 +279,9 @@ impl Card {
         if gone || self.gone {
             sink.put(self.lost, f64::from(u8::from(gone)));
         }
-        if self.gone && !gone {
+        // One that went and came back between two looks shows it by the new numbers of its directories.
+        let has_moved = || [&self.hwmon, &self.node].into_iter().flatten().any(|dir| !dir.exists());
+        if !gone && (self.gone || has_moved()) {
             self.returns += 1;
             self.hwmon = hwmon(&self.dir, self.kernel);
             self.node = node(&self.dir);
@@ -260,14 +292,9 @@ impl Card {
 
     /// Whether it may be read now.
     pub(in crate::probe) fn presence(&self) -> Presence {
-        let mut status = [0; 16];
-        let length = File::open(&self.status).and_then(|mut file| file.read(&mut status));
-        match length {
-            Ok(length) => match status.get(..length).unwrap_or_default().trim_ascii() {
-                b"suspended" | b"suspending" => Presence::Asleep,
-                _ => Presence::Awake,
-            },
-            // A kernel without power management has no such file.
+        match is_asleep(&self.status) {
+            Ok(true) => Presence::Asleep,
+            Ok(false) => Presence::Awake,
             Err(_) if self.dir.exists() => Presence::Awake,
             Err(_) => Presence::Gone,
         }
@@ -400,6 +427,15 @@ mod tests {
             (None, Some(""), vec![0]),
         ] {
             assert_eq!(read(Gpus::Visible, rocr, hip), expected, "{rocr:?} {hip:?}");
+        }
+        machine.config.cuda_visible_devices = Some("1".to_owned());
+        for (hip, expected) in [(None, [0, 2]), (Some("0"), [0, 1])] {
+            machine.config.rocr_visible_devices = None;
+            machine.config.hip_visible_devices = hip.map(str::to_owned);
+            assert!(
+                cards(&machine).iter().map(|card| card.index).eq(expected),
+                "CUDA's variable is HIP's too"
+            );
         }
     }
 

@@ -98,6 +98,9 @@ impl Gpu {
             limit_key: limit.as_ref().and_then(|_| card.metric(registry, &metrics::GPU_POWER_LIMIT)),
             limit,
         });
+        if energy.as_ref().is_some_and(|energy| energy.joules_key.is_some()) {
+            registry.fact(format!("gpu.{}.energy_source", card.index), "counter of power");
+        }
         if let Some(bytes) = memory_bytes(&card) {
             registry.fact(format!("gpu.{}.memory_megabytes", card.index), bytes / 1_000_000);
         }
@@ -242,6 +245,7 @@ mod tests {
         assert_eq!(values, expected, "a limit of 0 is none");
         let facts = bench.facts();
         assert_eq!(facts["gpu.0.name"], "Intel GPU 8086:56a0");
+        assert_eq!(facts["gpu.1.energy_source"], "counter of power");
         assert_eq!((&*facts["gpu.0.driver"], &*facts["gpu.1.driver"]), ("i915", "xe"));
         assert_eq!(
             (&*facts["gpu.0.memory_megabytes"], &*facts["gpu.1.memory_megabytes"]),

@@ -3,7 +3,7 @@
 //! Invariant: numbers depend on the hardware alone, not on which probes are built in or which drivers were loaded first.
 //!
 //! NVIDIA's come first, as NVML has them (its order is that of the PCI addresses too), so that they are MLflow's. Other
-//! cards follow, by PCI address. A GPU inside a processor has a number, and is read, only on a machine without any card:
+//! cards follow, by PCI address, and after all of them the parts that NVIDIA's are divided into (MIG). A GPU inside a processor has a number, and is read, only on a machine without any card:
 //! beside one it would shift numbers and shorten what MLflow's UI can compare, and nobody trains on it.
 
 /// What a GPU is, as far as its number depends on it.

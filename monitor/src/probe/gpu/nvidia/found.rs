@@ -1,7 +1,7 @@
 //! Which devices there are: GPUs in the driver's order, then the parts that they are divided into (MIG).
 //!
-//! Invariants: a GPU keeps the driver's index as its number, whatever became of the others; parts have the numbers after
-//! the last GPU; a GPU that sleeps is not opened.
+//! Invariants: a GPU keeps the driver's index as its number, whatever became of the others; parts have numbers that no
+//! GPU of the machine has; a GPU that sleeps is not opened.
 
 use nvml_wrapper::{Device, Nvml};
 
@@ -30,9 +30,14 @@ pub(super) enum State {
     Closed(String),
 }
 
-/// All devices of `nvml`; `sleepers` are the addresses of all GPUs, as far as the system knows them, with whether each
-/// sleeps.
-pub(super) fn devices(nvml: &'static Nvml, count: u32, sleepers: &[(String, bool)]) -> Vec<Found> {
+/// All devices of `nvml`, parts with numbers from `first_part` on; `sleepers` are the addresses of all GPUs, as far as the
+/// system knows them, with whether each sleeps.
+pub(super) fn devices(
+    nvml: &'static Nvml,
+    count: u32,
+    first_part: u32,
+    sleepers: &[(String, bool)],
+) -> Vec<Found> {
     // Only if the system counts as the driver does is the nth the nth.
     let knows_all = u32::try_from(sleepers.len()) == Ok(count);
     let gpu = |index: u32| {
@@ -44,7 +49,7 @@ pub(super) fn devices(nvml: &'static Nvml, count: u32, sleepers: &[(String, bool
     };
     let mut found: Vec<_> = (0..count).map(gpu).collect();
     let parts: Vec<_> = found.iter().enumerate().flat_map(|(place, gpu)| parts(place, gpu)).collect();
-    found.extend(parts.into_iter().zip(count..).map(|(part, number)| Found { number, ..part }));
+    found.extend(parts.into_iter().zip(first_part..).map(|(part, number)| Found { number, ..part }));
     found
 }
 

@@ -8,7 +8,7 @@ use nvml_wrapper::error::NvmlError;
 
 use super::fate::Ask;
 use super::line::Line;
-use super::raw;
+use super::raw::{self, is_unknown};
 use crate::metrics::{self, Metric};
 use crate::probe::{Key, Registry, Sink};
 
@@ -51,11 +51,6 @@ fn reasons(device: &Device<'static>) -> Result<ThrottleReasons, NvmlError> {
         Err(error) if is_unknown(&error) => device.current_throttle_reasons(),
         bits => bits.map(ThrottleReasons::from_bits_truncate),
     }
-}
-
-/// Whether the driver is older than the call, so that nothing has been asked of it.
-fn is_unknown(error: &NvmlError) -> bool {
-    matches!(error, NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound)
 }
 
 fn fastest_fan(device: &Device<'static>) -> Result<f64, NvmlError> {

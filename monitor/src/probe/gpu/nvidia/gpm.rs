@@ -38,6 +38,10 @@ const METRICS: &[(&Metric, GpmMetricId, f64)] = &[
     (&metrics::GPU_LINK_TRANSMIT_RATE, GpmMetricId::NvlinkTotalTxPerSec, MEBIBYTE / MEGABYTE),
 ];
 
+fn is_pcie(id: GpmMetricId) -> bool {
+    matches!(id, GpmMetricId::PcieRxPerSec | GpmMetricId::PcieTxPerSec)
+}
+
 /// A part of a GPU (MIG) that is sampled through the whole.
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -61,6 +65,8 @@ pub(super) struct Gpm {
     is_supported: Option<bool>,
     sampling: Ask,
     comparing: Ask,
+    /// Whether it has told what passes over PCIe.
+    gives_pcie: bool,
     /// The last sample, and when it was taken.
     before: Option<(GpmSample<'static>, Duration)>,
 }
@@ -90,6 +96,7 @@ impl Gpm {
             is_supported: None,
             sampling: Ask::default(),
             comparing: Ask::default(),
+            gives_pcie: false,
             before: None,
         }
     }
@@ -103,9 +110,13 @@ impl Gpm {
         self.before = None;
     }
 
-    /// Whether the device has GPM, as far as it has said.
-    pub(super) fn is_supported(&self) -> bool {
-        self.is_supported == Some(true)
+    /// Whether what passes over PCIe is told here; `None` until it is known. A driver may have GPM and not allow it.
+    pub(super) fn gives_pcie(&self) -> Option<bool> {
+        let is_possible = self.is_supported != Some(false)
+            && self.sampling.is_possible()
+            && self.comparing.is_possible()
+            && self.wanted.iter().any(|wanted| is_pcie(wanted.id) && wanted.ask.is_possible());
+        if self.gives_pcie || !is_possible { Some(self.gives_pcie) } else { None }
     }
 
     pub(super) fn read(&mut self, fields: &Fields, line: &mut Line, sink: &mut Sink<'_>) {
@@ -173,6 +184,7 @@ impl Gpm {
             })
         });
         for (wanted, value) in due.iter_mut().zip(values.unwrap_or_default()) {
+            self.gives_pcie |= is_pcie(wanted.id) && value.is_ok();
             match value {
                 // A counter that ran backwards between the samples makes a share or a rate below 0.
                 Ok(value) if value.value < 0.0 => {}

@@ -194,9 +194,9 @@ impl Gpu {
             gpu.gauges.read(&mut gpu.line, sink);
             gpu.fields.read(&mut gpu.line, nvml.field_id_scheme());
             gpu.counts.put(&gpu.fields, sink);
-            gpu.energy.put(&gpu.fields, gpu.power.of_this_sample(), gpu.line.now(), sink);
+            gpu.energy.put(&gpu.fields, gpu.power.of_this_sample(), sink);
             gpu.gpm.read(&gpu.fields, &mut gpu.line, sink);
-            gpu.links.put(gpu.gpm.is_supported(), &mut gpu.fields, &mut gpu.line, sink);
+            gpu.links.put(gpu.gpm.gives_pcie(), &mut gpu.fields, &mut gpu.line, sink);
             gpu.processes.read(tree, &mut gpu.line, sink);
         });
     }

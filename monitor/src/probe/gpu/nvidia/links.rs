@@ -1,6 +1,6 @@
 //! `pcie_*_megabytes_per_second` and `nvlink_*_megabytes_per_second`.
 //!
-//! PCIe is read from GPM where the chip has it; else from the driver's counters; else, and only in the tier `full`, by
+//! PCIe is read from GPM where that tells it; else from the driver's counters; else, and only in the tier `full`, by
 //! the call that blocks 20 ms for each direction. NVLink is read from the counters of all links, else from GPM.
 //!
 //! Invariant: a rate is over the time between two readings of one counter, however many samples lie between.
@@ -53,15 +53,21 @@ impl Links {
         self.pcie_counters.iter_mut().chain(&mut self.nvlink_counters).for_each(Flow::rebase);
     }
 
-    /// `in_gpm`: whether GPM gives what passes over PCIe.
-    pub(super) fn put(&mut self, in_gpm: bool, fields: &mut Fields, line: &mut Line, sink: &mut Sink<'_>) {
+    /// `in_gpm`: whether GPM gives what passes over PCIe; `None` while that is not known.
+    pub(super) fn put(
+        &mut self,
+        in_gpm: Option<bool>,
+        fields: &mut Fields,
+        line: &mut Line,
+        sink: &mut Sink<'_>,
+    ) {
         let now = line.now();
         for ((key, what), flow) in self.nvlink.iter().zip(NVLINK).zip(&mut self.nvlink_counters) {
             if let Some(rate) = fields.get(what).and_then(|count| flow.advance(count, now)) {
                 sink.put(*key, rate * KIBIBYTE / MEGABYTE);
             }
         }
-        if in_gpm {
+        if in_gpm == Some(true) {
             for what in PCIE {
                 fields.drop(what);
             }
@@ -79,6 +85,7 @@ impl Links {
             }
         }
         if self.may_block
+            && in_gpm == Some(false)
             && self.pcie[0].is_some()
             && !PCIE.into_iter().any(|what| fields.is_possible(what))
             && let Some(rates) = line.ask(&mut self.blocking, pcie_throughput)

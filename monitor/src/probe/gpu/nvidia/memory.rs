@@ -1,11 +1,9 @@
 //! `memory_usage_megabytes` and `memory_usage_percentage`: memory in use, with what the driver reserves, as MLflow has
 //! them from the first version of `nvmlDeviceGetMemoryInfo`. The second version gives the two apart.
 
-use nvml_wrapper::error::NvmlError;
-
 use super::fate::Ask;
 use super::line::Line;
-use super::raw;
+use super::raw::{self, is_unknown};
 use crate::metrics;
 use crate::probe::{Key, MEGABYTE, Registry, Sink, float};
 
@@ -28,7 +26,7 @@ impl Memory {
     pub(super) fn read(&mut self, line: &mut Line, sink: &mut Sink<'_>) {
         let answer = line.ask(&mut self.ask, |device| match device.memory_info() {
             Ok(info) => Ok((info.used.saturating_add(info.reserved), info.total)),
-            Err(NvmlError::FailedToLoadSymbol(_)) => raw::memory(device),
+            Err(error) if is_unknown(&error) => raw::memory(device),
             Err(error) => Err(error),
         });
         if let Some((used_bytes, total_bytes)) = answer {

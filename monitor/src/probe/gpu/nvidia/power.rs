@@ -10,7 +10,7 @@ use nvml_wrapper::Device;
 use super::fate::Ask;
 use super::fields::{Fields, What};
 use super::line::Line;
-use crate::counter::Sum;
+use crate::counter::{Integral, Sum};
 use crate::metrics;
 use crate::probe::{Key, Registry, Sink, float};
 
@@ -89,8 +89,7 @@ pub(super) struct Energy {
 enum Source {
     /// Millijoules since the driver was loaded.
     Counter(Sum),
-    /// Joules so far, and the last power in watts with when it was read.
-    Power { joules: f64, before: Option<(f64, Duration)> },
+    Power(Integral),
 }
 
 impl Energy {
@@ -116,18 +115,18 @@ impl Energy {
 
     /// No power is assumed for a time in which nobody looked. The counter did look.
     pub(super) fn gap(&mut self) {
-        if let Some(Source::Power { before, .. }) = &mut self.source {
-            *before = None;
+        if let Some(Source::Power(joules)) = &mut self.source {
+            joules.rebase();
         }
     }
 
     /// Takes the counter's reading, or where there is none the power of this sample in watts.
-    pub(super) fn put(&mut self, fields: &Fields, watts: Option<f64>, now: Duration, sink: &mut Sink<'_>) {
+    pub(super) fn put(&mut self, fields: &Fields, watts: Option<f64>, sink: &mut Sink<'_>) {
         if self.source.is_none() {
             self.source = match (fields.get(What::Energy), watts) {
                 (Some(_), _) => Some(Source::Counter(Sum::default())),
                 (None, Some(_)) if !fields.is_possible(What::Energy) => {
-                    Some(Source::Power { joules: 0.0, before: None })
+                    Some(Source::Power(Integral::default()))
                 }
                 _ => None,
             };
@@ -138,14 +137,13 @@ impl Energy {
                     sink.put(self.key, float(sum.advance(millijoules)) / 1000.0);
                 }
             }
-            Some(Source::Power { joules, before }) => {
-                if let Some(watts) = watts {
-                    if let Some((last, at)) = before.replace((watts, now)) {
-                        *joules += f64::midpoint(last, watts) * now.saturating_sub(at).as_secs_f64();
-                    }
-                    sink.put(self.key, *joules);
+            Some(Source::Power(joules)) => match watts {
+                Some(watts) => {
+                    let secs = sink.since_last().map(|time| time.as_secs_f64());
+                    sink.put(self.key, joules.advance(watts, secs));
                 }
-            }
+                None => joules.rebase(),
+            },
             None => {}
         }
     }

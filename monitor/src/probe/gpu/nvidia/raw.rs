@@ -24,6 +24,11 @@ use nvml_wrapper_sys::bindings::{
 /// Asks for all of one device's links together, where a field is of a link (`nvml.h`, `NVML_FI_DEV_NVLINK_*`).
 pub(super) const ALL_LINKS: u32 = u32::MAX;
 
+/// Whether the driver is older than the call, so that nothing has been asked of it.
+pub(super) fn is_unknown(error: &NvmlError) -> bool {
+    matches!(error, NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound)
+}
+
 /// One field to ask for, and then its answer.
 #[derive(Clone, Copy)]
 pub(super) struct Field(nvmlFieldValue_t);

@@ -1,6 +1,7 @@
 //! Which devices there are, under which numbers, and which of them are wanted.
 
 use super::*;
+use crate::probe::gpu::card::testing::plug;
 
 /// The numbers of the devices that were read.
 fn numbers(values: &Values) -> Vec<u32> {
@@ -93,6 +94,22 @@ const DIVIDED: &str = "device 0 h100\ndevice 1 h100\nmig 0.0 gi=3 uuid=MIG-a nam
     mig 0.1 gi=5 uuid=MIG-b\nset 0.0 memory.total 10e9\nset 0.0 memory.reserved 0\nset 0.0 memory.used 1e9
     set 0.1 memory.total 10e9\nset 0.1 memory.reserved 0\nset 0.1 memory.used 2e9
     set 0.1 gpm.graphics 70\nset 0.1 gpm.sm 60\nprocess 0.1 self memory=1e9";
+
+#[test]
+fn parts_have_the_numbers_after_every_vendors_cards() {
+    let rig = Rig::new(DIVIDED);
+    for (driver, address) in [("nvidia", "81"), ("nvidia", "82"), ("amdgpu", "03"), ("xe", "04")] {
+        plug(&rig.machine, driver, &format!("0000:{address}:00.0"), &[]);
+    }
+    assert_eq!(numbers(&rig.open().first()), [0, 1, 4, 5], "2 and 3 are AMD's and Intel's");
+    // Inside a container NVIDIA's library may know fewer than the system does.
+    let rig = Rig::new(DIVIDED);
+    for address in ["81", "82", "83", "84"] {
+        plug(&rig.machine, "nvidia", &format!("0000:{address}:00.0"), &[]);
+    }
+    plug(&rig.machine, "amdgpu", "0000:03:00.0", &[]);
+    assert_eq!(numbers(&rig.open().first()), [0, 1, 5, 6], "4 is AMD's");
+}
 
 #[test]
 fn parts_of_a_gpu_are_devices_of_their_own_after_the_last_gpu() {

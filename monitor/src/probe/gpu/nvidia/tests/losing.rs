@@ -73,6 +73,17 @@ fn events_of_the_others_are_heard_while_a_gpu_is_lost() {
 }
 
 #[test]
+fn another_gpu_under_the_index_of_a_lost_one_is_not_taken_for_it() {
+    let script = "device 0 h100\nlost 0 from_ms=500 to_ms=1500\nfault * nvmlDeviceGetHandleByUUID NOT_FOUND";
+    let mut running = Running::of(script);
+    for _ in 0..100 {
+        let values = running.after(1000);
+        assert_close(&values, "gpu_0_lost", 1.0);
+        assert_eq!(values.get("gpu_0_power_usage_watts"), None);
+    }
+}
+
+#[test]
 fn a_reset_that_is_required_is_a_loss() {
     let mut running = Running::of("device 0 h100\nfault 0 * RESET_REQUIRED from_ms=500");
     assert_close(&running.after(1000), "gpu_0_lost", 1.0);

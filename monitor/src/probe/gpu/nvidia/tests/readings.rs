@@ -61,17 +61,38 @@ fn every_other_gauge_has_its_unit() {
 }
 
 #[test]
+fn each_reason_for_lowered_clocks_is_told_as_what_it_is() {
+    // Idle, power limit, hardware, heat by the driver, heat by the hardware, another's hand on the power.
+    for (reason, expected) in [
+        (0x01, [false, false, false]),
+        (0x04, [true, false, false]),
+        (0x08, [false, false, true]),
+        (0x20, [false, true, false]),
+        (0x40, [false, true, false]),
+        (0x80, [false, false, false]),
+    ] {
+        let values = Rig::new(&format!("device 0 h100\nset 0 throttle.reasons {reason}")).open().first();
+        let told = ["power_limited", "thermal_limited", "hardware_slowdown"]
+            .map(|name| value(&values, &format!("gpu_0_{name}_percentage")) > 0.0);
+        assert_eq!(told, expected, "{reason:#x}");
+    }
+}
+
+#[test]
 fn drivers_before_the_newer_calls_are_read_by_the_older_ones() {
     let functions =
         ["nvmlDeviceGetTemperatureV", "nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetMemoryInfo_v2"];
     let script = "device 0 h100\nset 0 temperature.gpu 61\nset 0 throttle.reasons 4
         set 0 memory.reserved 1e9\nset 0 memory.used 19e9";
-    let mut running = Rig::without(&functions, script).open();
-    running.first();
-    let values = running.after(1000);
-    assert_close(&values, "gpu_0_temperature_celsius", 61.0);
-    assert_close(&values, "gpu_0_power_limited_percentage", 100.0);
-    assert_close(&values, "gpu_0_memory_usage_megabytes", 20_000.0);
+    let refused = functions.map(|function| format!("\nfault 0 {function} FUNCTION_NOT_FOUND")).concat();
+    for rig in [Rig::without(&functions, script), Rig::new(&format!("{script}{refused}"))] {
+        let mut running = rig.open();
+        running.first();
+        let values = running.after(1000);
+        assert_close(&values, "gpu_0_temperature_celsius", 61.0);
+        assert_close(&values, "gpu_0_power_limited_percentage", 100.0);
+        assert_close(&values, "gpu_0_memory_usage_megabytes", 20_000.0);
+    }
 }
 
 #[test]
@@ -139,6 +160,29 @@ fn what_passes_over_pcie_comes_from_gpm_without_the_counters() {
     let values = running.after(5000);
     assert_close(&values, "gpu_0_pcie_receive_megabytes_per_second", 2000.0);
     assert_close(&values, "gpu_0_pcie_transmit_megabytes_per_second", 1000.0);
+    assert_eq!(running.fake().calls("nvmlDeviceGetPcieThroughput"), 0);
+}
+
+#[test]
+fn what_passes_over_pcie_comes_from_the_counters_where_gpm_is_there_and_not_allowed() {
+    for refused in ["nvmlGpmSampleGet NO_PERMISSION", "nvmlGpmMetricsGet NO_PERMISSION"] {
+        let script = format!(
+            "device 0 h100\nset 0 pcie.rx 5e9\nrate 0 pcie.rx 2e9\nset 0 pcie.tx 5e9\nfault 0 {refused}"
+        );
+        let mut running = Running::of(&script);
+        running.after(1000);
+        let values = running.after(1000);
+        assert_close(&values, "gpu_0_pcie_receive_megabytes_per_second", 2000.0);
+        assert_eq!(running.fake().calls("nvmlDeviceGetPcieThroughput"), 0, "{refused}");
+    }
+}
+
+#[test]
+fn a_call_that_blocks_is_not_made_before_it_is_known_whether_gpm_tells() {
+    let script = "device 0 h100\nrate 0 pcie.rx 2e9\nfault 0 nvmlDeviceGetFieldValues/197 NOT_SUPPORTED
+        fault 0 nvmlDeviceGetFieldValues/198 NOT_SUPPORTED";
+    let mut running = Running::of(script);
+    assert_close(&running.after(1000), "gpu_0_pcie_receive_megabytes_per_second", 2000.0);
     assert_eq!(running.fake().calls("nvmlDeviceGetPcieThroughput"), 0);
 }
 

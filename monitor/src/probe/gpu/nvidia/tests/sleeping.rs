@@ -1,26 +1,18 @@
 //! GPUs that the system has put to sleep.
 
-use std::os::unix::fs::symlink;
-
 use super::*;
-use crate::probe::testing::write;
+use crate::probe::gpu::card::testing::{plug, set};
 
 impl Rig {
     /// A GPU of NVIDIA's on the PCI bus, in this state of power.
     fn on_bus(self, address: &str, state: &str) -> Self {
-        let device = self.machine.sys.join("bus/pci/devices").join(address);
-        write(&device.join("vendor"), "0x10de\n");
-        write(&device.join("class"), "0x030200\n");
-        let driver = self.machine.sys.join("bus/pci/drivers/nvidia");
-        std::fs::create_dir_all(&driver).unwrap();
-        symlink(driver, device.join("driver")).unwrap();
+        plug(&self.machine, "nvidia", address, &[]);
         self.turn(address, state);
         self
     }
 
     fn turn(&self, address: &str, state: &str) {
-        let device = self.machine.sys.join("bus/pci/devices").join(address);
-        write(&device.join("power/runtime_status"), &format!("{state}\n"));
+        set(&self.machine, address, "power/runtime_status", &format!("{state}\n"));
     }
 }
 
@@ -59,6 +51,17 @@ fn a_gpu_that_falls_asleep_is_left_alone_and_nothing_is_invented_for_its_sleep()
     assert_close(&values, "gpu_0_energy_joules", 300.0);
     assert_eq!(values.get("gpu_0_utilization_percentage"), None);
     assert_close(&running.after(1000), "gpu_0_energy_joules", 600.0);
+}
+
+#[test]
+fn a_gpu_that_was_lost_and_sleeps_is_neither_lost_nor_there() {
+    let script = "device 0 h100\nlost 0 from_ms=500 to_ms=1500";
+    let mut running = Rig::new(script).on_bus(ADDRESS, "active").open();
+    running.first();
+    assert_close(&running.after(1000), "gpu_0_lost", 1.0);
+    assert_close(&running.after(31_000), "gpu_0_lost", 0.0);
+    running.rig.turn(ADDRESS, "suspended");
+    assert_eq!(running.after(1000), Values::from([("gpu_0_xid_events".to_owned(), 0.0)]));
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn a_library_that_cannot_be_loaded_when_a_gpu_wakes_is_said_to_be_missing() {
 
 #[test]
 fn other_vendors_gpus_do_not_matter() {
-    let rig = Rig::new("device 0 h100 pci=0000:09:00.0").on_bus(ADDRESS, "suspended");
-    write(&rig.machine.sys.join("bus/pci/devices").join(ADDRESS).join("vendor"), "0x1002\n");
+    let rig = Rig::new("device 0 h100 pci=0000:09:00.0");
+    plug(&rig.machine, "amdgpu", ADDRESS, &[("power/runtime_status", "suspended\n")]);
     assert!(rig.open().first().contains_key("gpu_0_power_usage_watts"));
 }

@@ -26,6 +26,15 @@ fn energy_is_power_over_time_where_there_is_no_counter() {
 }
 
 #[test]
+fn no_power_is_assumed_for_a_time_in_which_it_was_not_read() {
+    let mut running = Running::of(
+        "device 0 gtx1080\nset 0 power.usage 100_000\nfault 0 nvmlDeviceGetPowerUsage TIMEOUT from_ms=1500 to_ms=2500",
+    );
+    let energies = [1000; 4].map(|millis| running.after(millis).get("gpu_0_energy_joules").copied());
+    assert_eq!(energies, [Some(100.0), None, Some(100.0), Some(200.0)]);
+}
+
+#[test]
 fn a_counter_that_fails_for_the_moment_is_not_replaced_by_power() {
     let script = "device 0 h100\nset 0 energy 0\nrate 0 energy 300_000\nset 0 power.usage 100_000
         fault 0 nvmlDeviceGetFieldValues/83 TIMEOUT from_ms=500 to_ms=1500";
