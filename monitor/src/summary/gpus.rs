@@ -205,9 +205,9 @@ impl Gpus {
         &self.utilization
     }
 
-    /// The peak of each GPU's memory, by index.
-    pub(super) fn memory_peaks(&self) -> impl Iterator<Item = (u32, f64)> {
-        self.gpus.iter().filter_map(|gpu| Some((gpu.index, gpu.memory_peak?)))
+    /// The highest peak of a GPU's memory.
+    pub(super) fn memory_peak(&self) -> Option<f64> {
+        self.gpus.iter().filter_map(|gpu| gpu.memory_peak).reduce(f64::max)
     }
 
     /// The sums that counters came to, by quantity.
