@@ -505,13 +505,25 @@ fn activity_of_the_multiprocessors_stands_in_utilizations_place_and_the_note_say
     assert_eq!(bottleneck, "gpu_bound");
     assert_eq!(
         words,
-        "for 100 % of the time the GPU had work (by utilization, the time in which a kernel was there)"
+        "for 100 % of the time the GPU had work (measured by utilization: some kernel ran)"
     );
     let (bottleneck, words, evidence) = note(&[USED, SM]);
     assert_eq!((bottleneck.as_str(), evidence), ("unclear", 0.0));
-    assert_eq!(words, "no rule held at any time (by the time in which multiprocessors had work)");
+    assert_eq!(words, "nothing stood out at any time (measured by active multiprocessors)");
     let (_, words, _) = note(&[USED, SM, USED_1]);
-    assert!(words.ends_with("or a kernel was there, as each GPU tells)"), "{words}");
+    assert!(words.ends_with("where a GPU tells, else by utilization)"), "{words}");
+}
+
+#[test]
+fn multiprocessors_that_are_never_active_beside_kernels_that_ran_are_not_believed() {
+    let told = |used| {
+        let mut bench = Bench::new(standard(), &[&SIGNALS, &[USED, SM]]);
+        bench.put(GPUS, None, &[]).sample(GPUS, 10.0, &[(USED, used), (SM, 0.0)]);
+        let (_, tags) = bench.told();
+        (tags["bottleneck"].clone(), tags["bottleneck_note"].contains("utilization"))
+    };
+    assert_eq!(told(95.0), ("gpu_bound".to_owned(), true));
+    assert_eq!(told(4.0), ("gpu_idle".to_owned(), false));
 }
 
 #[test]
