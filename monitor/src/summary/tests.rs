@@ -251,6 +251,22 @@ fn parts_of_a_gpu_are_no_gpus_beside_it() {
 }
 
 #[test]
+fn what_befalls_a_gpu_befalls_it_once_with_all_its_parts() {
+    let lost = [0, 1, 2].map(|index| gpu(index, &metrics::GPU_LOST));
+    let energy = [0, 1].map(|index| gpu(index, &metrics::GPU_ENERGY));
+    let names: Vec<_> = lost.iter().chain(&energy).map(String::as_str).collect();
+    let mut bench = Bench::new(standard(), &[&[], &names]);
+    let part = |index: u32| (format!("gpu.{index}.instance_of"), "0".to_owned());
+    bench.summary.facts(&[part(1), part(2)]);
+    for value in [0.0, 3600.0] {
+        let values: Vec<_> = names.iter().map(|name| (*name, value)).collect();
+        bench.sample(GPUS, 1.0, &values);
+    }
+    close(bench.metric("gpu_losses"), 1.0);
+    close(bench.metric("gpu_energy_wh"), 1.0);
+}
+
+#[test]
 fn a_metric_of_two_groups_is_the_firsts() {
     let cpu = metrics::CPU_UTILIZATION.name;
     let mut bench = Bench::new(standard(), &[&[cpu], &[cpu]]);
