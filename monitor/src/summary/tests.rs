@@ -519,10 +519,7 @@ fn activity_of_the_multiprocessors_stands_in_utilizations_place_and_the_note_say
     };
     let (bottleneck, words, _) = note(&[USED]);
     assert_eq!(bottleneck, "gpu_bound");
-    assert_eq!(
-        words,
-        "for 100 % of the time the GPU had work (measured by utilization: some kernel ran)"
-    );
+    assert_eq!(words, "for 100 % of the time the GPU had work (measured by utilization: some kernel ran)");
     let (bottleneck, words, evidence) = note(&[USED, SM]);
     assert_eq!((bottleneck.as_str(), evidence), ("unclear", 0.0));
     assert_eq!(words, "nothing stood out at any time (measured by active multiprocessors)");
