@@ -56,6 +56,10 @@
 //! | `sqlite` | yes | the store in a SQLite file |
 //! | `file` | yes | MLflow's file store |
 //! | `monitor` | yes | system metrics |
+//! | `nvidia` | yes | NVIDIA's GPUs among them |
+//! | `apple` | no | Apple's GPUs and power among them |
+//! | `openmetrics` | no | a probe that scrapes what other programs expose for Prometheus |
+//! | `otel` | no | system metrics for the program's OpenTelemetry too |
 //! | `image` | no | `log_image`, and images in tables |
 //! | `burn` | no | autologging of burn |
 //! | `candle` | no | autologging of candle |

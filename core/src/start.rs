@@ -139,7 +139,11 @@ fn watch_machine(
     watch.earlier = earlier.iter().map(|metric| (metric.key.clone(), metric.value)).collect();
     match (driver.start)(&watch, Box::new(Sink::new(run))) {
         Ok(monitor) => run.watch(monitor),
-        Err(error) => notice::warn("monitor", format_args!("there will be no system metrics: {error}")),
+        // Each reason once, not only the first.
+        Err(error) => {
+            let warning = format!("there will be no system metrics: {error}");
+            notice::warn(&warning, format_args!("{warning}"));
+        }
     }
 }
 

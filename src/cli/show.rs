@@ -1,5 +1,7 @@
 //! `runlog show`: everything that one run recorded, by kind.
 
+use std::fmt::Write;
+
 use clap::Args;
 use runlog::{
     DatasetInput, Error, ErrorKind, Experiment, LoggedModel, Metric, Param, Result, Run, RunQuery, Tag,
@@ -19,10 +21,20 @@ const CANDIDATES_MAX: usize = 5;
 /// Files that are listed; a run may have many thousands.
 const FILES_MAX: usize = 200;
 
+/// In the key of a system metric that is of the whole run.
+const SUMMARY: &str = "/summary/";
+/// At the end of the tag that says in a sentence what held the run up.
+const VERDICT: &str = "bottleneck_note";
+/// What tags that describe a machine have in their keys.
+const MACHINE: [&str; 4] = ["host", "gpu", "container", "monitor"];
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// An id, the beginning of one, or a name, if only one run has it
     run: String,
+    /// With every system metric and what is known of the machine; else those of the whole run stand for them
+    #[arg(long)]
+    system: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -46,7 +58,7 @@ pub(super) fn run(tracker: &Tracker, arguments: &Arguments, now: i64) -> Result<
     let mut files = Vec::new();
     let listed = collect_files(tracker, &run.info.run_id, "", &mut files);
     let shown = Shown { run, experiment, models, files: listed.map(|()| files) };
-    Ok(if arguments.json { super::json(&as_json(&shown)) } else { as_text(&shown, now) })
+    Ok(if arguments.json { super::json(&as_json(&shown)) } else { as_text(&shown, arguments.system, now) })
 }
 
 /// The run with this id, else the only one whose id begins so or that has this name.
@@ -106,7 +118,7 @@ fn as_json(shown: &Shown) -> Value {
     })
 }
 
-fn as_text(shown: &Shown, now: i64) -> String {
+fn as_text(shown: &Shown, whole_system: bool, now: i64) -> String {
     let run = &shown.run;
     let mut text = format!("{}  {}\n", plain(&run.info.run_name), list::status(run.info.status));
     text.push_str(&table(&facts(shown, now), 2, &[]));
@@ -118,7 +130,7 @@ fn as_text(shown: &Shown, now: i64) -> String {
     let (system, own): (Vec<_>, Vec<_>) =
         run.data.metrics.iter().partition(|metric| metric.key.starts_with("system/"));
     section(&mut text, "Metrics (latest)", &metrics(&own));
-    section(&mut text, "System metrics (latest)", &metrics(&system));
+    text.push_str(&machine(&run.data.tags, &system, whole_system));
     section(&mut text, "Datasets", &datasets(&run.inputs.datasets));
     section(&mut text, "Models", &models(&shown.models, run));
     section(&mut text, "Artifacts", &files(&shown.files));
@@ -169,6 +181,38 @@ fn metrics(metrics: &[&Metric]) -> String {
         vec![plain(key), number(metric.value), format!("step {}", metric.step)]
     };
     table(&metrics.iter().map(row).collect::<Vec<_>>(), 2, &[1])
+}
+
+/// What is known of the machines: in short where a run has figures of its whole time, or else everything.
+fn machine(tags: &[Tag], system: &[&Metric], everything: bool) -> String {
+    let mut text = String::new();
+    let (whole, latest): (Vec<_>, Vec<_>) =
+        system.iter().copied().partition(|metric| metric.key.contains(SUMMARY));
+    if everything {
+        let of_machine = |key: &str| key.split('.').any(|part| MACHINE.contains(&part));
+        let facts = tags.iter().filter_map(|tag| Some(pair(tag.key.strip_prefix("runlog.")?, &tag.value)));
+        let facts: Vec<_> = facts.filter(|pair| of_machine(&pair[0])).collect();
+        section(&mut text, "Machine", &table(&facts, 2, &[]));
+    }
+    let verdict = |tag: &Tag| {
+        let node = tag.key.strip_prefix("runlog.")?.strip_suffix(VERDICT)?.trim_end_matches('.');
+        let of_node = if node.is_empty() { String::new() } else { format!("{node}: ") };
+        Some(vec![plain(&format!("{of_node}{}", tag.value))])
+    };
+    let mut body = table(&tags.iter().filter_map(verdict).collect::<Vec<_>>(), 2, &[]);
+    let row = |metric: &&Metric| {
+        let name = metric.key.replacen("system/", "", 1).replacen("summary/", "", 1);
+        vec![plain(&name), number(metric.value)]
+    };
+    body.push_str(&table(&whole.iter().map(row).collect::<Vec<_>>(), 2, &[1]));
+    if !everything && !whole.is_empty() && !latest.is_empty() {
+        writeln!(body, "  … and {} over time: --system shows them", latest.len()).ok();
+    }
+    section(&mut text, "Machine, over the whole run", &body);
+    if everything || whole.is_empty() {
+        section(&mut text, "System metrics (latest)", &metrics(&latest));
+    }
+    text
 }
 
 fn datasets(datasets: &[DatasetInput]) -> String {
@@ -269,7 +313,7 @@ mod tests {
         let experiment = Experiment::new("0", "Default", "/x");
         let shown = Shown { run, experiment, models: vec![model], files: Ok(files) };
         assert_eq!(
-            as_text(&shown, 120_000),
+            as_text(&shown, false, 120_000),
             "\
 brave-otter-317  failed
   id          0123456789abcdef0123456789abcdef
@@ -308,5 +352,40 @@ Tags
 "
         );
         assert_eq!(as_json(&shown)["run"]["data"]["metrics"][0]["value"], 0.25);
+    }
+
+    #[test]
+    fn a_run_with_figures_of_its_whole_time_shows_them_and_the_rest_when_asked() {
+        let metric = |key: &str, value| Metric::new(format!("system/node_0/{key}"), value, 0, 4);
+        let metrics = [metric("cpu_utilization_percentage", 12.5), metric("summary/gpu_energy_wh", 8.1252)];
+        let tags = [
+            Tag::new("runlog.node_0.gpu.0.name", "NVIDIA H100"),
+            Tag::new("runlog.node_0.bottleneck_note", "the GPU was busy"),
+            Tag::new("runlog.owner", "1-2"),
+        ];
+        let shown = |everything| machine(&tags, &metrics.iter().collect::<Vec<_>>(), everything);
+        assert_eq!(
+            shown(false),
+            "
+Machine, over the whole run
+  node_0: the GPU was busy
+  node_0/gpu_energy_wh  8.1252
+  … and 1 over time: --system shows them
+"
+        );
+        assert_eq!(
+            shown(true),
+            "
+Machine
+  node_0.gpu.0.name  NVIDIA H100
+
+Machine, over the whole run
+  node_0: the GPU was busy
+  node_0/gpu_energy_wh  8.1252
+
+System metrics (latest)
+  node_0/cpu_utilization_percentage  12.5  step 4
+"
+        );
     }
 }

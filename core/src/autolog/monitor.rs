@@ -46,13 +46,19 @@ impl SystemMetrics {
         Self::default()
     }
 
-    /// The time between two samples, MLflow's `sampling_interval`. Zero is refused when the run starts.
+    /// The time between two samples, MLflow's `sampling_interval`, of which each makes a point then unless
+    /// [`samples_before_logging`](Self::samples_before_logging) says otherwise. Unset it is 1 s, with a point every 10.
+    ///
+    /// With zero the run has no system metrics, which a warning says. Below 1 ms it is taken as 1 ms.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = Some(interval);
         self
     }
 
-    /// Samples that make one logged point, MLflow's `samples_before_logging`. Zero is refused when the run starts.
+    /// Samples that make one logged point, MLflow's `samples_before_logging`, one every 10 s then unless
+    /// [`interval`](Self::interval) says otherwise. With [`adaptive`](Self::adaptive) windows it means nothing.
+    ///
+    /// With zero the run has no system metrics, which a warning says.
     pub fn samples_before_logging(mut self, samples: u32) -> Self {
         self.samples_before_logging = Some(samples);
         self
