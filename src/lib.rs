@@ -128,6 +128,10 @@ mod readme {}
 #[doc = include_str!("../docs/mlflow.md")]
 pub mod mlflow {}
 
+#[cfg(feature = "monitor")]
+#[doc = include_str!("../docs/system-metrics.md")]
+pub mod system_metrics {}
+
 /// For who writes an integration or a monitor: what registers, and the recorder that adapters report to.
 pub use runlog_core::autolog as integration;
 /// For who writes a store: the trait, its contract, and what a store is told.

@@ -104,7 +104,7 @@ impl fmt::Display for Losses {
 
 /// The error of every fallible call of runlog.
 ///
-/// It displays as one line that says what to do; `{:#}` adds the causes.
+/// It displays as one line that says what to do; `{:#}` adds the causes that the line does not have already.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -212,7 +212,10 @@ impl fmt::Display for Error {
         if f.alternate() {
             let mut cause = self.source();
             while let Some(source) = cause {
-                write!(f, ": {source}")?;
+                let words = source.to_string();
+                if !self.0.message.contains(&words) {
+                    write!(f, ": {words}")?;
+                }
                 cause = source.source();
             }
         }
@@ -249,6 +252,9 @@ mod tests {
         let error = Error::new(ErrorKind::Unavailable, "no store").because(Error::invalid("why"));
         assert_eq!(format!("{error:#}"), "no store: why");
         assert!(error.is_temporary());
+        let cause = std::io::Error::other("the disk is gone");
+        let error = Error::io("write", std::path::Path::new("/a"), cause);
+        assert_eq!(format!("{error:#}"), "cannot write: the disk is gone (path: /a)");
     }
 
     #[test]

@@ -1,63 +1,26 @@
-//! System metrics for runlog: CPU, memory, disk and network readings as metrics of a run, under MLflow's keys.
+//! System metrics for runlog: CPU, memory, disk, network and GPU readings as metrics of a run, under MLflow's keys.
 //!
-//! Read this if you add a probe or wonder what a number means. If you train models, depend on `runlog` and set
-//! `log_system_metrics`; linking this crate registers [`DRIVER`], which that flag switches on.
+//! Read this if you add a probe. If you train models, depend on `runlog` and set `log_system_metrics`; linking this crate
+//! registers [`DRIVER`], which that flag switches on. What is read, what each number means and how readings become
+//! points is in docs/system-metrics.md, which is the page `runlog::system_metrics` too.
 //!
-//! # Metrics
+//! # A probe
 //!
-//! Every key begins with `system/`, or `system/<node_id>/`. Names and formulas are those of MLflow 3 (which takes them
-//! from psutil); values are not rounded, where MLflow keeps one decimal. A megabyte has 10⁶ bytes.
+//! A [`Driver`] opens a [`Probe`], which registers a [`Key`] in the [`Registry`] for each metric of the hardware that it
+//! found, and puts readings into a [`Sink`] at every sample. [`Kind`] says what becomes of them in a window. What a
+//! machine does not tell is not put: it is never 0. A sample should allocate nothing, and neither logs nor waits longer
+//! than it must. [`Counter`] and [`Sum`] are for counters that began before us and may begin anew.
 //!
-//! | name | what | a window's point |
-//! |---|---|---|
-//! | `cpu_utilization_percentage` | time of all processors that was neither idle nor waiting for a disk | mean |
-//! | `system_memory_usage_megabytes` | memory that is not available | mean |
-//! | `system_memory_usage_percentage` | the same, of all memory | mean |
-//! | `disk_usage_megabytes` | used space of the file system at `/` | mean |
-//! | `disk_usage_percentage` | the same, of the used and the available space | mean |
-//! | `disk_available_megabytes` | space that users may still take | mean |
-//! | `network_receive_megabytes` | received by all interfaces since the monitor began | last |
-//! | `network_transmit_megabytes` | sent by all interfaces since the monitor began | last |
-//!
-//! What a machine does not tell has no point; it is never 0. Means are over time, so a short sample weighs little. Totals
-//! begin at 0 with the run; in a resumed run they go on from where it stopped, where MLflow begins at 0 again.
-//!
-//! # Windows and steps
-//!
-//! A window is 10 s long, sampled every second, and every 5 s where reading may block (GPUs, probes of the program's
-//! own). If `interval` or `samples_before_logging` is set they mean what they mean in MLflow: a sample of everything each
-//! interval (10 s unless given), a point each so many samples (1 unless given). An interval below 1 ms is taken as 1 ms.
-//! `adaptive` makes windows of 1 s for 30 s, then of 10 s, and after 2000, 4000 and 6000 windows of 20, 40 and 60 s.
-//!
-//! The first reading of each key is logged at once, at the first step: gauges and totals at the start, rates one sample
-//! later. Every window then has the next step, and the last one is logged when the run ends, however short it is. So a
-//! run of half a second has two points of every gauge and total, of its start and its end, and one of every rate. A run
-//! of 20 ms has that too; below it the kernel's clock may not have ticked, and then there is no CPU point. Timestamps are
-//! milliseconds since the Unix epoch at the time of the sample, and never fall.
-//!
-//! | a run that is shorter than a window has | |
-//! |---|---|
-//! | gauges and peaks (memory, space, temperature, clocks, power) | twice |
-//! | totals (network, energy, throttled seconds, events) | twice |
-//! | rates (utilization, pressure, per second) | once |
-//!
-//! # Nodes and ranks
-//!
-//! In a job of torchrun, Open MPI, MPICH or Slurm only local rank 0 samples its node; the other processes log no system
-//! metrics. Where the job is on several nodes, each one's keys begin with `system/node_<number>/` unless a node id is
-//! set. If nodes have unlike numbers of processes, and the launcher does not number them, a number is above all that
-//! nodes can have; it is then only unique.
-//!
-//! Of processes that no launcher numbers only one samples for a run on one machine (and in one node's name): a lock on a
-//! file in the directory for temporary files keeps the others from it until that one stops.
+//! [`Driver::register`] has an example.
 //!
 //! # Threads
 //!
 //! One thread, `runlog-monitor`, reads and logs for every run that is watched at the same time with the same tier and
 //! GPUs; one sample serves them all. It wakes once an interval, by absolute deadlines, and on Linux allocates nothing
-//! then. What may block has a thread of its own, named after it: a window that closes waits for it for a tenth of a
-//! second at most, and not at all if it let the window before pass; what comes late goes into the next window. A stop
-//! waits 5 ms for it, then its thread is abandoned, and the stop says which probe did not answer.
+//! then. What may block, and every registered probe, has a thread of its own, named after it: a window that closes waits
+//! for it for a tenth of a second at most, and not at all if it let the window before pass; what comes late goes into
+//! the next window. A stop waits 5 ms for it, then its thread is abandoned, and the stop says which probe did not
+//! answer.
 //!
 //! When more than two deadlines were missed (the process was stopped, the machine slept), no rate is averaged over the
 //! hole, and nothing is caught up with.
@@ -66,7 +29,8 @@
 //!
 //! Except in the tier `compat` each run has a tag `runlog.monitor` with the probes that found something to read, and for
 //! the others why they did not: `cpu, memory, disk; without nvidia (…)`. What probes say of the hardware are tags
-//! `runlog.<name>`. With a node id both have it in between: `runlog.<node_id>.monitor`.
+//! `runlog.<name>`. With a node id both have it in between: `runlog.<node_id>.monitor`. [`survey`] tells the same, and a
+//! first reading of everything, without a run.
 
 mod counter;
 mod ending;

@@ -6,8 +6,8 @@
 //!
 //! A metric without a name in the semantic conventions is `runlog.system.<name>`, one of a GPU `runlog.system.gpu.<name>`,
 //! and the lowest and highest of a window end in `.min` and `.max`. What the conventions count, such as bytes of disks,
-//! and we have as a rate, is counted as the rate over the time since the last point: exact while nothing is missing
-//! between two. When the run ends, what can be added up (memory in use, threads) goes back to 0, so that it does not
+//! and we have as a rate, is counted as the rate over the time since the last window's point: exact while nothing is
+//! missing between two. When the run ends, what can be added up (memory in use, threads) goes back to 0, so that it does not
 //! stand beside the next run's.
 //!
 //! Invariant: the run gets every point whatever becomes of it here.
@@ -37,6 +37,8 @@ pub(crate) struct Exported {
     /// The attributes of all points.
     of_run: Vec<KeyValue>,
     earlier: Vec<(String, f64)>,
+    /// The step of each key's first reading, which the first window has in it too.
+    opening: i64,
     series: BTreeMap<Box<str>, Series>,
     /// The timestamp of the first point, which is when the run began.
     began_ms: Option<i64>,
@@ -71,16 +73,18 @@ impl Exported {
         // A node id that cannot stand in a key is refused where the monitor starts.
         let prefix = window::prefix(node_id).unwrap_or_default();
         let (earlier, series) = (watch.earlier.clone(), BTreeMap::new());
-        Self { sink, meter, prefix, of_run, earlier, series, began_ms: None }
+        Self { sink, meter, prefix, of_run, earlier, opening: watch.first_step, series, began_ms: None }
     }
 
-    fn record(&mut self, key: &str, value: f64, timestamp: i64) {
+    fn record(&mut self, key: &str, value: f64, timestamp: i64, step: i64) {
         let began_ms = *self.began_ms.get_or_insert(timestamp);
         if !self.series.contains_key(key) {
             let series = self.open(key, began_ms);
             self.series.insert(Box::from(key), series);
         }
-        if let Some(series) = self.series.get_mut(key) {
+        if let Some(series) = self.series.get_mut(key)
+            && !(step == self.opening && matches!(series.to, To::Flow(_)))
+        {
             series.record(value, timestamp);
         }
     }
@@ -121,7 +125,7 @@ impl Series {
 impl MonitorSink for Exported {
     fn log(&mut self, key: &str, value: f64, timestamp: i64, step: i64) {
         self.sink.log(key, value, timestamp, step);
-        self.record(key, value, timestamp);
+        self.record(key, value, timestamp, step);
     }
 
     fn tag(&mut self, key: &str, value: &str) {

@@ -35,7 +35,11 @@ impl Bench {
     }
 
     fn log(&mut self, key: &str, value: f64, secs: i64) {
-        self.sink.as_mut().unwrap().log(key, value, 1_700_000_000_000 + secs * 1000, 0);
+        self.log_at(key, value, secs, 1);
+    }
+
+    fn log_at(&mut self, key: &str, value: f64, secs: i64, step: i64) {
+        self.sink.as_mut().unwrap().log(key, value, 1_700_000_000_000 + secs * 1000, step);
     }
 
     /// What is exported now: `name unit{attributes}`, without the run's own attributes.
@@ -149,6 +153,18 @@ fn a_rate_that_the_conventions_count_is_counted_over_its_time() {
     check(
         &bench,
         &[("system.cpu.utilization 1{}", 0.5), ("system.disk.io By{disk.io.direction=read}", 26e6)],
+    );
+}
+
+#[test]
+fn a_rates_first_reading_is_counted_once_with_the_window_that_it_is_in() {
+    let mut bench = Bench::new(None, &[]);
+    bench.log_at("system/cpu_utilization_percentage", 50.0, 0, 0);
+    bench.log_at("system/disk_read_megabytes_per_second", 100.0, 1, 0);
+    bench.log("system/disk_read_megabytes_per_second", 10.0, 10);
+    check(
+        &bench,
+        &[("system.cpu.utilization 1{}", 0.5), ("system.disk.io By{disk.io.direction=read}", 100e6)],
     );
 }
 

@@ -51,3 +51,25 @@ impl Driver {
 pub(crate) fn registered() -> Vec<Driver> {
     REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::{Machine, ProbeError};
+
+    #[test]
+    fn a_driver_of_the_same_name_takes_the_place_of_the_one_before() {
+        let absent =
+            |why: &'static str| move |_: &mut Registry| -> Opened { Err(ProbeError::Absent(why.into())) };
+        Driver::new("twice", absent("first")).register();
+        Driver::new("twice", absent("second")).register();
+        let of_the_name = registered().into_iter().filter(|driver| driver.name == "twice");
+        let opened: Vec<_> = of_the_name
+            .map(|driver| {
+                let mut registry = Registry::new(runlog_core::autolog::Tier::Standard);
+                driver.open(&Machine::default(), &mut registry).err().map(|why| why.to_string())
+            })
+            .collect();
+        assert_eq!(opened, [Some("second".to_owned())]);
+    }
+}

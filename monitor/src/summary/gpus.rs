@@ -1,6 +1,7 @@
 //! The quantities of the GPUs: utilization, hours, energy, memory, throttling and events.
 //!
-//! Invariant: sums are over all GPUs that are read, whatever probe reads them; a GPU that does not answer adds nothing.
+//! Invariant: sums are over all GPUs that are read, whatever probe reads them, and no part of a GPU (MIG) is in one beside
+//! the whole; a GPU that does not answer adds nothing.
 
 use super::accumulate::Spread;
 use super::quantities as q;
@@ -209,9 +210,9 @@ impl Gpus {
         &self.utilization
     }
 
-    /// The peak of each GPU's memory, by index.
-    pub(super) fn memory_peaks(&self) -> impl Iterator<Item = (u32, f64)> {
-        self.gpus.iter().filter_map(|gpu| Some((gpu.index, gpu.memory_peak?)))
+    /// The highest peak of a GPU's memory.
+    pub(super) fn memory_peak(&self) -> Option<f64> {
+        self.gpus.iter().filter_map(|gpu| gpu.memory_peak).reduce(f64::max)
     }
 
     /// The sums that counters came to, by quantity.
@@ -219,7 +220,7 @@ impl Gpus {
         let mut quantities: Vec<_> = COUNTED.iter().map(|(.., quantity)| *quantity).collect();
         quantities.dedup();
         let of = |quantity: &'static str| {
-            let sums = self.gpus.iter().flat_map(|gpu| gpu.counters.iter().zip(COUNTED));
+            let sums = self.whole().flat_map(|gpu| gpu.counters.iter().zip(COUNTED));
             let sums = sums.filter(|(_, (.., of))| *of == quantity).filter_map(|(counter, _)| counter.get());
             sums.reduce(|sum, one| sum + one).map(|sum| (quantity, sum))
         };
@@ -228,7 +229,7 @@ impl Gpus {
 
     /// How often a GPU was lost; `None` where nobody would have noticed.
     pub(super) fn losses(&self) -> Option<f64> {
-        let watched = self.gpus.iter().filter(|gpu| gpu.lost.is_some());
+        let watched = self.whole().filter(|gpu| gpu.lost.is_some());
         watched.map(|gpu| gpu.losses).reduce(|sum, one| sum + one)
     }
 
@@ -239,15 +240,16 @@ impl Gpus {
 
     /// The energy of all GPUs; `None` if of none it is known.
     pub(super) fn energy(&self) -> Option<Energy> {
-        let known = self.gpus.iter().filter_map(Gpu::energy_joules);
+        let known = self.whole().filter_map(Gpu::energy_joules);
         let joules = known.map(|(joules, _)| joules).reduce(|sum, one| sum + one)?;
-        let mut sources: Vec<_> = self.gpus.iter().filter_map(Gpu::energy_joules).map(|(_, of)| of).collect();
+        let mut sources: Vec<_> = self.whole().filter_map(Gpu::energy_joules).map(|(_, of)| of).collect();
         sources.sort_unstable();
         sources.dedup();
-        // Only where both exist for every GPU that has any are the sums of the same thing.
+        // Only where both exist for every GPU that has any are the sums of the same thing, and only where the one is not
+        // made of the other is there something to compare.
         let both =
             |(_, source): (f64, &str), gpu: &Gpu| gpu.power.get().filter(|_| !OF_POWER.contains(&source));
-        let of_power = self.gpus.iter().filter_map(|gpu| Some(both(gpu.energy_joules()?, gpu)));
+        let of_power = self.whole().filter_map(|gpu| Some(both(gpu.energy_joules()?, gpu)));
         let by_power: Option<f64> = of_power.sum();
         Some(Energy {
             wh: joules / SECS_PER_HOUR,

@@ -1,85 +1,8 @@
 //! The whole run in a few figures and a verdict, told once at its end.
 //!
+//! docs/system-metrics.md defines each quantity ("The whole run") and the rules of the verdict ("What held it up").
 //! Invariants: what was not read is not told, and nothing is estimated from what a device might do; taking a sample
 //! allocates nothing; the tier `compat` has no summary.
-//!
-//! # Quantities
-//!
-//! Each is a metric of the run, below `system/` or `system/<node_id>/`: it is this machine's. *Read* means what the
-//! metrics of the same names say; a sum or a mean is over the time in which somebody looked, whose share of the whole is
-//! `observed_fraction`. In a resumed run sums go on from the summary before, peaks are the highest of both, means are
-//! weighted by the time that was read, and percentiles and the verdict are of the last session; a session that was
-//! killed has no summary and is in none.
-//!
-//! | quantity | definition | from |
-//! |---|---|---|
-//! | `summary/wall_seconds` | the time from the run's start to its end | a clock that is never set |
-//! | `summary/observed_fraction` | share of it that samples of the host cover: gaps, as when the machine slept, are missing | the host's samples |
-//! | `summary/gpu_observed_fraction` | the same of the GPUs, averaged over them; missing is also what a lost GPU did not tell | their samples |
-//! | `summary/cpu_utilization_mean_percentage` | mean over time | `cpu_utilization_percentage` |
-//! | `summary/cpu_utilization_p50_percentage` | not exceeded in half of the time, to one decimal | the same |
-//! | `summary/cpu_utilization_p95_percentage` | not exceeded in 95 % of the time, to one decimal | the same |
-//! | `summary/gpu_utilization_mean_percentage` | mean over time and all GPUs | `gpu_<i>_utilization_percentage` |
-//! | `summary/gpu_utilization_p50_percentage` | not exceeded in half of the GPUs' time, to one decimal | the same |
-//! | `summary/gpu_utilization_p95_percentage` | not exceeded in 95 % of it | the same |
-//! | `summary/idle_gpu_fraction` | share of the GPUs' time with a utilization below 5 % | the same |
-//! | `summary/gpu_hours_allocated` | wall time × GPUs that are read (all of the machine, or the visible ones); parts of a GPU (MIG) do not count beside it | their number |
-//! | `summary/gpu_hours_active` | Σ time × utilization of the same: a GPU half busy for an hour has half an hour | `gpu_<i>_utilization_percentage` |
-//! | `summary/gpu_energy_wh` | energy of all GPUs; the tag `energy_source` says what it is from: `counter`, `counter of power` where power is read from it too, `power` over time, or `energy_joules` where the probe does not say | `gpu_<i>_energy_joules`, else `gpu_<i>_power_usage_watts` over time (trapezoids) |
-//! | `summary/gpu_energy_by_power_wh` | the same from power over time, where every GPU has a counter beside it; the tag `energy_note` says so if the two are more than 10 % apart | `gpu_<i>_power_usage_watts` |
-//! | `summary/cpu_energy_wh` | energy of the processor packages | `cpu_energy_joules` (RAPL); never estimated |
-//! | `summary/system_memory_peak_megabytes` | highest reading | `system_memory_usage_megabytes` |
-//! | `summary/process_memory_peak_megabytes` | most memory of this process in RAM, since it began | the kernel's own peak (`VmHWM`), else the highest `process_memory_rss_megabytes` |
-//! | `summary/process_tree_memory_peak_megabytes` | highest reading | `process_tree_memory_rss_megabytes` |
-//! | `summary/container_memory_peak_megabytes` | most memory of the cgroup, file caches included, since it was made | the kernel's own peak (`memory.peak`) |
-//! | `summary/container_memory_working_set_peak_megabytes` | highest reading | `container_memory_working_set_megabytes` |
-//! | `summary/gpu_<i>_memory_peak_megabytes` | highest reading of one GPU | `gpu_<i>_memory_usage_megabytes` |
-//! | `summary/gpu_memory_peak_megabytes` | the highest of these | the same |
-//! | `summary/gpu_power_throttled_seconds` | GPU-seconds, summed over the GPUs | `gpu_<i>_power_throttled_seconds` |
-//! | `summary/gpu_thermal_throttled_seconds` | GPU-seconds, summed over the GPUs | `gpu_<i>_thermal_throttled_seconds` |
-//! | `summary/container_cpu_throttled_seconds` | time in which the quota stopped tasks of the cgroup | `container_cpu_throttled_seconds` |
-//! | `summary/network_received_megabytes` | Σ rate × time, so what the counters of the hardware's interfaces grew by; of the whole machine | `network_receive_megabytes_per_second` |
-//! | `summary/network_sent_megabytes` | likewise | `network_transmit_megabytes_per_second` |
-//! | `summary/infiniband_received_megabytes` | likewise, RDMA included | `infiniband_receive_megabytes_per_second` |
-//! | `summary/infiniband_sent_megabytes` | likewise | `infiniband_transmit_megabytes_per_second` |
-//! | `summary/disk_read_megabytes` | likewise, of all disks | `disk_read_megabytes_per_second` |
-//! | `summary/disk_written_megabytes` | likewise | `disk_write_megabytes_per_second` |
-//! | `summary/container_oom_kills` | events | `container_oom_kills` |
-//! | `summary/gpu_xid_events` | events, summed over the GPUs | `gpu_<i>_xid_events` |
-//! | `summary/gpu_ecc_corrected_errors` | events, summed over the GPUs | `gpu_<i>_ecc_corrected_errors` |
-//! | `summary/gpu_ecc_uncorrected_errors` | events, summed over the GPUs | `gpu_<i>_ecc_uncorrected_errors` |
-//! | `summary/gpu_remapped_rows` | events, summed over the GPUs; in the tier `full` | `gpu_<i>_remapped_rows_*` |
-//! | `summary/gpu_losses` | how often a GPU stopped answering | `gpu_<i>_lost` |
-//! | `summary/gpu_cost` | `gpu_hours_allocated` × the price that the settings give; absent without one | `gpu_price_per_hour` |
-//! | `summary/co2_grams` | (`gpu_energy_wh` + `cpu_energy_wh`) / 1000 × the factor that the settings give, of what energy was measured; absent without one | `co2_grams_per_kwh` |
-//! | `summary/bottleneck_evidence` | share of the time that speaks for the verdict, or for the next best if it is `unclear` | below |
-//!
-//! # The verdict
-//!
-//! The tag `bottleneck` names what the readings say, `bottleneck_note` the same in a sentence. Windows of ten seconds
-//! are judged by the first rule that holds:
-//!
-//! | verdict | holds when |
-//! |---|---|
-//! | `memory_pressure` | some task waited for memory in ≥ 10 % of the time (PSI), or one was killed for want of it |
-//! | `throttled` | power or heat held clocks down in ≥ 25 % of the time while utilization was ≥ 50 % |
-//! | `gpu_bound` | utilization ≥ 85 % |
-//! | `input_bound_io` | utilization < 70 %, and some task waited for a disk in ≥ 20 % of the time (PSI) |
-//! | `input_bound_cpu` | utilization < 70 %, and this process and its descendants used ≥ 80 % of the processors that they may use, or one thread ≥ 90 % of one |
-//! | `gpu_idle` | utilization < 5 % |
-//! | `unclear` | none of these in at least half of the time |
-//!
-//! What it can and cannot say:
-//!
-//! - Utilization means that *some kernel was there*. Where the GPU tells `gpu_<i>_sm_active_percentage`, that is taken
-//!   in its place, and the note says which it was.
-//! - It is the mean of the GPUs that did anything in the window (≥ 5 %); others of the machine do not count, but a GPU
-//!   that somebody else keeps busy does.
-//! - Pressure is that of the process's cgroup where it has its own, else of the whole machine.
-//! - It is a correlation: the GPU waited *while* tasks waited for disks.
-//! - Without a GPU there is one verdict to be had, `memory_pressure`; else there is none.
-//!
-//! Samples or tokens a watt-hour, and the share of the hardware's FLOPS, need counts that only the training has.
 
 mod accumulate;
 mod earlier;
@@ -118,8 +41,8 @@ pub(crate) struct Told {
 /// The summary in the making.
 #[derive(Debug)]
 pub(crate) struct Summary {
-    /// Whether there is to be none.
-    off: bool,
+    /// `Compat` has none, and only `Full` tells of misfortunes that did not happen.
+    tier: Tier,
     earlier: Earlier,
     gpu_price_per_hour: Option<f64>,
     co2_grams_per_kwh: Option<f64>,
@@ -167,7 +90,7 @@ enum Wanted {
 impl Summary {
     pub(crate) fn new(watch: &Watch) -> Self {
         Self {
-            off: watch.settings.tier.unwrap_or_default() == Tier::Compat,
+            tier: watch.settings.tier.unwrap_or_default(),
             earlier: Earlier::of(watch),
             gpu_price_per_hour: watch.settings.gpu_price_per_hour,
             co2_grams_per_kwh: watch.settings.co2_grams_per_kwh,
@@ -184,7 +107,7 @@ impl Summary {
 
     /// The probes of `group`, numbered from 0, are open and will read `entries`.
     pub(crate) fn register(&mut self, group: usize, entries: &[Entry]) {
-        if self.off {
+        if self.is_off() {
             return;
         }
         let mut known = Group::default();
@@ -252,7 +175,7 @@ impl Summary {
     /// Takes a sample of `group` at `now`, the time since the run began.
     pub(crate) fn take(&mut self, group: usize, readings: &Readings, now: Duration) {
         let paces = self.paced_by == Some(group);
-        let Some(group) = self.groups.get_mut(group).filter(|_| !self.off) else { return };
+        let Some(group) = self.groups.get_mut(group) else { return };
         // A sampler that was at work before the run began may look further back than the run goes.
         let since_last = now.saturating_sub(std::mem::replace(&mut group.last_sample, now));
         let secs = readings.since_last().map(|since| since.min(since_last).as_secs_f64());
@@ -286,10 +209,14 @@ impl Summary {
         }
     }
 
+    fn is_off(&self) -> bool {
+        self.tier == Tier::Compat
+    }
+
     /// What the run was, `now` at its end.
     pub(crate) fn finish(&mut self, now: Duration) -> Told {
         let mut told = Told::default();
-        if !self.off {
+        if !self.is_off() {
             let wall_secs = now.as_secs_f64();
             told.metric(q::WALL, self.earlier.sum(q::WALL, wall_secs));
             self.tell_host(&mut told, wall_secs);
@@ -297,6 +224,9 @@ impl Summary {
                 self.tell_gpus(&mut told, wall_secs);
             }
             self.tell_emissions(&mut told);
+            if self.tier < Tier::Full {
+                told.metrics.retain(|(name, value)| *value > 0.0 || !q::MISFORTUNES.contains(&name.as_str()));
+            }
             if let Some(ruling) = self.verdict.rule() {
                 told.metric(q::EVIDENCE, ruling.evidence);
                 told.tag("bottleneck", ruling.bottleneck.to_owned());
@@ -347,12 +277,8 @@ impl Summary {
             }
             told.tag("energy_source", energy.source);
         }
-        for (index, peak) in gpus.memory_peaks() {
-            let name = q::gpu_memory_peak(index);
-            told.metric(&name, earlier.peak(&name, peak));
-        }
-        let highest = gpus.memory_peaks().map(|(_, peak)| peak).reduce(f64::max);
-        told.maybe(q::GPU_MEMORY_PEAK, highest.map(|peak| earlier.peak(q::GPU_MEMORY_PEAK, peak)));
+        let highest = gpus.memory_peak().map(|peak| earlier.peak(q::GPU_MEMORY_PEAK, peak));
+        told.maybe(q::GPU_MEMORY_PEAK, highest);
         for (quantity, value) in gpus.counted() {
             told.metric(quantity, earlier.sum(quantity, value));
         }

@@ -1,4 +1,4 @@
-//! The names of the summary's quantities, which are defined in the table of the module above.
+//! The names of the summary's quantities, which docs/system-metrics.md defines.
 //!
 //! Invariant: every name begins with [`PREFIX`] and ends with its unit, if it has one.
 
@@ -52,7 +52,15 @@ pub(super) const CO2: &str = "summary/co2_grams";
 
 pub(super) const EVIDENCE: &str = "summary/bottleneck_evidence";
 
-/// The peak of one GPU's memory.
-pub(super) fn gpu_memory_peak(index: u32) -> String {
-    format!("{PREFIX}gpu_{index}_memory_peak_megabytes")
-}
+/// What counts misfortunes, of which a run is better without: each 0 would be one more chart of nothing.
+pub(super) const MISFORTUNES: [&str; 9] = [
+    GPU_POWER_THROTTLED,
+    GPU_THERMAL_THROTTLED,
+    CONTAINER_THROTTLED,
+    OOM_KILLS,
+    GPU_XIDS,
+    GPU_ECC_CORRECTED,
+    GPU_ECC_UNCORRECTED,
+    GPU_ROWS_REMAPPED,
+    GPU_LOSSES,
+];

@@ -63,11 +63,9 @@ impl Measure {
 
     pub(super) fn in_words(self) -> &'static str {
         match self {
-            Self::SmActive => "by the time in which multiprocessors had work",
-            Self::Utilization => "by utilization, the time in which a kernel was there",
-            Self::Mixed => {
-                "by the time in which multiprocessors had work, or a kernel was there, as each GPU tells"
-            }
+            Self::SmActive => "measured by active multiprocessors",
+            Self::Utilization => "measured by utilization: some kernel ran",
+            Self::Mixed => "measured by active multiprocessors where a GPU tells, else by utilization",
         }
     }
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use runlog_core::autolog::{SystemMetrics, Tier, Watch};
 use runlog_core::config::Config;
 
+use super::rules::Bottleneck;
 use super::*;
 use crate::metrics::{self, Metric};
 use crate::registry::{Kind, Registry};
@@ -161,7 +162,6 @@ fn hours_are_allocated_by_the_clock_and_active_by_utilization() {
 fn a_lost_gpu_is_counted_each_time_and_is_not_observed_meanwhile() {
     let (used, lost) = (gpu(0, &metrics::GPU_UTILIZATION), gpu(0, &metrics::GPU_LOST));
     let mut bench = Bench::new(standard(), &[&[], &[&used, &lost]]);
-    assert_eq!(bench.metric("gpu_losses"), Some(0.0));
     bench.sample_at(GPUS, 0.0, None, &[]).sample(GPUS, 1.0, &[(&used, 50.0)]);
     bench.sample(GPUS, 1.0, &[(&lost, 1.0)]).sample(GPUS, 1.0, &[(&lost, 1.0)]);
     bench.sample(GPUS, 1.0, &[(&used, 50.0), (&lost, 0.0)]).sample(GPUS, 1.0, &[(&lost, 1.0)]);
@@ -254,6 +254,22 @@ fn parts_of_a_gpu_are_no_gpus_beside_it() {
 }
 
 #[test]
+fn what_befalls_a_gpu_befalls_it_once_with_all_its_parts() {
+    let lost = [0, 1, 2].map(|index| gpu(index, &metrics::GPU_LOST));
+    let energy = [0, 1].map(|index| gpu(index, &metrics::GPU_ENERGY));
+    let names: Vec<_> = lost.iter().chain(&energy).map(String::as_str).collect();
+    let mut bench = Bench::new(standard(), &[&[], &names]);
+    let part = |index: u32| (format!("gpu.{index}.instance_of"), "0".to_owned());
+    bench.summary.facts(&[part(1), part(2)]);
+    for value in [0.0, 3600.0] {
+        let values: Vec<_> = names.iter().map(|name| (*name, value)).collect();
+        bench.sample(GPUS, 1.0, &values);
+    }
+    close(bench.metric("gpu_losses"), 1.0);
+    close(bench.metric("gpu_energy_wh"), 1.0);
+}
+
+#[test]
 fn a_metric_of_two_groups_is_the_firsts() {
     let cpu = metrics::CPU_UTILIZATION.name;
     let mut bench = Bench::new(standard(), &[&[cpu], &[cpu]]);
@@ -307,15 +323,32 @@ fn the_kernels_own_peak_is_taken_before_the_highest_reading() {
 }
 
 #[test]
-fn every_gpu_has_its_memorys_peak_and_all_have_the_highest() {
+fn the_peak_of_gpus_memory_is_that_of_the_fullest() {
     let names = [gpu(0, &metrics::GPU_MEMORY_USED), gpu(7, &metrics::GPU_MEMORY_USED)];
     let names = names.each_ref().map(String::as_str);
     let mut bench = Bench::new(standard(), &[&[], &names]);
     bench.sample_at(GPUS, 0.0, None, &[(names[0], 10.0), (names[1], 40.0)]);
     bench.sample(GPUS, 1.0, &[(names[0], 20.0), (names[1], 30.0)]);
-    close(bench.metric("gpu_0_memory_peak_megabytes"), 20.0);
-    close(bench.metric("gpu_7_memory_peak_megabytes"), 40.0);
     close(bench.metric("gpu_memory_peak_megabytes"), 40.0);
+}
+
+#[test]
+fn misfortunes_that_did_not_happen_are_told_in_the_tier_full_only() {
+    let of_gpu: Vec<_> = metrics::GPU.iter().map(|metric| gpu(0, metric)).collect();
+    let of_gpu: Vec<_> = of_gpu.iter().map(String::as_str).collect();
+    let host = [metrics::CONTAINER_THROTTLED.name, metrics::CONTAINER_OOM_KILLS.name];
+    let told = |tier, later: f64| {
+        let mut bench = Bench::new(standard().tier(tier), &[&host, &of_gpu]);
+        for value in [0.0, later] {
+            let values: Vec<_> = host.iter().chain(&of_gpu).map(|name| (*name, value)).collect();
+            bench.sample(HOST, 1.0, &values).put(GPUS, Some(1.0), &values);
+        }
+        let (told, _) = bench.told();
+        q::MISFORTUNES.map(|name| told.get(name).copied())
+    };
+    assert_eq!(told(Tier::Standard, 0.0), [None; 9]);
+    assert_eq!(told(Tier::Full, 0.0), [Some(0.0); 9]);
+    assert!(told(Tier::Standard, 1.0).iter().all(Option::is_some));
 }
 
 #[test]
@@ -405,7 +438,7 @@ fn a_resumed_run_goes_on_from_its_summary() {
     close(get("gpu_cost"), 20.0 / 3600.0);
     close(get("disk_read_megabytes"), 20.0);
     close(get("gpu_xid_events"), 2.0);
-    close(get("gpu_0_memory_peak_megabytes"), 100.0);
+    close(get("gpu_memory_peak_megabytes"), 100.0);
     close(get("cpu_utilization_p50_percentage"), 0.0);
     let elsewhere =
         session(&first.into_iter().map(|(name, v)| (format!("system/{name}"), v)).collect::<Vec<_>>(), 0.0);
@@ -489,15 +522,24 @@ fn activity_of_the_multiprocessors_stands_in_utilizations_place_and_the_note_say
     };
     let (bottleneck, words, _) = note(&[USED]);
     assert_eq!(bottleneck, "gpu_bound");
-    assert_eq!(
-        words,
-        "for 100 % of the time the GPU had work (by utilization, the time in which a kernel was there)"
-    );
+    assert_eq!(words, "for 100 % of the time the GPU had work (measured by utilization: some kernel ran)");
     let (bottleneck, words, evidence) = note(&[USED, SM]);
     assert_eq!((bottleneck.as_str(), evidence), ("unclear", 0.0));
-    assert_eq!(words, "no rule held at any time (by the time in which multiprocessors had work)");
+    assert_eq!(words, "nothing stood out at any time (measured by active multiprocessors)");
     let (_, words, _) = note(&[USED, SM, USED_1]);
-    assert!(words.ends_with("or a kernel was there, as each GPU tells)"), "{words}");
+    assert!(words.ends_with("where a GPU tells, else by utilization)"), "{words}");
+}
+
+#[test]
+fn multiprocessors_that_are_never_active_beside_kernels_that_ran_are_not_believed() {
+    let told = |used| {
+        let mut bench = Bench::new(standard(), &[&SIGNALS, &[USED, SM]]);
+        bench.put(GPUS, None, &[]).sample(GPUS, 10.0, &[(USED, used), (SM, 0.0)]);
+        let (_, tags) = bench.told();
+        (tags["bottleneck"].clone(), tags["bottleneck_note"].contains("utilization"))
+    };
+    assert_eq!(told(95.0), ("gpu_bound".to_owned(), true));
+    assert_eq!(told(4.0), ("gpu_idle".to_owned(), false));
 }
 
 #[test]
@@ -557,28 +599,45 @@ fn what_was_not_read_is_not_told() {
     bench.sample(HOST, 1.0, &[]).put(GPUS, Some(1.0), &[]);
     let (metrics, tags) = bench.told();
     let told: Vec<_> = metrics.keys().map(String::as_str).collect();
-    assert_eq!(told, [q::GPU_HOURS, q::GPU_LOSSES, q::GPU_OBSERVED, q::OBSERVED, q::WALL]);
+    assert_eq!(told, [q::GPU_HOURS, q::GPU_OBSERVED, q::OBSERVED, q::WALL]);
     assert!(tags.is_empty());
 }
 
 #[test]
-fn every_quantity_is_in_the_documentations_table_and_every_one_there_is_told() {
+fn every_quantity_is_on_the_page_and_every_one_there_is_told() {
     let host: Vec<_> = [metrics::HOST, metrics::PROCESS, metrics::CONTAINER].concat();
     let kernels = ["process_memory_peak_megabytes", "container_memory_peak_megabytes"];
     let host: Vec<_> = host.iter().map(|metric| metric.name).chain(kernels).collect();
     let of_gpu: Vec<_> = metrics::GPU.iter().map(|metric| gpu(0, metric)).collect();
     let of_gpu: Vec<_> = of_gpu.iter().map(String::as_str).collect();
-    let settings = standard().gpu_price_per_hour(1.0).co2_grams_per_kwh(1.0);
+    let settings = standard().tier(Tier::Full).gpu_price_per_hour(1.0).co2_grams_per_kwh(1.0);
     let mut bench = Bench::new(settings, &[&host, &of_gpu]);
     let values: Vec<_> = host.iter().chain(&of_gpu).map(|name| (*name, 90.0)).collect();
     for _ in 0..2 {
         bench.sample(HOST, 1.0, &values).put(GPUS, Some(1.0), &values);
     }
-    let told: BTreeSet<_> =
-        bench.told().0.into_keys().map(|name| name.replace("gpu_0_", "gpu_<i>_")).collect();
-    let table = include_str!("mod.rs").lines().filter_map(|line| line.strip_prefix("//! | `summary/"));
-    let table: BTreeSet<_> = table.map(|row| format!("summary/{}", row.split_once('`').unwrap().0)).collect();
-    assert_eq!(told, table);
+    let told: BTreeSet<_> = bench.told().0.into_keys().collect();
+    let on_page: BTreeSet<_> =
+        rows("# The whole run").into_iter().map(|name| format!("summary/{name}")).collect();
+    assert_eq!(told, on_page);
+}
+
+#[test]
+fn every_verdict_is_on_the_page_in_the_order_of_the_rules() {
+    let names = Bottleneck::ALL.map(Bottleneck::name).into_iter().chain([Bottleneck::UNCLEAR]);
+    assert_eq!(rows("# What held it up"), names.collect::<Vec<_>>());
+}
+
+/// The names that begin the rows of the page's table below `heading`, without `summary/`.
+fn rows(heading: &str) -> Vec<&'static str> {
+    let page = include_str!("../../../docs/system-metrics.md");
+    let lines = page.lines().skip_while(|line| *line != heading).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with("# "));
+    let name = |line: &'static str| {
+        let name = line.strip_prefix("| `")?.split_once('`')?.0;
+        Some(name.strip_prefix("summary/").unwrap_or(name))
+    };
+    lines.filter_map(name).collect()
 }
 
 proptest! {

@@ -172,7 +172,7 @@ impl Verdict {
 
     fn measure(&self) -> Option<Measure> {
         let read = || self.gpus.iter().filter(|gpu| gpu.busy().is_some());
-        let by_sm = read().filter(|gpu| gpu.sm_active.get().is_some()).count();
+        let by_sm = read().filter(|gpu| gpu.tells_sm_active()).count();
         match (by_sm, read().count()) {
             (_, 0) => None,
             (0, _) => Some(Measure::Utilization),
@@ -198,13 +198,13 @@ impl Verdict {
             let (measure, _) = measure?;
             let note = if secs > 0.0 {
                 format!(
-                    "no rule held for half of the time; for {} of it {} ({})",
+                    "nothing stood out for half of the time; for {} of the time {} ({})",
                     percent(evidence),
                     leading.in_words(),
                     measure.in_words()
                 )
             } else {
-                format!("no rule held at any time ({})", measure.in_words())
+                format!("nothing stood out at any time ({})", measure.in_words())
             };
             return Some(Ruling { bottleneck: Bottleneck::UNCLEAR, evidence, note });
         }
@@ -217,7 +217,15 @@ impl Verdict {
 impl Gpu {
     /// How busy it was: its multiprocessors where they are read, else the time in which a kernel was there at all.
     fn busy(&self) -> Option<&Mean> {
-        [&self.sm_active, &self.utilization].into_iter().find(|mean| mean.get().is_some())
+        let by_sm = Some(&self.sm_active).filter(|_| self.tells_sm_active());
+        by_sm.or_else(|| Some(&self.utilization).filter(|mean| mean.get().is_some()))
+    }
+
+    /// Whether it says how many of its multiprocessors had work. None at all for a whole window beside kernels that ran is
+    /// a counter that does not count, as when another program holds it.
+    fn tells_sm_active(&self) -> bool {
+        let kernels_ran = self.utilization.get() >= Some(Evidence::IDLE);
+        self.sm_active.get().is_some_and(|active| active > 0.0 || !kernels_ran)
     }
 
     /// The share of its time in which power or heat held it back. The two may hold at once, so the longer one counts.

@@ -326,6 +326,9 @@ impl Probe for Scraper {
             series::identity(&sample, identity);
             read.extend(places.get(identity.as_str()).map(|place| (*place, sample.value)));
         })?;
+        // No text should have a series twice. One that does would have its counters jump to and fro, and so grow.
+        read.sort_by_key(|(place, _)| *place);
+        read.dedup_by_key(|(place, _)| *place);
         // Only now that the whole text was read: half of one is no reading.
         for (place, value) in read.drain(..).filter(|(_, value)| value.is_finite()) {
             if let Some(Series { key, counted }) = series.get_mut(place) {

@@ -292,3 +292,13 @@ fn what_may_be_a_secret_is_not_shown() {
     let shown = format!("{settings:?} {}", Scrape::new(&settings).unwrap().shown);
     assert!(shown.contains("https://host:1/m") && !shown.contains("secret"), "{shown}");
 }
+
+#[test]
+fn of_a_series_that_stands_twice_in_a_text_the_first_counts() {
+    let text = |done: u32| prometheus(&format!("# TYPE done counter\ndone {done}\ndone 900\n"));
+    let server = serve(vec![text(10), text(10), text(13), text(14)]);
+    let mut bench = open(&OpenMetrics::new(&server.url)).unwrap();
+    let read: Vec<_> = (0..3).map(|_| bench.read().unwrap()).collect();
+    assert_eq!(read, [0.0, 3.0, 4.0].map(|done| values(&[("openmetrics/done", done)])));
+    server.thread.join().unwrap();
+}
