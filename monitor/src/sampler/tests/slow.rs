@@ -36,6 +36,17 @@ impl Hand {
         Scene::After(ms(after), Box::new(move |_| worker.lock().unwrap().answer(ms(began_ms), false)))
     }
 
+    /// After so much time it hands over what it has, and goes on with the rest.
+    fn hands_over(&self, after: u64) -> Scene {
+        let worker = Arc::clone(&self.0);
+        let read = move |now| {
+            let mut worker = worker.lock().unwrap();
+            let (at, gap) = worker.begin(|| now);
+            worker.read(at, gap);
+        };
+        Scene::After(ms(after), Box::new(read))
+    }
+
     /// It answers after so much time.
     fn answers(&self, after: u64) -> Scene {
         let worker = Arc::clone(&self.0);
@@ -187,21 +198,63 @@ fn a_stop_waits_a_few_milliseconds_for_an_answer_and_no_longer() {
     for (answers, points) in [(true, 2), (false, 1)] {
         let mut stage = Stage::new();
         let device = stage.device();
-        let answer = if answers { device.answers(4) } else { Scene::Due(ON_TIME) };
+        let answer = if answers { device.answers(3) } else { Scene::Due(ON_TIME) };
         let script = [device.opens(1), Scene::Stop(ms(500)), answer];
         let (kept, fate) = stage.run(every(1000, 1), script);
         assert_eq!(kept.of("slow").len(), points);
         assert_eq!(kept.of("gauge").len(), 2);
         let outcome = told(&fate);
         assert_eq!(outcome.is_ok(), answers);
-        assert!(outcome.err().is_none_or(|error| error.ends_with("has not answered for 5 ms")));
+        assert!(outcome.err().is_none_or(|error| error.ends_with("has not answered for 4 ms")));
     }
+}
+
+#[test]
+fn a_stop_takes_what_a_probe_has_before_its_sample_is_whole() {
+    let in_two_parts = |registry: &mut Registry| -> Opened {
+        let (first, rest) = (registry.key("first", Kind::Gauge)?, registry.key("rest", Kind::Gauge)?);
+        Ok(probe(move |sink| {
+            sink.put(first, 1.0);
+            sink.hand_over();
+            sink.put(rest, 1.0);
+            Ok(())
+        }))
+    };
+    let points = |settings: SystemMetrics, script: fn(&Hand) -> Vec<Scene>| {
+        let mut stage = Stage::new();
+        let device = stage.slow("device", in_two_parts);
+        let (kept, fate) = stage.run(settings, script(&device));
+        (kept.of("first").len(), kept.of("rest").len(), told(&fate).is_ok())
+    };
+    let at_the_stop =
+        points(every(1000, 1), |device| vec![device.opens(1), Scene::Stop(ms(500)), device.hands_over(2)]);
+    assert_eq!(at_the_stop, (2, 1, true));
+    let whole = points(every(1000, 1), |device| {
+        vec![device.opens(1), Scene::Due(ON_TIME), device.hands_over(2), device.comes_back(2, 1002)]
+    });
+    assert_eq!(whole, (2, 2, true), "no reading counts twice");
+    let late = points(every(1000, 1), |device| {
+        let closes_without = [Scene::Due(ON_TIME), device.hands_over(2), Scene::Due(ON_TIME)];
+        [device.opens(1)].into_iter().chain(closes_without).chain([Scene::Stop(ms(500))]).collect()
+    });
+    assert_eq!(late, (1, 1, false), "it is not of the window that ends");
+}
+
+#[test]
+fn what_came_too_late_for_the_first_window_has_a_point_however_soon_the_run_ends() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let script = [Scene::Due(ON_TIME), device.opens(10), Scene::Stop(ms(10)), device.answers(1)];
+    let (kept, fate) = stage.run(every(1000, 1), script);
+    let steps: Vec<_> = kept.of("slow").into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, [2]);
+    told(&fate).unwrap();
 }
 
 #[test]
 fn a_stop_does_not_wait_for_a_probe_that_hangs_already() {
     // A call of 900 ms may be its way, and is waited for.
-    for (call, silent) in [(900, 905), (1500, 1500)] {
+    for (call, silent) in [(900, 904), (1500, 1500)] {
         let mut stage = Stage::new();
         let device = stage.device();
         let script =
@@ -214,16 +267,20 @@ fn a_stop_does_not_wait_for_a_probe_that_hangs_already() {
 
 #[test]
 fn a_stop_is_heard_while_a_window_waits_for_an_answer() {
-    let mut stage = Stage::new();
-    let device = stage.device();
-    let script = [device.opens(1), Scene::Due(ON_TIME), device.begins(0), Scene::Stop(ms(10))];
-    let (kept, fate) = stage.run(every(1000, 1), script);
-    assert_eq!(
-        kept.of("gauge"),
-        [(0, 0.0), (1, 1.0)],
-        "the window closes, and nothing is left for a last one"
-    );
-    told(&fate).unwrap();
+    for answers in [true, false] {
+        let mut stage = Stage::new();
+        let device = stage.device();
+        let answer = if answers { device.comes_back(3, 1000) } else { Scene::Due(ON_TIME) };
+        let script = [device.opens(1), Scene::Due(ON_TIME), device.begins(0), Scene::Stop(ms(10)), answer];
+        let (kept, fate) = stage.run(every(1000, 1), script);
+        assert_eq!(
+            kept.of("gauge"),
+            [(0, 0.0), (1, 1.0)],
+            "the window closes, and nothing is left for a last one"
+        );
+        assert_eq!(kept.of("slow").len(), 1 + usize::from(answers));
+        assert!(told(&fate).err().is_none_or(|error| !answers && error.ends_with("for 14 ms")));
+    }
 }
 
 #[test]
