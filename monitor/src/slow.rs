@@ -267,6 +267,11 @@ impl Worker {
 
     pub(crate) fn answer(&mut self, at: Duration, gap: bool) {
         self.read(at, gap);
+        self.come_back(at);
+    }
+
+    /// Hands over the whole of the answer that began `at` this time.
+    pub(crate) fn come_back(&mut self, at: Duration) {
         let Some(group) = &mut self.group else { return };
         let mut state = self.desk.lock();
         mem::swap(&mut state.readings, &mut group.readings);

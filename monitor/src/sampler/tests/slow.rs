@@ -47,6 +47,12 @@ impl Hand {
         Scene::After(ms(after), Box::new(read))
     }
 
+    /// After so much time it has read the rest too, of a call that began at `began_ms`.
+    fn has_the_rest(&self, after: u64, began_ms: u64) -> Scene {
+        let worker = Arc::clone(&self.0);
+        Scene::After(ms(after), Box::new(move |_| worker.lock().unwrap().come_back(ms(began_ms))))
+    }
+
     /// It answers after so much time.
     fn answers(&self, after: u64) -> Scene {
         let worker = Arc::clone(&self.0);
@@ -210,6 +216,31 @@ fn a_stop_waits_a_few_milliseconds_for_an_answer_and_no_longer() {
 }
 
 #[test]
+fn a_stop_waits_no_longer_because_the_host_took_long() {
+    let mut stage = Stage::new();
+    let _device = stage.device();
+    let inbox = Arc::clone(&stage.inbox);
+    let mut pace = ScriptedPace::new([Scene::Stop(ms(500)), Scene::Due(ON_TIME)], Arc::clone(&inbox));
+    let time = pace.time();
+    let host = fast(move |registry| {
+        registry.key("host", Kind::Gauge)?;
+        let (time, mut readings) = (Arc::clone(&time), 0);
+        Ok(probe(move |_| {
+            readings += 1;
+            if readings == 2 {
+                *time.lock().unwrap() += ms(3);
+            }
+            Ok(())
+        }))
+    });
+    let (session, _, fate) = session(0, &watch(every(1000, 1)));
+    inbox.join(session).unwrap();
+    let host = Group::open(&[host], &Machine::default(), Tier::Full);
+    Sampler::new(host, stage.slow, inbox, Patience::DEFAULT).run(&mut pace);
+    assert!(told(&fate).unwrap_err().ends_with("has not answered for 504 ms"));
+}
+
+#[test]
 fn a_stop_takes_what_a_probe_has_before_its_sample_is_whole() {
     let in_two_parts = |registry: &mut Registry| -> Opened {
         let (first, rest) = (registry.key("first", Kind::Gauge)?, registry.key("rest", Kind::Gauge)?);
@@ -230,14 +261,45 @@ fn a_stop_takes_what_a_probe_has_before_its_sample_is_whole() {
         points(every(1000, 1), |device| vec![device.opens(1), Scene::Stop(ms(500)), device.hands_over(2)]);
     assert_eq!(at_the_stop, (2, 1, true));
     let whole = points(every(1000, 1), |device| {
-        vec![device.opens(1), Scene::Due(ON_TIME), device.hands_over(2), device.comes_back(2, 1002)]
+        let closes = [Scene::Due(ON_TIME), device.hands_over(2), device.has_the_rest(2, 1002)];
+        [device.opens(1)]
+            .into_iter()
+            .chain(closes)
+            .chain([Scene::Stop(ms(500)), Scene::Due(ON_TIME)])
+            .collect()
     });
-    assert_eq!(whole, (2, 2, true), "no reading counts twice");
+    assert_eq!(whole, (2, 2, false), "what was part of a whole is not taken again");
     let late = points(every(1000, 1), |device| {
         let closes_without = [Scene::Due(ON_TIME), device.hands_over(2), Scene::Due(ON_TIME)];
         [device.opens(1)].into_iter().chain(closes_without).chain([Scene::Stop(ms(500))]).collect()
     });
     assert_eq!(late, (1, 1, false), "it is not of the window that ends");
+}
+
+#[test]
+fn a_run_that_goes_on_has_a_sample_once_though_another_took_a_part_of_it() {
+    let mut stage = Stage::new();
+    let device = stage.slow("device", |registry| {
+        let (key, mut reading) = (registry.key("slow", Kind::Gauge)?, 0.0);
+        Ok(probe(move |sink| {
+            sink.put(key, reading);
+            sink.hand_over();
+            reading += 1.0;
+            Ok(())
+        }))
+    });
+    let (goes_on, kept, _) = session(1, &watch(every(4000, 1)));
+    stage.inbox.join(goes_on).unwrap();
+    let inbox = Arc::clone(&stage.inbox);
+    let goes = Scene::After(ms(499), Box::new(move |_| inbox.leave(0)));
+    let script =
+        [device.opens(1), goes, device.hands_over(0), Scene::Due(ON_TIME), device.has_the_rest(1, 500)];
+    let end = [Scene::Stop(ms(495)), device.answers(0)];
+    let (gone, _) = stage.run(every(4000, 1), script.into_iter().chain(end));
+    assert_eq!(gone.of("slow"), [(0, 0.0), (1, 1.0)]);
+    let [(0, 0.0), (1, mean)] = kept.of("slow")[..] else { panic!("{:?}", kept.of("slow")) };
+    // 1 stands for 499 ms and 2 for 500 ms.
+    assert!((mean - (0.499 + 2.0 * 0.5) / 0.999).abs() < 1e-9, "{mean}");
 }
 
 #[test]
