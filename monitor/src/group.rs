@@ -83,7 +83,7 @@ impl Group {
 
     /// Reads every probe at `now`, a time that only grows. After a `gap` nothing is averaged over the time before. What
     /// a probe hands over in the middle goes to `so_far`.
-    pub(crate) fn sample(&mut self, now: Duration, gap: bool, so_far: &dyn Fn(&Readings)) {
+    pub(crate) fn sample(&mut self, now: Duration, gap: bool, so_far: &(dyn Fn(&Readings) + Sync)) {
         let since_last = self.last.replace(now).filter(|_| !gap).map(|last| now.saturating_sub(last));
         self.readings.begin(since_last);
         for Armed { name, probe, health } in &mut self.probes {

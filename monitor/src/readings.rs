@@ -42,7 +42,7 @@ impl Readings {
     }
 
     /// The same, where somebody may want what a probe has read before it has read all.
-    pub(crate) fn shared_sink<'a>(&'a mut self, so_far: &'a dyn Fn(&Self)) -> Sink<'a> {
+    pub(crate) fn shared_sink<'a>(&'a mut self, so_far: &'a (dyn Fn(&Self) + Sync)) -> Sink<'a> {
         Sink { readings: self, so_far: Some(so_far) }
     }
 
@@ -67,7 +67,7 @@ impl Readings {
 pub struct Sink<'a> {
     readings: &'a mut Readings,
     /// Who takes what was read so far.
-    so_far: Option<&'a dyn Fn(&Readings)>,
+    so_far: Option<&'a (dyn Fn(&Readings) + Sync)>,
 }
 
 impl Sink<'_> {
@@ -133,6 +133,12 @@ mod tests {
         assert_eq!(readings.values(), [Some(1.0)]);
         readings.begin(None);
         assert_eq!(readings.values(), [None]);
+    }
+
+    #[test]
+    fn a_probe_may_read_with_the_help_of_threads() {
+        fn may_be_sent(_: impl Send) {}
+        may_be_sent(Readings::default().sink());
     }
 
     #[test]

@@ -202,6 +202,7 @@ impl Sampler {
                 Wake::Due if wanted.stops => return,
                 Wake::Due => self.slow.iter_mut().for_each(Slow::give_up),
                 Wake::Rung if !wanted.stops && self.inbox.someone_goes() => {
+                    // Its last window may be the one that closes here.
                     until = until.min(pace.elapsed().saturating_add(self.patience.stop));
                 }
                 Wake::Rung => {}

@@ -332,11 +332,11 @@ fn corrupt(what: &'static str) -> ProbeError {
 pub(crate) mod testing {
     //! Opens a probe and reads it as the sampler would.
 
-    #[cfg(feature = "nvidia")]
-    use std::cell::RefCell;
     use std::collections::BTreeMap;
     use std::fs;
     use std::path::Path;
+    #[cfg(feature = "nvidia")]
+    use std::sync::Mutex;
     use std::time::Duration;
 
     use runlog_core::autolog::Tier;
@@ -379,11 +379,11 @@ pub(crate) mod testing {
         /// What the probe hands over in the middle of a reading, each time.
         #[cfg(feature = "nvidia")]
         pub(crate) fn handed_over(&mut self) -> Vec<BTreeMap<String, f64>> {
-            let (registry, handed) = (&self.registry, RefCell::new(Vec::new()));
-            let so_far = |readings: &Readings| handed.borrow_mut().push(named(registry, readings));
+            let (registry, handed) = (&self.registry, Mutex::new(Vec::new()));
+            let so_far = |readings: &Readings| handed.lock().unwrap().push(named(registry, readings));
             self.readings.begin(None);
             self.probe.sample(&mut self.readings.shared_sink(&so_far)).unwrap();
-            handed.into_inner()
+            handed.into_inner().unwrap()
         }
 
         /// What the last reading put, also where it failed.
