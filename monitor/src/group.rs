@@ -81,15 +81,16 @@ impl Group {
         (Self { probes, kinds, readings, last: None }, Found { registry, tried })
     }
 
-    /// Reads every probe at `now`, a time that only grows. After a `gap` nothing is averaged over the time before.
-    pub(crate) fn sample(&mut self, now: Duration, gap: bool) {
+    /// Reads every probe at `now`, a time that only grows. After a `gap` nothing is averaged over the time before. What
+    /// a probe hands over in the middle goes to `so_far`.
+    pub(crate) fn sample(&mut self, now: Duration, gap: bool, so_far: &(dyn Fn(&Readings) + Sync)) {
         let since_last = self.last.replace(now).filter(|_| !gap).map(|last| now.saturating_sub(last));
         self.readings.begin(since_last);
         for Armed { name, probe, health } in &mut self.probes {
             if *health == Health::Ended {
                 continue;
             }
-            match catch_unwind(AssertUnwindSafe(|| probe.sample(&mut self.readings.sink()))) {
+            match catch_unwind(AssertUnwindSafe(|| probe.sample(&mut self.readings.shared_sink(so_far)))) {
                 Ok(Ok(()) | Err(ProbeError::Absent(_))) => {}
                 Ok(Err(ProbeError::Failed(error))) => {
                     if *health == Health::Well {

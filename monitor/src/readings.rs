@@ -3,6 +3,7 @@
 //! Invariants: a metric has a reading only if the probe put one in this sample (absent is absent, never 0); taking a
 //! sample does not allocate.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::registry::{Key, Kind, Registry};
@@ -37,7 +38,18 @@ impl Readings {
 
     /// Where probes put their readings of this sample.
     pub(crate) fn sink(&mut self) -> Sink<'_> {
-        Sink { readings: self }
+        Sink { readings: self, so_far: None }
+    }
+
+    /// The same, where somebody may want what a probe has read before it has read all.
+    pub(crate) fn shared_sink<'a>(&'a mut self, so_far: &'a (dyn Fn(&Self) + Sync)) -> Sink<'a> {
+        Sink { readings: self, so_far: Some(so_far) }
+    }
+
+    /// Becomes what `other` is; both are of the same keys.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.values.clone_from(&other.values);
+        self.since_last = other.since_last;
     }
 
     /// The time that the sample stands for.
@@ -52,9 +64,10 @@ impl Readings {
 }
 
 /// Where a probe puts what it reads, for the length of one sample.
-#[derive(Debug)]
 pub struct Sink<'a> {
     readings: &'a mut Readings,
+    /// Who takes what was read so far.
+    so_far: Option<&'a (dyn Fn(&Readings) + Sync)>,
 }
 
 impl Sink<'_> {
@@ -74,6 +87,13 @@ impl Sink<'_> {
         }
     }
 
+    /// Hands over what was read so far, for a run that ends before the sample is whole.
+    pub(crate) fn hand_over(&self) {
+        if let Some(so_far) = self.so_far {
+            so_far(self.readings);
+        }
+    }
+
     /// Takes what came together since the last sample as a rate a second; nothing where either is not known.
     pub fn put_rate(&mut self, key: impl Into<Option<Key>>, amount: Option<f64>) {
         let secs = self.readings.since_last.map(|since_last| since_last.as_secs_f64());
@@ -82,6 +102,12 @@ impl Sink<'_> {
         {
             self.put(key, amount / secs);
         }
+    }
+}
+
+impl fmt::Debug for Sink<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").field("readings", &self.readings).finish_non_exhaustive()
     }
 }
 
@@ -107,6 +133,12 @@ mod tests {
         assert_eq!(readings.values(), [Some(1.0)]);
         readings.begin(None);
         assert_eq!(readings.values(), [None]);
+    }
+
+    #[test]
+    fn a_probe_may_read_with_the_help_of_threads() {
+        fn may_be_sent(_: impl Send) {}
+        may_be_sent(Readings::default().sink());
     }
 
     #[test]

@@ -27,9 +27,10 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// A sample of eight GPUs may take some tens of milliseconds; the end of a run is not to be noticed.
+    /// A sample of eight GPUs may take some tens of milliseconds; the end of a run is to take less than ten, of which the
+    /// scheduler has its part.
     pub(crate) const DEFAULT: Self =
-        Self { window: Duration::from_millis(100), stop: Duration::from_millis(5) };
+        Self { window: Duration::from_millis(100), stop: Duration::from_millis(4) };
 }
 
 /// The probes of one thread, those that have threads of their own, and the runs.
@@ -137,6 +138,9 @@ impl Sampler {
             // Who answered before anybody waited has not been heard.
             self.hear();
         }
+        if wanted.stops {
+            self.take_parts();
+        }
         self.log(now, now_ms, pace.elapsed());
     }
 
@@ -178,7 +182,7 @@ impl Sampler {
                 slow.note_gap();
             }
         }
-        self.host.sample(now, wanted.gap);
+        self.host.sample(now, wanted.gap, &|_| ());
         if self.runs.iter().any(|run| run.session.is_far_behind(pace.elapsed())) {
             // The process was stopped in the middle of it.
             self.host.forget_past();
@@ -190,15 +194,30 @@ impl Sampler {
             // The next sample is not to be late for it.
             _ => self.patience.window.min(self.deadline().saturating_sub(now) / 2),
         };
-        let until = pace.elapsed().saturating_add(patience);
+        let mut until = now.saturating_add(patience);
         while self.slow.iter().any(|slow| slow.is_awaited(now)) {
             let wake = pace.wait_until(until);
             self.hear();
             match wake {
                 Wake::Due if wanted.stops => return,
                 Wake::Due => self.slow.iter_mut().for_each(Slow::give_up),
-                Wake::Rung if !wanted.stops && self.inbox.someone_goes() => return,
+                Wake::Rung if !wanted.stops && self.inbox.someone_goes() => {
+                    // Its last window may be the one that closes here.
+                    until = until.min(pace.elapsed().saturating_add(self.patience.stop));
+                }
                 Wake::Rung => {}
+            }
+        }
+    }
+
+    /// Gives the runs that end what there is of answers that they do not wait for.
+    fn take_parts(&mut self) {
+        for (place, slow) in self.slow.iter().enumerate() {
+            let group = place + 1;
+            if let Some(known) = &self.known[group] {
+                for run in self.runs.iter_mut().filter(|run| run.last) {
+                    slow.show(|readings, at| run.session.take(group, &known.kinds, readings, at));
+                }
             }
         }
     }

@@ -142,9 +142,10 @@ impl Session {
         let unlogged = |(group, window): (usize, &Option<Window>)| {
             window.as_ref().is_some_and(Window::has_unlogged) && answer(group)
         };
-        // What a whole window has not brought will not come.
+        // What a whole window has not brought will not come, but for what came too late for it.
         let is_short = self.logged == 0;
-        self.taken > 0 || !sliver || is_short && self.windows.iter().enumerate().any(unlogged)
+        let is_new = self.windows.iter().flatten().any(Window::has_first_reading);
+        self.taken > 0 || !sliver || is_new || is_short && self.windows.iter().enumerate().any(unlogged)
     }
 
     /// Takes note of what a group has found, and tells its facts. Metrics in `taken` are another group's.

@@ -57,6 +57,8 @@ struct State {
     readings: Readings,
     /// When they were taken.
     at: Duration,
+    /// They are the first part of an answer that is still under way.
+    part: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,6 +163,14 @@ impl Slow {
         }
         answered
     }
+
+    /// Shows what there is of an answer, which stays to be collected; of one that is late only the whole.
+    pub(crate) fn show(&self, take: impl FnOnce(&Readings, Duration)) {
+        let state = self.desk.lock();
+        if state.phase == Phase::Answered || state.part && !self.late {
+            take(&state.readings, state.at);
+        }
+    }
 }
 
 impl Drop for Slow {
@@ -245,12 +255,27 @@ impl Worker {
         (at, gap || at.saturating_sub(asked) >= STOPPED)
     }
 
-    pub(crate) fn answer(&mut self, at: Duration, gap: bool) {
+    /// Makes the call, and hands over what the probe has before the end of it.
+    pub(crate) fn read(&mut self, at: Duration, gap: bool) {
         let Some(group) = &mut self.group else { return };
-        group.sample(at, gap);
+        group.sample(at, gap, &|readings| {
+            let mut state = self.desk.lock();
+            state.readings.copy_from(readings);
+            (state.at, state.part) = (at, true);
+        });
+    }
+
+    pub(crate) fn answer(&mut self, at: Duration, gap: bool) {
+        self.read(at, gap);
+        self.come_back(at);
+    }
+
+    /// Hands over the whole of the answer that began `at` this time.
+    pub(crate) fn come_back(&mut self, at: Duration) {
+        let Some(group) = &mut self.group else { return };
         let mut state = self.desk.lock();
         mem::swap(&mut state.readings, &mut group.readings);
-        state.at = at;
+        (state.at, state.part) = (at, false);
         state.phase = if group.is_over() { Phase::Over } else { Phase::Answered };
         drop(state);
         self.inbox.ring();

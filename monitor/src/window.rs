@@ -121,6 +121,11 @@ impl Window {
         self.slots.iter().flatten().any(|slot| !slot.logged)
     }
 
+    /// Whether there is the first point of some key to log.
+    pub(crate) fn has_first_reading(&self) -> bool {
+        self.slots.iter().flatten().any(|slot| !slot.logged && slot.secs.is_some())
+    }
+
     /// Whether there is anything to log.
     pub(crate) fn has_reading(&self) -> bool {
         self.slots.iter().flatten().any(|slot| slot.secs.is_some())

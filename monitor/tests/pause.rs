@@ -69,7 +69,8 @@ mod pause {
         let monitor = (runlog_monitor::DRIVER.start)(&watch, Box::new(Written)).unwrap();
         // Until the test has seen enough.
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-        monitor.stop().unwrap();
+        // On a busy machine the last answer of the probe may not come in time.
+        monitor.stop().ok();
     }
 
     fn signal(child: &Child, name: &str) {

@@ -335,6 +335,8 @@ pub(crate) mod testing {
     use std::collections::BTreeMap;
     use std::fs;
     use std::path::Path;
+    #[cfg(feature = "nvidia")]
+    use std::sync::Mutex;
     use std::time::Duration;
 
     use runlog_core::autolog::Tier;
@@ -374,16 +376,30 @@ pub(crate) mod testing {
             Ok(self.values())
         }
 
+        /// What the probe hands over in the middle of a reading, each time.
+        #[cfg(feature = "nvidia")]
+        pub(crate) fn handed_over(&mut self) -> Vec<BTreeMap<String, f64>> {
+            let (registry, handed) = (&self.registry, Mutex::new(Vec::new()));
+            let so_far = |readings: &Readings| handed.lock().unwrap().push(named(registry, readings));
+            self.readings.begin(None);
+            self.probe.sample(&mut self.readings.shared_sink(&so_far)).unwrap();
+            handed.into_inner().unwrap()
+        }
+
         /// What the last reading put, also where it failed.
         pub(crate) fn values(&self) -> BTreeMap<String, f64> {
-            let named = self.registry.entries().iter().zip(self.readings.values());
-            named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect()
+            named(&self.registry, &self.readings)
         }
 
         /// What the probe said of the hardware.
         pub(crate) fn facts(&self) -> BTreeMap<String, String> {
             self.registry.facts().iter().cloned().collect()
         }
+    }
+
+    fn named(registry: &Registry, readings: &Readings) -> BTreeMap<String, f64> {
+        let named = registry.entries().iter().zip(readings.values());
+        named.filter_map(|(entry, value)| Some((entry.name.to_string(), (*value)?))).collect()
     }
 
     /// A machine in `dir`, with one file under its `proc`.

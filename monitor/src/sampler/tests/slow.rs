@@ -36,6 +36,23 @@ impl Hand {
         Scene::After(ms(after), Box::new(move |_| worker.lock().unwrap().answer(ms(began_ms), false)))
     }
 
+    /// After so much time it hands over what it has, and goes on with the rest.
+    fn hands_over(&self, after: u64) -> Scene {
+        let worker = Arc::clone(&self.0);
+        let read = move |now| {
+            let mut worker = worker.lock().unwrap();
+            let (at, gap) = worker.begin(|| now);
+            worker.read(at, gap);
+        };
+        Scene::After(ms(after), Box::new(read))
+    }
+
+    /// After so much time it has read the rest too, of a call that began at `began_ms`.
+    fn has_the_rest(&self, after: u64, began_ms: u64) -> Scene {
+        let worker = Arc::clone(&self.0);
+        Scene::After(ms(after), Box::new(move |_| worker.lock().unwrap().come_back(ms(began_ms))))
+    }
+
     /// It answers after so much time.
     fn answers(&self, after: u64) -> Scene {
         let worker = Arc::clone(&self.0);
@@ -187,21 +204,119 @@ fn a_stop_waits_a_few_milliseconds_for_an_answer_and_no_longer() {
     for (answers, points) in [(true, 2), (false, 1)] {
         let mut stage = Stage::new();
         let device = stage.device();
-        let answer = if answers { device.answers(4) } else { Scene::Due(ON_TIME) };
+        let answer = if answers { device.answers(3) } else { Scene::Due(ON_TIME) };
         let script = [device.opens(1), Scene::Stop(ms(500)), answer];
         let (kept, fate) = stage.run(every(1000, 1), script);
         assert_eq!(kept.of("slow").len(), points);
         assert_eq!(kept.of("gauge").len(), 2);
         let outcome = told(&fate);
         assert_eq!(outcome.is_ok(), answers);
-        assert!(outcome.err().is_none_or(|error| error.ends_with("has not answered for 5 ms")));
+        assert!(outcome.err().is_none_or(|error| error.ends_with("has not answered for 4 ms")));
     }
+}
+
+#[test]
+fn a_stop_waits_no_longer_because_the_host_took_long() {
+    let mut stage = Stage::new();
+    let _device = stage.device();
+    let inbox = Arc::clone(&stage.inbox);
+    let mut pace = ScriptedPace::new([Scene::Stop(ms(500)), Scene::Due(ON_TIME)], Arc::clone(&inbox));
+    let time = pace.time();
+    let host = fast(move |registry| {
+        registry.key("host", Kind::Gauge)?;
+        let (time, mut readings) = (Arc::clone(&time), 0);
+        Ok(probe(move |_| {
+            readings += 1;
+            if readings == 2 {
+                *time.lock().unwrap() += ms(3);
+            }
+            Ok(())
+        }))
+    });
+    let (session, _, fate) = session(0, &watch(every(1000, 1)));
+    inbox.join(session).unwrap();
+    let host = Group::open(&[host], &Machine::default(), Tier::Full);
+    Sampler::new(host, stage.slow, inbox, Patience::DEFAULT).run(&mut pace);
+    assert!(told(&fate).unwrap_err().ends_with("has not answered for 504 ms"));
+}
+
+#[test]
+fn a_stop_takes_what_a_probe_has_before_its_sample_is_whole() {
+    let in_two_parts = |registry: &mut Registry| -> Opened {
+        let (first, rest) = (registry.key("first", Kind::Gauge)?, registry.key("rest", Kind::Gauge)?);
+        Ok(probe(move |sink| {
+            sink.put(first, 1.0);
+            sink.hand_over();
+            sink.put(rest, 1.0);
+            Ok(())
+        }))
+    };
+    let points = |settings: SystemMetrics, script: fn(&Hand) -> Vec<Scene>| {
+        let mut stage = Stage::new();
+        let device = stage.slow("device", in_two_parts);
+        let (kept, fate) = stage.run(settings, script(&device));
+        (kept.of("first").len(), kept.of("rest").len(), told(&fate).is_ok())
+    };
+    let at_the_stop =
+        points(every(1000, 1), |device| vec![device.opens(1), Scene::Stop(ms(500)), device.hands_over(2)]);
+    assert_eq!(at_the_stop, (2, 1, true));
+    let whole = points(every(1000, 1), |device| {
+        let closes = [Scene::Due(ON_TIME), device.hands_over(2), device.has_the_rest(2, 1002)];
+        [device.opens(1)]
+            .into_iter()
+            .chain(closes)
+            .chain([Scene::Stop(ms(500)), Scene::Due(ON_TIME)])
+            .collect()
+    });
+    assert_eq!(whole, (2, 2, false), "what was part of a whole is not taken again");
+    let late = points(every(1000, 1), |device| {
+        let closes_without = [Scene::Due(ON_TIME), device.hands_over(2), Scene::Due(ON_TIME)];
+        [device.opens(1)].into_iter().chain(closes_without).chain([Scene::Stop(ms(500))]).collect()
+    });
+    assert_eq!(late, (1, 1, false), "it is not of the window that ends");
+}
+
+#[test]
+fn a_run_that_goes_on_has_a_sample_once_though_another_took_a_part_of_it() {
+    let mut stage = Stage::new();
+    let device = stage.slow("device", |registry| {
+        let (key, mut reading) = (registry.key("slow", Kind::Gauge)?, 0.0);
+        Ok(probe(move |sink| {
+            sink.put(key, reading);
+            sink.hand_over();
+            reading += 1.0;
+            Ok(())
+        }))
+    });
+    let (goes_on, kept, _) = session(1, &watch(every(4000, 1)));
+    stage.inbox.join(goes_on).unwrap();
+    let inbox = Arc::clone(&stage.inbox);
+    let goes = Scene::After(ms(499), Box::new(move |_| inbox.leave(0)));
+    let script =
+        [device.opens(1), goes, device.hands_over(0), Scene::Due(ON_TIME), device.has_the_rest(1, 500)];
+    let end = [Scene::Stop(ms(495)), device.answers(0)];
+    let (gone, _) = stage.run(every(4000, 1), script.into_iter().chain(end));
+    assert_eq!(gone.of("slow"), [(0, 0.0), (1, 1.0)]);
+    let [(0, 0.0), (1, mean)] = kept.of("slow")[..] else { panic!("{:?}", kept.of("slow")) };
+    // 1 stands for 499 ms and 2 for 500 ms.
+    assert!((mean - (0.499 + 2.0 * 0.5) / 0.999).abs() < 1e-9, "{mean}");
+}
+
+#[test]
+fn what_came_too_late_for_the_first_window_has_a_point_however_soon_the_run_ends() {
+    let mut stage = Stage::new();
+    let device = stage.device();
+    let script = [Scene::Due(ON_TIME), device.opens(10), Scene::Stop(ms(10)), device.answers(1)];
+    let (kept, fate) = stage.run(every(1000, 1), script);
+    let steps: Vec<_> = kept.of("slow").into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, [2]);
+    told(&fate).unwrap();
 }
 
 #[test]
 fn a_stop_does_not_wait_for_a_probe_that_hangs_already() {
     // A call of 900 ms may be its way, and is waited for.
-    for (call, silent) in [(900, 905), (1500, 1500)] {
+    for (call, silent) in [(900, 904), (1500, 1500)] {
         let mut stage = Stage::new();
         let device = stage.device();
         let script =
@@ -214,16 +329,20 @@ fn a_stop_does_not_wait_for_a_probe_that_hangs_already() {
 
 #[test]
 fn a_stop_is_heard_while_a_window_waits_for_an_answer() {
-    let mut stage = Stage::new();
-    let device = stage.device();
-    let script = [device.opens(1), Scene::Due(ON_TIME), device.begins(0), Scene::Stop(ms(10))];
-    let (kept, fate) = stage.run(every(1000, 1), script);
-    assert_eq!(
-        kept.of("gauge"),
-        [(0, 0.0), (1, 1.0)],
-        "the window closes, and nothing is left for a last one"
-    );
-    told(&fate).unwrap();
+    for answers in [true, false] {
+        let mut stage = Stage::new();
+        let device = stage.device();
+        let answer = if answers { device.comes_back(3, 1000) } else { Scene::Due(ON_TIME) };
+        let script = [device.opens(1), Scene::Due(ON_TIME), device.begins(0), Scene::Stop(ms(10)), answer];
+        let (kept, fate) = stage.run(every(1000, 1), script);
+        assert_eq!(
+            kept.of("gauge"),
+            [(0, 0.0), (1, 1.0)],
+            "the window closes, and nothing is left for a last one"
+        );
+        assert_eq!(kept.of("slow").len(), 1 + usize::from(answers));
+        assert!(told(&fate).err().is_none_or(|error| !answers && error.ends_with("for 14 ms")));
+    }
 }
 
 #[test]

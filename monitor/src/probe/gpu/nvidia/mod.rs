@@ -231,6 +231,7 @@ impl Probe for Nvidia {
         for gpu in &mut self.gpus {
             gpu.read_basics(sink);
         }
+        sink.hand_over();
         if let Some(nvml) = self.nvml.filter(|_| is_awake) {
             for gpu in &mut self.gpus {
                 gpu.read_rest(nvml, &self.tree, sink);

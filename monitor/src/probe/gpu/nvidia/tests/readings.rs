@@ -144,6 +144,14 @@ fn mlflows_five_of_every_device_are_read_before_anything_else() {
 }
 
 #[test]
+fn mlflows_five_of_every_device_are_handed_over_before_the_rest_is_read() {
+    let mut running = Rig::new("device 0 h100\ndevice 1 h100").open_in(Tier::Standard);
+    let [handed] = &running.bench.handed_over()[..] else { panic!("not once") };
+    assert!(handed.contains_key("gpu_1_power_usage_watts"), "{handed:?}");
+    assert!(!handed.contains_key("gpu_0_temperature_celsius"), "{handed:?}");
+}
+
+#[test]
 fn the_limit_of_power_is_looked_at_once_a_minute() {
     let mut running = Running::of("device 0 h100\nstep 0 power.limit 0=700_000 10000=350_000");
     let mut last = 0.0;
