@@ -51,7 +51,7 @@ pub(crate) fn start_run(
     let active = ActiveRun::new(handle, started_at);
 
     if let Some((driver, settings)) = monitoring {
-        watch_machine(driver, settings, &earlier, tracker, &active);
+        watch_machine(driver, settings, earlier, tracker, &active);
     }
     if !options.silent {
         say_where(tracker, &active, resumed.is_some());
@@ -130,13 +130,12 @@ fn parent_of_new_run(
 fn watch_machine(
     driver: &MonitorDriver,
     settings: SystemMetrics,
-    earlier: &[Metric],
+    earlier: Vec<Metric>,
     tracker: &Tracker,
     run: &RunHandle,
 ) {
     let mut watch = Watch::new(run.run_id(), settings, tracker.config().clone());
-    watch.first_step = earlier.iter().map(|metric| metric.step.saturating_add(1)).max().unwrap_or(0);
-    watch.earlier = earlier.iter().map(|metric| (metric.key.clone(), metric.value)).collect();
+    watch.earlier = earlier;
     match (driver.start)(&watch, Box::new(Sink::new(run))) {
         Ok(monitor) => run.watch(monitor),
         // Each reason once, not only the first.

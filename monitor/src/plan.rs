@@ -8,6 +8,8 @@ use std::time::Duration;
 use runlog_core::autolog::Watch;
 use runlog_core::{Error, Result};
 
+use crate::window;
+
 /// MLflow's default sampling interval, which is also its default window.
 const MLFLOW_INTERVAL: Duration = Duration::from_secs(10);
 /// How often the default window is sampled.
@@ -45,7 +47,7 @@ impl Plan {
     /// The plan for `watch`: as soon as one of MLflow's parameters is set, the other has MLflow's default.
     ///
     /// # Errors
-    /// An interval of no time, or windows of no samples.
+    /// An interval of no time, windows of no samples, a node id that cannot stand in a key, or a price below 0.
     pub(crate) fn new(watch: &Watch) -> Result<Self> {
         let asked = &watch.settings;
         let (interval, samples, slow_every) = match (asked.interval, asked.samples_before_logging) {
@@ -59,6 +61,14 @@ impl Plan {
                 "the sampling interval of system metrics must be longer than no time",
             ));
         }
+        for (what, amount) in [
+            ("the price of a GPU-hour", asked.gpu_price_per_hour),
+            ("CO₂ a kilowatt-hour", asked.co2_grams_per_kwh),
+        ] {
+            if amount.is_some_and(|amount| !amount.is_finite() || amount < 0.0) {
+                return Err(Error::invalid(format!("{what} must be a number that is not below 0")));
+            }
+        }
         if samples == 0 {
             return Err(Error::invalid("system metrics need at least 1 sample before logging"));
         }
@@ -67,7 +77,7 @@ impl Plan {
             samples,
             slow_every,
             adaptive: asked.adaptive,
-            first_step: watch.first_step,
+            first_step: window::first_step(&watch.earlier, &window::prefix(asked.node_id.as_deref())?),
         })
     }
 
@@ -115,6 +125,15 @@ mod tests {
         assert!(plan(Some(0.0), None).is_err());
         assert!(plan(None, Some(0)).is_err());
         assert_eq!(plan(Some(1e-9), None).unwrap(), (0.001, 1));
+    }
+
+    #[test]
+    fn a_price_below_nothing_is_refused() {
+        let asked = SystemMetrics::new;
+        for settings in [asked().gpu_price_per_hour(-1.0), asked().co2_grams_per_kwh(f64::NAN)] {
+            assert!(Plan::new(&Watch::new("", settings, Config::default())).is_err());
+        }
+        Plan::new(&Watch::new("", asked().gpu_price_per_hour(0.0), Config::default())).unwrap();
     }
 
     #[test]

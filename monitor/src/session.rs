@@ -17,8 +17,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use runlog_core::Result;
 use runlog_core::autolog::{MonitorSink, Tier, Watch};
+use runlog_core::{Metric, Result};
 
 use crate::ending::{Ending, UntilAbandoned};
 use crate::group::Found;
@@ -45,7 +45,7 @@ pub(crate) struct Session {
     /// What its tags begin with; `None` in the tier that has none.
     tags: Option<String>,
     /// The latest values of a resumed run, by key.
-    earlier: Vec<(String, f64)>,
+    earlier: Vec<Metric>,
     sink: UntilAbandoned,
     /// By group; `None` for one whose hardware is still being looked for.
     windows: Vec<Option<Window>>,
@@ -154,7 +154,7 @@ impl Session {
             self.windows.resize_with(group + 1, || None);
         }
         let earlier =
-            |key: &str| self.earlier.iter().find(|(known, _)| known == key).map(|(_, value)| *value);
+            |key: &str| self.earlier.iter().find(|metric| metric.key == key).map(|metric| metric.value);
         self.windows[group] = Some(Window::new(&found.registry, taken, &self.prefix, earlier));
         self.summary.register(group, found.registry.entries());
         self.summary.facts(found.registry.facts());

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use runlog_core::{Error, Result, validate};
+use runlog_core::{Error, Metric, Result, validate};
 
 use crate::readings::Readings;
 use crate::registry::{Entry, HIGHEST, Kind, LOWEST, NAME_CHARS_MAX, Registry};
@@ -30,6 +30,15 @@ pub(crate) fn prefix(node_id: Option<&str>) -> Result<String> {
         .because(error)
     })?;
     Ok(prefix)
+}
+
+/// The step of a run's first point: one more than the last of those with this `prefix` that it has already.
+///
+/// MLflow looks at other nodes' points too. Its UI compares nodes by their steps, so that one that joins later than
+/// others must begin where they began.
+pub(crate) fn first_step(earlier: &[Metric], prefix: &str) -> i64 {
+    let steps = earlier.iter().filter(|metric| metric.key.starts_with(prefix)).map(|metric| metric.step);
+    steps.max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// The values of one run's current window.
@@ -245,6 +254,16 @@ mod tests {
         assert_eq!(prefix(None).unwrap(), "system/");
         assert_eq!(prefix(Some("")).unwrap(), "system/");
         assert_eq!(prefix(Some("node_3")).unwrap(), "system/node_3/");
+    }
+
+    #[test]
+    fn steps_go_on_after_those_of_the_same_node() {
+        let point = |key: &str, step| Metric::new(key, 0.0, 0, step);
+        let earlier = [point("system/node_0/a", 180), point("system/node_1/a", 4), point("system/b", 7)];
+        let steps = ["system/node_0/", "system/node_1/", "system/node_2/", "system/"]
+            .map(|prefix| first_step(&earlier, prefix));
+        assert_eq!(steps, [181, 5, 0, 181]);
+        assert_eq!(first_step(&[point("system/a", i64::MAX)], "system/"), i64::MAX);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::entity::Metric;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How the machine is sampled during a run. What is not set follows the functions `set_system_metrics_*`, then the
@@ -186,10 +187,8 @@ pub struct Watch {
     pub run_id: String,
     /// How to sample: the run's settings over the process's over the environment's.
     pub settings: SystemMetrics,
-    /// The step of the first point: 0, or one more than the last of a resumed run.
-    pub first_step: i64,
-    /// The latest value of each `system/` metric of a resumed run, by its full key.
-    pub earlier: Vec<(String, f64)>,
+    /// The latest point of each `system/` metric of a resumed run.
+    pub earlier: Vec<Metric>,
     /// The environment of the process.
     pub config: Config,
 }

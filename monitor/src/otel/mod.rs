@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Meter, UpDownCounter};
+use runlog_core::Metric;
 use runlog_core::autolog::{MonitorSink, Watch};
 
 use crate::window;
@@ -36,7 +37,7 @@ pub(crate) struct Exported {
     prefix: String,
     /// The attributes of all points.
     of_run: Vec<KeyValue>,
-    earlier: Vec<(String, f64)>,
+    earlier: Vec<Metric>,
     /// The step of each key's first reading, which the first window has in it too.
     opening: i64,
     series: BTreeMap<Box<str>, Series>,
@@ -72,8 +73,9 @@ impl Exported {
         of_run.extend(node_id.map(|node_id| KeyValue::new("runlog.node_id", node_id.to_owned())));
         // A node id that cannot stand in a key is refused where the monitor starts.
         let prefix = window::prefix(node_id).unwrap_or_default();
+        let opening = window::first_step(&watch.earlier, &prefix);
         let (earlier, series) = (watch.earlier.clone(), BTreeMap::new());
-        Self { sink, meter, prefix, of_run, earlier, opening: watch.first_step, series, began_ms: None }
+        Self { sink, meter, prefix, of_run, earlier, opening, series, began_ms: None }
     }
 
     fn record(&mut self, key: &str, value: f64, timestamp: i64, step: i64) {
@@ -101,7 +103,7 @@ impl Exported {
             Instrument::Flow => To::Flow(meter.f64_counter(name).with_unit(unit).build()),
         };
         // A resumed run's total begins with what was counted before, in a process that told of it then.
-        let earlier = self.earlier.iter().find(|(known, _)| known == key).map_or(0.0, |(_, value)| *value);
+        let earlier = self.earlier.iter().find(|metric| metric.key == key).map_or(0.0, |metric| metric.value);
         let last = if matches!(to, To::Counter(_)) { earlier } else { 0.0 };
         Series { to, attributes, scale, last, last_ms: began_ms }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
+use runlog_core::Metric;
 use runlog_core::autolog::SystemMetrics;
 use runlog_core::config::Config;
 
@@ -28,7 +29,7 @@ impl Bench {
         let mut settings = SystemMetrics::new();
         settings.node_id = node_id.map(str::to_owned);
         let mut watch = Watch::new("abc", settings, Config::default());
-        watch.earlier = earlier.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
+        watch.earlier = earlier.iter().map(|(key, value)| Metric::new(*key, *value, 0, 0)).collect();
         let kept = Kept::default();
         let sink = Exported::new(Box::new(kept.clone()), &watch, provider.meter(SCOPE));
         Self { exporter, provider, kept, sink: Some(sink) }

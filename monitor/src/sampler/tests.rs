@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::iter::repeat_with;
 
-use runlog_core::Error;
 use runlog_core::autolog::{SystemMetrics, Tier, Watch};
 use runlog_core::config::Config;
+use runlog_core::{Error, Metric};
 
 use super::*;
 use crate::ending::{Ending, Fate};
@@ -36,7 +36,8 @@ fn watch(settings: SystemMetrics) -> Watch {
 
 fn from_step(first_step: i64, settings: SystemMetrics) -> Watch {
     let mut watch = watch(settings);
-    watch.first_step = first_step;
+    let last = Metric::new("system/x", 0.0, 0, first_step - 1);
+    watch.earlier.extend((first_step > 0).then_some(last));
     watch
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: every quantity goes on from the same sessions: those that ended with a summary. So quantities may be
 //! divided by each other in a resumed run as in any other.
 
+use runlog_core::Metric;
 use runlog_core::autolog::Watch;
 
 use super::quantities as q;
@@ -17,7 +18,7 @@ impl Earlier {
     pub(super) fn of(watch: &Watch) -> Self {
         let node = watch.settings.node_id.as_deref().filter(|node| !node.is_empty());
         let prefix = node.map_or_else(|| "system/".to_owned(), |node| format!("system/{node}/"));
-        let of_summary = |(key, value): &(String, f64)| {
+        let of_summary = |Metric { key, value, .. }: &Metric| {
             let name = key.strip_prefix(&prefix)?;
             (name.starts_with(q::PREFIX) && value.is_finite()).then(|| (name.to_owned(), *value))
         };
@@ -68,7 +69,7 @@ mod tests {
         let mut settings = SystemMetrics::new();
         settings.node_id = node.map(str::to_owned);
         let mut watch = Watch::new("", settings, Config::default());
-        watch.earlier = values.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect();
+        watch.earlier = values.iter().map(|(key, value)| Metric::new(*key, *value, 0, 0)).collect();
         Earlier::of(&watch)
     }
 

@@ -29,7 +29,8 @@ impl Bench {
 
     fn resumed(settings: SystemMetrics, groups: &[&[&str]], earlier: &[(String, f64)]) -> Self {
         let mut watch = Watch::new("run", settings, Config::default());
-        watch.earlier = earlier.to_vec();
+        watch.earlier =
+            earlier.iter().map(|(key, value)| runlog_core::Metric::new(key, *value, 0, 0)).collect();
         let mut summary = Summary::new(&watch);
         let mut registries = Vec::new();
         for (group, names) in groups.iter().enumerate() {

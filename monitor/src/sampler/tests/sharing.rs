@@ -83,8 +83,8 @@ fn a_run_that_comes_later_has_gauges_at_once_and_no_rate_from_before_it() {
 #[test]
 fn each_run_has_the_steps_keys_and_totals_that_it_would_have_alone() {
     let mut runs = Runs::new();
-    let mut resumed = from_step(7, every(1000, 1).node_id("node_1"));
-    resumed.earlier = vec![("system/node_1/total".to_owned(), 50.0)];
+    let mut resumed = watch(every(1000, 1).node_id("node_1"));
+    resumed.earlier = vec![Metric::new("system/node_1/total", 50.0, 0, 6)];
     let (first, _) = runs.comes(0, 0, &watch(every(1000, 1)));
     runs.due(2);
     let (second, _) = runs.comes(0, 1, &resumed);
