@@ -120,14 +120,15 @@ impl Sampler {
     fn turn(&mut self, pace: &mut impl Pace) {
         // Points have the time of their sample, not that of an answer that was waited for.
         let (now, now_ms) = (pace.elapsed(), pace.now_ms());
-        if self.hear() {
-            self.log_openings(now_ms);
-        }
         let (coming, going) = self.inbox.take();
         let mut wanted = self.look_at_runs(now, &going);
         for session in coming {
             self.admit(session, now);
             (wanted.sample, wanted.slow) = (true, true);
+        }
+        // After a run has come: what was opened for it may have answered already.
+        if self.hear() {
+            self.log_openings(now_ms);
         }
         // Who comes and goes in one turn has an opening first.
         for run in self.runs.iter().filter(|run| run.comes && going.contains(&run.session.id)) {
