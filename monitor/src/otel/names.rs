@@ -2,7 +2,7 @@
 //! <https://opentelemetry.io/docs/specs/semconv/>), or a name of ours below `runlog.system.` where they have none.
 //!
 //! Invariants: units are base units (bytes, seconds, joules, a ratio of 1), whatever ours are; no two metrics are the
-//! same series.
+//! same series; series of one name are parts of one thing, told apart by the same attributes, so that they can be put together.
 
 use std::borrow::Cow;
 
@@ -52,7 +52,8 @@ const TRANSMIT: &[(&str, &str)] = &[("network.io.direction", "transmit")];
 const INFINIBAND_RECEIVE: &[(&str, &str)] = &[("hw.id", "infiniband"), ("network.io.direction", "receive")];
 const INFINIBAND_TRANSMIT: &[(&str, &str)] = &[("hw.id", "infiniband"), ("network.io.direction", "transmit")];
 const PACKAGES: &[(&str, &str)] = &[("hw.id", "cpu"), ("hw.type", "cpu")];
-const PACKAGES_SENSOR: &[(&str, &str)] = &[("hw.id", "cpu"), ("hw.sensor_location", "package")];
+const PACKAGES_SENSOR: &[(&str, &str)] =
+    &[("hw.id", "cpu"), ("hw.type", "cpu"), ("hw.sensor_location", "package")];
 
 /// The machine's, the process's and the container's.
 ///
@@ -60,8 +61,6 @@ const PACKAGES_SENSOR: &[(&str, &str)] = &[("hw.id", "cpu"), ("hw.sensor_locatio
 /// idle nor waiting, and free space is what users may still take.
 const PLAIN: &[Row] = &[
     (&m::CPU_UTILIZATION, "system.cpu.utilization", "1", Gauge, &[]),
-    (&m::CPU_WAITING, "system.cpu.utilization", "1", Gauge, &[("cpu.mode", "iowait")]),
-    (&m::CPU_STOLEN, "system.cpu.utilization", "1", Gauge, &[("cpu.mode", "steal")]),
     (&m::CPU_FREQUENCY, "system.cpu.frequency", "Hz", Gauge, &[]),
     (&m::CPU_POWER, "hw.power", "W", Gauge, PACKAGES),
     (&m::CPU_ENERGY, "hw.energy", "J", Counter, PACKAGES),
@@ -137,8 +136,9 @@ impl Named {
         if let Some((index, rest)) = device("cpu_", name)
             && rest == m::CORE_UTILIZATION.name
         {
+            // Not beside the total under the conventions' name, where the two would be added up.
             return Self {
-                name: Cow::Borrowed("system.cpu.utilization"),
+                name: Cow::Borrowed("runlog.system.cpu.utilization"),
                 unit: "1",
                 scale: 0.01,
                 instrument: Gauge,
@@ -216,6 +216,10 @@ mod tests {
 
     /// The metrics for which OpenTelemetry has no name.
     const NAMELESS: &[&str] = &[
+        // Parts of processor time beside a total without parts would be added up with it.
+        m::CPU_WAITING.name,
+        m::CPU_STOLEN.name,
+        "cpu_0_utilization_percentage",
         // The conventions know no pressure, load or busiest disk.
         m::CPU_PRESSURE.name,
         m::MEMORY_PRESSURE.name,
@@ -288,15 +292,20 @@ mod tests {
         plain.chain(of("cpu", m::CORE)).chain(of("gpu", m::GPU)).collect()
     }
 
-    fn is_nameless(metric: &Metric) -> bool {
-        NAMELESS.contains(&metric.name)
+    fn is_nameless(name: &str, metric: &Metric) -> bool {
+        NAMELESS.contains(&name) || NAMELESS.contains(&metric.name)
     }
 
     #[test]
     fn every_metric_has_opentelemetrys_name_or_is_known_to_have_none() {
         for (name, metric) in all() {
             let named = Named::of(&name);
-            assert_eq!(named.name.starts_with("runlog."), is_nameless(metric), "{name} is {}", named.name);
+            assert_eq!(
+                named.name.starts_with("runlog."),
+                is_nameless(&name, metric),
+                "{name} is {}",
+                named.name
+            );
         }
     }
 
@@ -332,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn series_of_one_name_are_told_apart_by_the_same_attributes() {
+        let mut known = std::collections::BTreeMap::new();
+        for (name, _) in all() {
+            let named = Named::of(&name);
+            let keys: BTreeSet<_> = named.attributes.iter().map(|pair| pair.key.to_string()).collect();
+            let of_name = known.entry(named.name.clone()).or_insert_with(|| keys.clone());
+            assert_eq!(*of_name, keys, "{name} as {}", named.name);
+        }
+    }
+
+    #[test]
     fn names_and_attributes_say_which_device() {
         let gpu = Named::of("gpu_3_temperature_celsius");
         let attributes: Vec<_> = gpu.attributes.iter().map(|of| format!("{}={}", of.key, of.value)).collect();
@@ -340,7 +360,7 @@ mod tests {
         let core = Named::of("cpu_12_utilization_percentage");
         assert_eq!(
             (core.name.as_ref(), core.attributes[0].value.to_string()),
-            ("system.cpu.utilization", "12".to_owned())
+            ("runlog.system.cpu.utilization", "12".to_owned())
         );
         assert_eq!(Named::of("gpu_0_utilization_percentage_max").name, "runlog.system.gpu.utilization.max");
         assert_eq!(Named::of("gpu_0_sm_active_percentage").name, "runlog.system.gpu.sm_active");
