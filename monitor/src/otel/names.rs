@@ -27,6 +27,8 @@ pub(super) enum Instrument {
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) name: Cow<'static, str>,
+    /// What it is, the same for all series of the name; empty where only the program knows.
+    pub(super) description: Cow<'static, str>,
     pub(super) unit: &'static str,
     /// What one of our unit is in this one.
     pub(super) scale: f64,
@@ -139,6 +141,7 @@ impl Named {
             // Not beside the total under the conventions' name, where the two would be added up.
             return Self {
                 name: Cow::Borrowed("runlog.system.cpu.utilization"),
+                description: Cow::Borrowed(m::CORE_UTILIZATION.what),
                 unit: "1",
                 scale: 0.01,
                 instrument: Gauge,
@@ -150,6 +153,7 @@ impl Named {
         known.unwrap_or_else(|| Self {
             // A registered probe's or the summary's: only the program knows what they are.
             name: Cow::Owned(format!("runlog.system.{}", in_alphabet(name))),
+            description: Cow::Borrowed(""),
             unit: "",
             scale: 1.0,
             instrument: Gauge,
@@ -166,16 +170,33 @@ fn known(name: &str, rows: &[Row], metrics: &[&Metric], own: &str) -> Option<Nam
         let (_, _, scale) = unit_of(metric.name);
         let attributes =
             attributes.iter().map(|(key, value)| KeyValue::new(Key::new(*key), *value)).collect();
-        return Some(Named { name: Cow::Borrowed(name), unit, scale, instrument: *instrument, attributes });
+        let (description, name) = (description(name), Cow::Borrowed(*name));
+        return Some(Named { name, description, unit, scale, instrument: *instrument, attributes });
     }
-    let range = [("_min", ".min"), ("_max", ".max")];
-    let of_range = range.into_iter().find_map(|(suffix, end)| Some((name.strip_suffix(suffix)?, end)));
-    let (of, end) = of_range.unwrap_or((name, ""));
+    let range = [("_min", ".min", "the lowest of a window"), ("_max", ".max", "the highest of a window")];
+    let of_range =
+        range.into_iter().find_map(|(suffix, end, which)| Some((name.strip_suffix(suffix)?, end, which)));
+    let (of, end, which) = of_range.unwrap_or((name, "", ""));
     let metric = metrics.iter().find(|metric| metric.name == of && (end.is_empty() || metric.ranged))?;
     let (base, unit, scale) = unit_of(metric.name);
     let instrument = if metric.kind == Kind::Total { Counter } else { Gauge };
     let name = Cow::Owned(format!("{own}{base}{end}"));
-    Some(Named { name, unit, scale, instrument, attributes: Vec::new() })
+    let description = if which.is_empty() {
+        Cow::Borrowed(metric.what)
+    } else {
+        format!("{}; {which}", metric.what).into()
+    };
+    Some(Named { name, description, unit, scale, instrument, attributes: Vec::new() })
+}
+
+/// What the metrics of one of OpenTelemetry's names are: with a description each, they would be several instruments.
+fn description(name: &str) -> Cow<'static, str> {
+    let rows = PLAIN.iter().chain(GPU).filter(|row| row.1 == name);
+    let whats: Vec<_> = rows.map(|(metric, ..)| metric.what).collect();
+    match whats[..] {
+        [what] => Cow::Borrowed(what),
+        _ => whats.join("; ").into(),
+    }
 }
 
 /// The name without its unit, the unit, and the scale.
@@ -323,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_metrics_are_one_series_and_one_name_has_one_instrument_and_unit() {
+    fn no_two_metrics_are_one_series_and_one_name_has_one_instrument_unit_and_description() {
         let (mut series, mut instruments) = (BTreeSet::new(), std::collections::BTreeMap::new());
         for (name, metric) in all() {
             let range = metric.ranged.then(|| [format!("{name}_min"), format!("{name}_max")]);
@@ -333,9 +354,15 @@ mod tests {
                     named.attributes.iter().map(|pair| format!("{pair:?}")).collect();
                 attributes.sort();
                 assert!(series.insert((named.name.clone(), attributes)), "{name} as {}", named.name);
-                let instrument = (named.instrument == Gauge, named.instrument == UpDown, named.unit);
-                let known = *instruments.entry(named.name.clone()).or_insert(instrument);
-                assert_eq!(known, instrument, "{}", named.name);
+                assert!(named.description.contains(metric.what), "{name} as {}", named.name);
+                let instrument = (
+                    named.instrument == Gauge,
+                    named.instrument == UpDown,
+                    named.unit,
+                    named.description.into_owned(),
+                );
+                let known = instruments.entry(named.name.clone()).or_insert_with(|| instrument.clone());
+                assert_eq!(*known, instrument, "{}", named.name);
             }
         }
     }
