@@ -118,7 +118,8 @@ impl Launch {
             wrong
         };
         if doubt("the rank is not below the number of ranks", *rank, *ranks, false) {
-            *ranks = None;
+            // There is no such rank, and nothing may follow from it.
+            *rank = None;
         }
         if doubt("the local rank is above the rank", *local_rank, *rank, true) {
             // Which one is wrong? A process too many that samples is noticed, one too few is not.

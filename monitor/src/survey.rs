@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::probe::{Driver, Machine, Probe, ProbeError, drivers};
 use crate::readings::Readings;
 use crate::registry::{Kind, Registry};
+use crate::window;
 
 /// The time between the two readings: drivers of GPUs have nothing new sooner.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -105,6 +106,11 @@ pub fn survey(watch: &Watch) -> Result<Survey> {
 
 fn survey_of(drivers: &[Driver], machine: &Machine, watch: &Watch, patience: Duration) -> Result<Survey> {
     let plan = Plan::new(watch)?;
+    let (node_id, left_to_another) = match decide(watch) {
+        Decision::Sample { node_id } => (node_id.filter(|node_id| !node_id.is_empty()), None),
+        Decision::Rest(why) => (None, Some(why)),
+    };
+    window::prefix(node_id.as_deref())?;
     let tier = watch.settings.tier.unwrap_or_default();
     let deadline = clock::instant() + patience;
     let looking: Vec<_> = drivers.iter().map(|driver| look(driver.clone(), machine.clone(), tier)).collect();
@@ -113,10 +119,6 @@ fn survey_of(drivers: &[Driver], machine: &Machine, watch: &Watch, patience: Dur
         answer.recv_timeout(left).unwrap_or_else(|_| Surveyed::without(driver, ProbeState::Hangs))
     };
     let probes = drivers.iter().zip(looking).map(answer).collect();
-    let (node_id, left_to_another) = match decide(watch) {
-        Decision::Sample { node_id } => (node_id.filter(|node_id| !node_id.is_empty()), None),
-        Decision::Rest(why) => (None, Some(why)),
-    };
     Ok(Survey {
         interval: plan.interval,
         samples_before_logging: plan.samples,

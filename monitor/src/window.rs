@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use runlog_core::{Error, Metric, Result, validate};
 
+use crate::metrics::CPU_UTILIZATION;
 use crate::readings::Readings;
 use crate::registry::{Entry, HIGHEST, Kind, LOWEST, NAME_CHARS_MAX, Registry};
 
@@ -22,11 +23,14 @@ pub(crate) fn prefix(node_id: Option<&str>) -> Result<String> {
         None | Some("") => format!("{PREFIX}/"),
         Some(node) => format!("{PREFIX}/{node}/"),
     };
-    // Room for the longest name: a refused key would otherwise show only once points are logged.
-    validate::key(&format!("{prefix}{}", "x".repeat(NAME_CHARS_MAX))).map_err(|error| {
-        Error::invalid(
-            "the node id of system metrics cannot stand in a key; MLflow's UI expects `node_<number>`",
-        )
+    // A refused key would otherwise show only once points are logged. First a name that a message may show, then room for
+    // the longest one.
+    let names = [CPU_UTILIZATION.name, &"x".repeat(NAME_CHARS_MAX)];
+    names.iter().try_for_each(|name| validate::key(&format!("{prefix}{name}"))).map_err(|error| {
+        let node = node_id.unwrap_or_default();
+        Error::invalid(format!(
+            "the node id of system metrics, {node:.40?}, cannot stand in a key; MLflow's UI expects `node_<number>`"
+        ))
         .because(error)
     })?;
     Ok(prefix)
@@ -271,6 +275,7 @@ mod tests {
         for bad in ["node*", "../x", "a//b", "/", &"n".repeat(200)] {
             let error = prefix(Some(bad)).unwrap_err();
             assert_eq!(error.kind(), runlog_core::ErrorKind::InvalidInput, "{bad}");
+            assert!(error.to_string().contains(&bad[..bad.len().min(40)]), "{error}");
         }
     }
 

@@ -223,7 +223,11 @@ fn as_text(report: &Value) -> String {
     let problems: Vec<_> = strings(&report["problems"]).iter().map(|problem| vec![plain(problem)]).collect();
     section(&mut text, "No run can be logged:", &table(&problems, 2, &[]));
     if problems.is_empty() {
-        text.push_str("\nA run can be logged.\n");
+        text.push_str(if system["problem"].is_null() {
+            "\nA run can be logged.\n"
+        } else {
+            "\nA run can be logged, but without system metrics.\n"
+        });
     }
     text
 }

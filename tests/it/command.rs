@@ -217,6 +217,25 @@ fn the_doctor_fails_where_no_run_could_be_logged_and_says_why() {
 }
 
 #[test]
+fn the_doctor_tells_what_keeps_runs_from_having_system_metrics() {
+    let place = Place::new();
+    let said = |arguments: &[&str]| {
+        let mut command = place.runlog_command(arguments);
+        let output = command.env("MLFLOW_SYSTEM_METRICS_NODE_ID", "a?*b").output().unwrap();
+        assert!(output.status.success(), "runs themselves can be logged");
+        text(&output.stdout)
+    };
+    let report: Value = serde_json::from_str(&said(&["doctor", "--json"])).unwrap();
+    let system = report["system_metrics"].as_object().unwrap();
+    assert!(system["problem"].as_str().unwrap().contains("a?*b"), "{system:?}");
+    let fields: Vec<_> = system.keys().map(String::as_str).collect();
+    assert_eq!(fields, ["is_linked", "is_on", "problem"]);
+    let said = said(&["doctor"]);
+    assert!(said.ends_with("\nA run can be logged, but without system metrics.\n"), "{said}");
+    assert!(said.contains("problem") && said.contains("a?*b"), "{said}");
+}
+
+#[test]
 fn the_doctor_looks_where_it_is_told_and_has_a_section_for_each_kind() {
     let place = Place::new();
     let said = place.prints(&["doctor", "--tracking-uri", "memory:"]);

@@ -122,8 +122,13 @@ fn contradictions_are_dropped_and_told() {
     for (vars, expected, told) in [
         (
             "RANK=4 WORLD_SIZE=4",
-            [Some(4), None, None, None, None, None],
+            [None, Some(4), None, None, None, None],
             "not below the number of ranks: 4 and 4",
+        ),
+        (
+            "RANK=9 WORLD_SIZE=8 LOCAL_RANK=1 LOCAL_WORLD_SIZE=4",
+            [None, Some(8), Some(1), Some(4), None, Some(2)],
+            "not below the number of ranks: 9 and 8",
         ),
         ("RANK=1 LOCAL_RANK=2", [Some(1), None, None, None, None, None], "above the rank: 2 and 1"),
         (

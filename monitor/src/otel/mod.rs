@@ -5,7 +5,7 @@
 //! and `runlog.node_id` where there is one.
 //!
 //! A metric without a name in the semantic conventions is `runlog.system.<name>`, one of a GPU `runlog.system.gpu.<name>`,
-//! and the lowest and highest of a window end in `.min` and `.max`. What the conventions count, such as bytes of disks,
+//! and the lowest and highest of a window end in `.min` and `.max`. Instruments have the metrics' descriptions. What the conventions count, such as bytes of disks,
 //! and we have as a rate, is counted as the rate over the time since the last window's point: exact while nothing is
 //! missing between two. When the run ends, what can be added up (memory in use, threads) goes back to 0, so that it does not
 //! stand beside the next run's.
@@ -93,14 +93,17 @@ impl Exported {
 
     fn open(&self, key: &str, began_ms: i64) -> Series {
         let named = Named::of(key.strip_prefix(self.prefix.as_str()).unwrap_or(key));
-        let Named { name, unit, scale, instrument, mut attributes } = named;
+        let Named { name, description, unit, scale, instrument, mut attributes } = named;
         attributes.extend(self.of_run.iter().cloned());
         let meter = &self.meter;
+        let gauge = |name| meter.f64_gauge(name).with_unit(unit);
+        let up_down = |name| meter.f64_up_down_counter(name).with_unit(unit);
+        let counter = |name| meter.f64_counter(name).with_unit(unit);
         let to = match instrument {
-            Instrument::Gauge => To::Gauge(meter.f64_gauge(name).with_unit(unit).build()),
-            Instrument::UpDown => To::UpDown(meter.f64_up_down_counter(name).with_unit(unit).build()),
-            Instrument::Counter => To::Counter(meter.f64_counter(name).with_unit(unit).build()),
-            Instrument::Flow => To::Flow(meter.f64_counter(name).with_unit(unit).build()),
+            Instrument::Gauge => To::Gauge(gauge(name).with_description(description).build()),
+            Instrument::UpDown => To::UpDown(up_down(name).with_description(description).build()),
+            Instrument::Counter => To::Counter(counter(name).with_description(description).build()),
+            Instrument::Flow => To::Flow(counter(name).with_description(description).build()),
         };
         // A resumed run's total begins with what was counted before, in a process that told of it then.
         let earlier = self.earlier.iter().find(|metric| metric.key == key).map_or(0.0, |metric| metric.value);

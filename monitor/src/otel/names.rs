@@ -2,7 +2,7 @@
 //! <https://opentelemetry.io/docs/specs/semconv/>), or a name of ours below `runlog.system.` where they have none.
 //!
 //! Invariants: units are base units (bytes, seconds, joules, a ratio of 1), whatever ours are; no two metrics are the
-//! same series.
+//! same series; series of one name are parts of one thing, told apart by the same attributes, so that they can be put together.
 
 use std::borrow::Cow;
 
@@ -27,6 +27,8 @@ pub(super) enum Instrument {
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) name: Cow<'static, str>,
+    /// What it is, the same for all series of the name; empty where only the program knows.
+    pub(super) description: Cow<'static, str>,
     pub(super) unit: &'static str,
     /// What one of our unit is in this one.
     pub(super) scale: f64,
@@ -52,7 +54,8 @@ const TRANSMIT: &[(&str, &str)] = &[("network.io.direction", "transmit")];
 const INFINIBAND_RECEIVE: &[(&str, &str)] = &[("hw.id", "infiniband"), ("network.io.direction", "receive")];
 const INFINIBAND_TRANSMIT: &[(&str, &str)] = &[("hw.id", "infiniband"), ("network.io.direction", "transmit")];
 const PACKAGES: &[(&str, &str)] = &[("hw.id", "cpu"), ("hw.type", "cpu")];
-const PACKAGES_SENSOR: &[(&str, &str)] = &[("hw.id", "cpu"), ("hw.sensor_location", "package")];
+const PACKAGES_SENSOR: &[(&str, &str)] =
+    &[("hw.id", "cpu"), ("hw.type", "cpu"), ("hw.sensor_location", "package")];
 
 /// The machine's, the process's and the container's.
 ///
@@ -60,8 +63,6 @@ const PACKAGES_SENSOR: &[(&str, &str)] = &[("hw.id", "cpu"), ("hw.sensor_locatio
 /// idle nor waiting, and free space is what users may still take.
 const PLAIN: &[Row] = &[
     (&m::CPU_UTILIZATION, "system.cpu.utilization", "1", Gauge, &[]),
-    (&m::CPU_WAITING, "system.cpu.utilization", "1", Gauge, &[("cpu.mode", "iowait")]),
-    (&m::CPU_STOLEN, "system.cpu.utilization", "1", Gauge, &[("cpu.mode", "steal")]),
     (&m::CPU_FREQUENCY, "system.cpu.frequency", "Hz", Gauge, &[]),
     (&m::CPU_POWER, "hw.power", "W", Gauge, PACKAGES),
     (&m::CPU_ENERGY, "hw.energy", "J", Counter, PACKAGES),
@@ -137,8 +138,10 @@ impl Named {
         if let Some((index, rest)) = device("cpu_", name)
             && rest == m::CORE_UTILIZATION.name
         {
+            // Not beside the total under the conventions' name, where the two would be added up.
             return Self {
-                name: Cow::Borrowed("system.cpu.utilization"),
+                name: Cow::Borrowed("runlog.system.cpu.utilization"),
+                description: Cow::Borrowed(m::CORE_UTILIZATION.what),
                 unit: "1",
                 scale: 0.01,
                 instrument: Gauge,
@@ -150,6 +153,7 @@ impl Named {
         known.unwrap_or_else(|| Self {
             // A registered probe's or the summary's: only the program knows what they are.
             name: Cow::Owned(format!("runlog.system.{}", in_alphabet(name))),
+            description: Cow::Borrowed(""),
             unit: "",
             scale: 1.0,
             instrument: Gauge,
@@ -166,16 +170,33 @@ fn known(name: &str, rows: &[Row], metrics: &[&Metric], own: &str) -> Option<Nam
         let (_, _, scale) = unit_of(metric.name);
         let attributes =
             attributes.iter().map(|(key, value)| KeyValue::new(Key::new(*key), *value)).collect();
-        return Some(Named { name: Cow::Borrowed(name), unit, scale, instrument: *instrument, attributes });
+        let (description, name) = (description(name), Cow::Borrowed(*name));
+        return Some(Named { name, description, unit, scale, instrument: *instrument, attributes });
     }
-    let range = [("_min", ".min"), ("_max", ".max")];
-    let of_range = range.into_iter().find_map(|(suffix, end)| Some((name.strip_suffix(suffix)?, end)));
-    let (of, end) = of_range.unwrap_or((name, ""));
+    let range = [("_min", ".min", "the lowest of a window"), ("_max", ".max", "the highest of a window")];
+    let of_range =
+        range.into_iter().find_map(|(suffix, end, which)| Some((name.strip_suffix(suffix)?, end, which)));
+    let (of, end, which) = of_range.unwrap_or((name, "", ""));
     let metric = metrics.iter().find(|metric| metric.name == of && (end.is_empty() || metric.ranged))?;
     let (base, unit, scale) = unit_of(metric.name);
     let instrument = if metric.kind == Kind::Total { Counter } else { Gauge };
     let name = Cow::Owned(format!("{own}{base}{end}"));
-    Some(Named { name, unit, scale, instrument, attributes: Vec::new() })
+    let description = if which.is_empty() {
+        Cow::Borrowed(metric.what)
+    } else {
+        format!("{}; {which}", metric.what).into()
+    };
+    Some(Named { name, description, unit, scale, instrument, attributes: Vec::new() })
+}
+
+/// What the metrics of one of OpenTelemetry's names are: with a description each, they would be several instruments.
+fn description(name: &str) -> Cow<'static, str> {
+    let rows = PLAIN.iter().chain(GPU).filter(|row| row.1 == name);
+    let whats: Vec<_> = rows.map(|(metric, ..)| metric.what).collect();
+    match whats[..] {
+        [what] => Cow::Borrowed(what),
+        _ => whats.join("; ").into(),
+    }
 }
 
 /// The name without its unit, the unit, and the scale.
@@ -216,6 +237,10 @@ mod tests {
 
     /// The metrics for which OpenTelemetry has no name.
     const NAMELESS: &[&str] = &[
+        // Parts of processor time beside a total without parts would be added up with it.
+        m::CPU_WAITING.name,
+        m::CPU_STOLEN.name,
+        "cpu_0_utilization_percentage",
         // The conventions know no pressure, load or busiest disk.
         m::CPU_PRESSURE.name,
         m::MEMORY_PRESSURE.name,
@@ -288,15 +313,20 @@ mod tests {
         plain.chain(of("cpu", m::CORE)).chain(of("gpu", m::GPU)).collect()
     }
 
-    fn is_nameless(metric: &Metric) -> bool {
-        NAMELESS.contains(&metric.name)
+    fn is_nameless(name: &str, metric: &Metric) -> bool {
+        NAMELESS.contains(&name) || NAMELESS.contains(&metric.name)
     }
 
     #[test]
     fn every_metric_has_opentelemetrys_name_or_is_known_to_have_none() {
         for (name, metric) in all() {
             let named = Named::of(&name);
-            assert_eq!(named.name.starts_with("runlog."), is_nameless(metric), "{name} is {}", named.name);
+            assert_eq!(
+                named.name.starts_with("runlog."),
+                is_nameless(&name, metric),
+                "{name} is {}",
+                named.name
+            );
         }
     }
 
@@ -314,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_metrics_are_one_series_and_one_name_has_one_instrument_and_unit() {
+    fn no_two_metrics_are_one_series_and_one_name_has_one_instrument_unit_and_description() {
         let (mut series, mut instruments) = (BTreeSet::new(), std::collections::BTreeMap::new());
         for (name, metric) in all() {
             let range = metric.ranged.then(|| [format!("{name}_min"), format!("{name}_max")]);
@@ -324,10 +354,27 @@ mod tests {
                     named.attributes.iter().map(|pair| format!("{pair:?}")).collect();
                 attributes.sort();
                 assert!(series.insert((named.name.clone(), attributes)), "{name} as {}", named.name);
-                let instrument = (named.instrument == Gauge, named.instrument == UpDown, named.unit);
-                let known = *instruments.entry(named.name.clone()).or_insert(instrument);
-                assert_eq!(known, instrument, "{}", named.name);
+                assert!(named.description.contains(metric.what), "{name} as {}", named.name);
+                let instrument = (
+                    named.instrument == Gauge,
+                    named.instrument == UpDown,
+                    named.unit,
+                    named.description.into_owned(),
+                );
+                let known = instruments.entry(named.name.clone()).or_insert_with(|| instrument.clone());
+                assert_eq!(*known, instrument, "{}", named.name);
             }
+        }
+    }
+
+    #[test]
+    fn series_of_one_name_are_told_apart_by_the_same_attributes() {
+        let mut known = std::collections::BTreeMap::new();
+        for (name, _) in all() {
+            let named = Named::of(&name);
+            let keys: BTreeSet<_> = named.attributes.iter().map(|pair| pair.key.to_string()).collect();
+            let of_name = known.entry(named.name.clone()).or_insert_with(|| keys.clone());
+            assert_eq!(*of_name, keys, "{name} as {}", named.name);
         }
     }
 
@@ -340,7 +387,7 @@ mod tests {
         let core = Named::of("cpu_12_utilization_percentage");
         assert_eq!(
             (core.name.as_ref(), core.attributes[0].value.to_string()),
-            ("system.cpu.utilization", "12".to_owned())
+            ("runlog.system.cpu.utilization", "12".to_owned())
         );
         assert_eq!(Named::of("gpu_0_utilization_percentage_max").name, "runlog.system.gpu.utilization.max");
         assert_eq!(Named::of("gpu_0_sm_active_percentage").name, "runlog.system.gpu.sm_active");

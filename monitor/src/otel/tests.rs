@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use opentelemetry::metrics::MeterProvider as _;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use runlog_core::Metric;
 use runlog_core::autolog::SystemMetrics;
@@ -176,4 +176,40 @@ fn what_can_be_added_up_is_0_once_the_run_is_over() {
     bench.log("system/cpu_power_watts", 10.0, 0);
     bench.sink = None;
     check(&bench, &[("process.thread.count {thread}{}", 0.0), ("hw.power W{hw.id=cpu,hw.type=cpu}", 10.0)]);
+}
+
+#[test]
+fn an_instrument_says_what_it_measures() {
+    let mut bench = Bench::new(None, &[]);
+    for key in [
+        "process_threads",
+        "disk_read_megabytes_per_second",
+        "disk_write_megabytes_per_second",
+        "gpu_0_utilization_percentage_max",
+        "batches_waiting",
+    ] {
+        bench.log(&format!("system/{key}"), 1.0, 10);
+    }
+    bench.provider.force_flush().unwrap();
+    let exported = bench.exporter.get_finished_metrics().unwrap();
+    let instruments = exported.iter().flat_map(ResourceMetrics::scope_metrics);
+    let mut said: Vec<_> = instruments
+        .flat_map(ScopeMetrics::metrics)
+        .map(|metric| (metric.name().to_owned(), metric.description().to_owned()))
+        .collect();
+    let what = |name: &str| crate::describe(name).unwrap().to_owned();
+    let [read, write] = ["read", "write"].map(|way| what(&format!("disk_{way}_megabytes_per_second")));
+    let expected = [
+        ("process.thread.count", what("process_threads")),
+        ("system.disk.io", format!("{read}; {write}")),
+        (
+            "runlog.system.gpu.utilization.max",
+            format!("{}; the highest of a window", what("gpu_0_utilization_percentage")),
+        ),
+        ("runlog.system.batches_waiting", String::new()),
+    ];
+    let mut expected: Vec<_> = expected.into_iter().map(|(name, what)| (name.to_owned(), what)).collect();
+    said.sort();
+    expected.sort();
+    assert_eq!(said, expected);
 }

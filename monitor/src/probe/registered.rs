@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Driver, Open, Opened, Registry};
 
-static REGISTERED: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
+/// Each with what another one takes its place by.
+static REGISTERED: Mutex<Vec<(String, Driver)>> = Mutex::new(Vec::new());
 
 impl Driver {
     /// A driver of the program's own. `open` is called on the thread that then reads the probe, once for all runs that are
@@ -41,15 +42,30 @@ impl Driver {
     /// Driver::new("queue", |registry| Ok(Box::new(Queue(registry.key("batches_waiting", Kind::Gauge)?)))).register();
     /// ```
     pub fn register(self) {
+        let identity = self.name.to_string();
+        self.register_as(identity);
+    }
+
+    /// The same, for a driver whose name does not tell it apart: one of the same identity is replaced, one of the same
+    /// name has a number behind it. The identity, which may hold a secret, is shown nowhere.
+    pub(super) fn register_as(mut self, identity: String) {
         let mut drivers = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-        drivers.retain(|driver| driver.name != self.name);
-        drivers.push(self);
+        drivers.retain(|(known, _)| *known != identity);
+        let is_free = |name: &str| drivers.iter().all(|(_, driver)| driver.name != name);
+        if !is_free(&self.name) {
+            let mut numbers = 2..=drivers.len() + 1;
+            let numbered = numbers
+                .find_map(|number| Some(format!("{} ({number})", self.name)).filter(|name| is_free(name)));
+            self.name = numbered.map_or(self.name, Cow::Owned);
+        }
+        drivers.push((identity, self));
     }
 }
 
 /// The program's own drivers.
 pub(crate) fn registered() -> Vec<Driver> {
-    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    let drivers = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    drivers.iter().map(|(_, driver)| driver.clone()).collect()
 }
 
 #[cfg(test)]

@@ -97,6 +97,17 @@ fn the_plan_is_the_one_that_a_run_would_have() {
 }
 
 #[test]
+fn a_node_id_with_which_no_run_is_sampled_is_told() {
+    let mut watch = watch();
+    watch.settings.node_id = Some("a?*b".to_owned());
+    let of = |watch: &Watch| survey_of(&[], &Machine::default(), watch, PATIENCE);
+    let told = of(&watch).unwrap_err().to_string();
+    assert!(told.contains("a?*b"), "{told}");
+    watch.config.launch.local_rank = Some(2);
+    of(&watch).expect("a process that leaves the machine to another one needs no node id");
+}
+
+#[test]
 fn this_machine_has_something_to_read() {
     let survey = survey(&watch()).unwrap();
     let works = survey.probes.iter().filter(|probe| probe.state == ProbeState::Works);

@@ -111,20 +111,26 @@ impl OpenMetrics {
         self
     }
 
-    /// Has every run that starts after this scrape the endpoint, if it has system metrics. The same address again takes
-    /// the place of the one before.
+    /// Has every run that starts after this scrape the endpoint, if it has system metrics. The same address with the same
+    /// prefix again takes the place of the one before; endpoints that have metrics of the same names need prefixes.
     ///
     /// # Errors
     /// An address that is none of HTTP's, a prefix that no metric may have, a header that cannot be sent, or no time for
     /// a scrape.
     pub fn register(self) -> Result<()> {
         let scrape = Scrape::new(&self)?;
-        let shown = scrape.shown.clone();
+        let (shown, identity) = (scrape.shown.clone(), self.identity());
         let open = move |registry: &mut Registry| -> Opened {
             Ok(Box::new(Scraper::open(scrape.clone(), &self, registry)?))
         };
-        Driver::new(format!("openmetrics {shown}"), open).register();
+        Driver::new(format!("openmetrics {shown}"), open).register_as(identity);
         Ok(())
+    }
+
+    /// What tells endpoints apart, secrets and all: not to be shown.
+    fn identity(&self) -> String {
+        // No address has a space in it.
+        format!("openmetrics {} {}", self.url, self.prefix)
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -307,7 +313,7 @@ impl Scraper {
         }
         if left_out > 0 {
             notice::warn(
-                &format!("openmetrics {}", scrape.shown),
+                &settings.identity(),
                 format_args!(
                     "{} has {left_out} series more than the {SERIES_MAX} that are logged; choose with `keep`",
                     scrape.shown

@@ -302,3 +302,29 @@ fn of_a_series_that_stands_twice_in_a_text_the_first_counts() {
     assert_eq!(read, [0.0, 3.0, 4.0].map(|done| values(&[("openmetrics/done", done)])));
     server.thread.join().unwrap();
 }
+
+#[test]
+fn only_the_same_address_with_the_same_prefix_takes_the_place_of_the_one_before() {
+    let names = || -> Vec<_> {
+        let drivers = super::super::registered().into_iter();
+        drivers.map(|driver| driver.name).filter(|name| name.contains("//told-apart")).collect()
+    };
+    let of = |url: &str, prefix: &str| OpenMetrics::new(url).prefix(prefix).register().unwrap();
+    let different = [
+        ("http://told-apart/m", "a/"),
+        ("http://told-apart/m?job=1", "a/"),
+        ("http://told-apart/m?job=2", "a/"),
+        ("http://user:one@told-apart/m?job=2", "a/"),
+        ("http://user:two@told-apart/m?job=2", "a/"),
+        ("http://told-apart/m", "b/"),
+    ];
+    for (url, prefix) in different.iter().chain(&different) {
+        of(url, prefix);
+    }
+    let mut names = names();
+    names.sort();
+    let name = "openmetrics http://told-apart/m";
+    let expected: Vec<_> =
+        [name.to_owned()].into_iter().chain((2..=6).map(|n| format!("{name} ({n})"))).collect();
+    assert_eq!(names, expected);
+}
