@@ -57,7 +57,7 @@ pub(super) struct Gpu {
     uuid: String,
     sleep: Sleep,
     is_asleep: bool,
-    /// It came or went since it was last asked about it.
+    /// It came or went since its errors were last read.
     has_changed: bool,
     line: Line,
     loss: Loss,
@@ -211,19 +211,20 @@ impl Gpu {
         }
     }
 
-    /// Whether it came or went since this was last asked.
-    pub(super) fn has_changed(&mut self) -> bool {
-        std::mem::take(&mut self.has_changed)
-    }
-
-    /// What reports the device's errors, if they are wanted and it is there.
-    pub(super) fn watched(&mut self) -> Option<(&Device<'static>, &mut Errors)> {
-        let is_wanted = self.errors_key.is_some() && !self.place.is_instance() && !self.is_asleep;
-        self.line.device().filter(|_| is_wanted).map(|device| (device, &mut self.errors))
-    }
-
-    pub(super) fn errors(&mut self) -> &mut Errors {
-        &mut self.errors
+    /// Takes the errors that the driver has reported. A lost device's are looked for when it is lost, with each attempt to
+    /// reach it and when it is back, and otherwise it is left alone.
+    pub(super) fn read_errors(&mut self, nvml: &'static Nvml) {
+        let has_changed = std::mem::take(&mut self.has_changed);
+        if self.errors_key.is_none() || self.place.is_instance() {
+            return;
+        }
+        match self.line.device() {
+            _ if self.is_asleep => self.errors.leave(),
+            Some(device) if has_changed => self.errors.watch(nvml, device),
+            Some(_) => self.errors.take(),
+            None if has_changed => self.errors.take(),
+            None => {}
+        }
     }
 
     /// Reads, and notices if the device was lost by it.

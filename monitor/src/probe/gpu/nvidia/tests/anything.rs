@@ -97,6 +97,6 @@ proptest! {
             }
         }
         prop_assert!(running.fake().gpm_samples() <= 2);
-        prop_assert!(running.fake().event_sets() <= 1);
+        prop_assert!(running.fake().event_sets() <= 2);
     }
 }
