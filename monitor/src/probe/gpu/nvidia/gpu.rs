@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
+use runlog_core::{Error, ErrorKind};
 
 use super::counts::Counts;
 use super::events::Errors;
@@ -52,6 +53,7 @@ impl Place {
 
 #[derive(Debug)]
 pub(super) struct Gpu {
+    number: u32,
     place: Place,
     /// The unique name, by which a lost device is found again.
     uuid: String,
@@ -82,6 +84,8 @@ struct Loss {
     /// When the next attempt is due, while the device is lost.
     retry_at: Option<Duration>,
     has_been: bool,
+    /// It was not said yet.
+    is_news: bool,
 }
 
 impl Gpu {
@@ -96,6 +100,7 @@ impl Gpu {
         let key = |registry: &mut Registry, metric| registry.metric_of("gpu", number, metric);
         let mut fields = Fields::default();
         Self {
+            number,
             place,
             uuid,
             sleep,
@@ -114,7 +119,12 @@ impl Gpu {
             processes: Processes::register(registry, number),
             errors_key: key(registry, &metrics::GPU_XID_EVENTS),
             errors: Errors::default(),
-            loss: Loss { key: key(registry, &metrics::GPU_LOST), retry_at: None, has_been: false },
+            loss: Loss {
+                key: key(registry, &metrics::GPU_LOST),
+                retry_at: None,
+                has_been: false,
+                is_news: false,
+            },
             fields,
         }
     }
@@ -227,6 +237,21 @@ impl Gpu {
         }
     }
 
+    /// Fails in the sample that finds the device lost for the first time.
+    pub(super) fn tell_loss(&mut self) -> Result<(), Error> {
+        if !std::mem::take(&mut self.loss.is_news) {
+            return Ok(());
+        }
+        let number = self.number;
+        let name = if self.uuid.is_empty() { String::new() } else { format!(" ({})", self.uuid) };
+        let what = format!(
+            "GPU {number}{name} is lost: it does not answer, and is asked again every {} s; `gpu_{number}_lost` is 1 \
+             until it does",
+            RETRY_AFTER.as_secs()
+        );
+        Err(Error::new(ErrorKind::Unavailable, what).temporary(true))
+    }
+
     /// Reads, and notices if the device was lost by it.
     fn guarded(&mut self, read: impl FnOnce(&mut Self)) {
         if self.is_asleep || !self.line.is_connected() {
@@ -241,6 +266,7 @@ impl Gpu {
     fn lose(&mut self) {
         self.line.disconnect();
         self.loss.retry_at = Some(self.line.now() + RETRY_AFTER);
+        self.loss.is_news |= !self.loss.has_been;
         self.loss.has_been = true;
         self.has_changed = true;
         self.rebase();

@@ -10,7 +10,8 @@
 //!
 //! Each reading of each device has its own fate (`fate.rs`): a call that the device does not know is made once, one
 //! that failed for the moment is made again after 1 s and then ever more seldom up to 300 s, and a device that does not
-//! answer is left alone for 30 s at a time, while `gpu_<index>_lost` is 1.
+//! answer is left alone for 30 s at a time, while `gpu_<index>_lost` is 1. The sample that finds a device lost for the
+//! first time has all its readings and fails, so that it is warned of.
 //!
 //! # What is not known of a lost GPU
 //!
@@ -242,10 +243,12 @@ impl Probe for Nvidia {
                 gpu.read_errors(nvml);
             }
         }
+        let mut outcome = Ok(());
         for gpu in &mut self.gpus {
             gpu.end(sink);
+            outcome = outcome.and(gpu.tell_loss());
         }
-        Ok(())
+        Ok(outcome?)
     }
 }
 

@@ -77,7 +77,7 @@ proptest! {
     ) {
         let rig = Rig::new(&script);
         let Ok(bench) = Bench::open(&DRIVER, &rig.machine) else { return Ok(()) };
-        let mut running = Running { rig, bench };
+        let mut running = Running { rig, bench, losses: Vec::new() };
         let mut totals: BTreeMap<String, f64> = BTreeMap::new();
         for step in steps {
             let values = match step {

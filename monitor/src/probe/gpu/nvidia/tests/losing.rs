@@ -106,6 +106,16 @@ fn another_gpu_under_the_index_of_a_lost_one_is_not_taken_for_it() {
 }
 
 #[test]
+fn the_sample_that_first_finds_a_gpu_lost_names_it_and_no_other_sample_does() {
+    let mut running = Running::of(&format!("{SCRIPT}\nlost 1 from_ms=500 to_ms=50000\nlost 1 from_ms=90000"));
+    for _ in 0..200 {
+        running.after(1000);
+    }
+    let [loss] = &running.losses[..] else { panic!("{:?}", running.losses) };
+    assert!(loss.contains("GPU 1 (GPU-") && loss.contains("asked again every 30 s"), "{loss}");
+}
+
+#[test]
 fn a_reset_that_is_required_is_a_loss() {
     let mut running = Running::of("device 0 h100\nfault 0 * RESET_REQUIRED from_ms=500");
     assert_close(&running.after(1000), "gpu_0_lost", 1.0);

@@ -129,7 +129,7 @@ fn a_standard_sample_makes_few_calls_however_much_the_device_knows() {
 fn mlflows_five_of_every_device_are_read_before_anything_else() {
     let running =
         Rig::new("device 0 h100\ndevice 1 h100\nhang 0 nvmlDeviceGetTemperatureV").open_in(Tier::Standard);
-    let Running { rig, mut bench } = running;
+    let Running { rig, mut bench, .. } = running;
     std::thread::scope(|scope| {
         let sampling = scope.spawn(move || bench.read_after(None).unwrap());
         let hung = rig.fake.await_hung(1, 60_000);
