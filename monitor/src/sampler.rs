@@ -225,10 +225,10 @@ impl Sampler {
 
     /// Logs what the sample at `now` completes.
     fn log(&mut self, now: Duration, now_ms: i64, waited_until: Duration) {
-        let slow = &self.slow;
+        let (slow, known) = (&self.slow, &self.known);
         for Watched { session, due, comes, goes, last, lacks } in &mut self.runs {
             if *goes {
-                *lacks = missing(slow, session, *last, waited_until);
+                *lacks = missing(slow, known, session, *last, waited_until);
             }
             if *last {
                 session.log_window(now, now_ms);
@@ -338,10 +338,18 @@ impl Sampler {
 }
 
 /// What is missing of a run that ends: the readings of a probe that hangs, or that has none in a window, be it the `last`.
-fn missing(slow: &[Slow], session: &Session, last: bool, now: Duration) -> Option<String> {
+/// Of one that is still being opened nobody knows whether there is anything to read.
+fn missing(
+    slow: &[Slow],
+    known: &[Option<Known>],
+    session: &Session,
+    last: bool,
+    now: Duration,
+) -> Option<String> {
     slow.iter().enumerate().find_map(|(place, slow)| {
-        let silent = slow.silent_for(now)?;
-        let lacks = silent >= HANGS || slow.is_late() || last && !session.has_reading(place + 1);
+        let (group, silent) = (place + 1, slow.silent_for(now)?);
+        let owes = || known[group].is_some() && (slow.is_late() || last && !session.has_reading(group));
+        let lacks = silent >= HANGS || owes();
         lacks.then(|| format!("the probe `{}` has not answered for {} ms", slow.name, silent.as_millis()))
     })
 }

@@ -66,6 +66,11 @@ impl Reading {
         let counted = || COUNTED.iter().find(|(_, metric, _)| metric.name == name);
         simple.or_else(|| counted().map(|(counted, ..)| Self::Counter(*counted))).unwrap_or(Self::Other)
     }
+
+    /// Whether the GPU itself must have answered: a loss and the errors of a GPU are known without it.
+    pub(super) fn is_answer(self) -> bool {
+        !matches!(self, Self::Lost | Self::Counter(Counted::Xids))
+    }
 }
 
 /// One GPU.

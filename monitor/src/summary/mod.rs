@@ -191,7 +191,7 @@ impl Summary {
                 Wanted::Signal(signal) => self.verdict.add(signal, value, weight),
                 Wanted::Gpu(presence, reading) => {
                     let presence = &mut group.gpus[presence];
-                    presence.answered |= reading != gpus::Reading::Lost;
+                    presence.answered |= reading.is_answer();
                     presence.power_was_read |= reading == gpus::Reading::Power;
                     self.gpus.add(presence.place, reading, value, secs);
                 }

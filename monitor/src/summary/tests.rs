@@ -161,11 +161,13 @@ fn hours_are_allocated_by_the_clock_and_active_by_utilization() {
 
 #[test]
 fn a_lost_gpu_is_counted_each_time_and_is_not_observed_meanwhile() {
-    let (used, lost) = (gpu(0, &metrics::GPU_UTILIZATION), gpu(0, &metrics::GPU_LOST));
-    let mut bench = Bench::new(standard(), &[&[], &[&used, &lost]]);
+    let [used, lost, errors] = [&metrics::GPU_UTILIZATION, &metrics::GPU_LOST, &metrics::GPU_XID_EVENTS]
+        .map(|metric| gpu(0, metric));
+    let mut bench = Bench::new(standard(), &[&[], &[&used, &lost, &errors]]);
+    let (there, gone) = ([(&*used, 50.0), (&lost, 0.0), (&errors, 1.0)], [(&*lost, 1.0), (&errors, 1.0)]);
     bench.sample_at(GPUS, 0.0, None, &[]).sample(GPUS, 1.0, &[(&used, 50.0)]);
-    bench.sample(GPUS, 1.0, &[(&lost, 1.0)]).sample(GPUS, 1.0, &[(&lost, 1.0)]);
-    bench.sample(GPUS, 1.0, &[(&used, 50.0), (&lost, 0.0)]).sample(GPUS, 1.0, &[(&lost, 1.0)]);
+    bench.sample(GPUS, 1.0, &gone).sample(GPUS, 1.0, &gone);
+    bench.sample(GPUS, 1.0, &there).sample(GPUS, 1.0, &gone);
     close(bench.metric("gpu_losses"), 2.0);
     close(bench.metric("gpu_observed_fraction"), 0.4);
 }

@@ -37,6 +37,10 @@ exports! {
     }
 
     system fn nvmlEventSetWait_v2(mut call, set: nvmlEventSet_t, data: *mut nvmlEventData_t, timeout_ms: c_uint) {
+        // An event that is there is delivered at once (`nvml.h`), so before it is said that a device is lost.
+        if let Some(event) = next(&mut call, set.address())? {
+            return data.put(event);
+        }
         let devices = call.state.event_sets.get(&set.address()).ok_or(INVALID_ARGUMENT)?.devices.clone();
         for (target, _) in devices {
             call = call.about(Stage::About, target)?;

@@ -134,6 +134,17 @@ fn events_are_told_once_and_only_from_registration_on() {
     assert_eq!(driver.fake.event_sets(), 0);
 }
 
+#[test]
+fn an_event_that_is_there_is_told_before_the_loss_of_its_device() {
+    let driver = Driver::new("device 0 h100\nxid 0 79 at_ms=1000\nlost 0 from_ms=1000");
+    let set = driver.create_event_set().unwrap();
+    let set =
+        driver.device().register_events(EventTypes::CRITICAL_XID_ERROR, set).map_err(|e| e.error).unwrap();
+    driver.fake.advance(1000);
+    assert!(set.wait(0).is_ok());
+    assert!(matches!(set.wait(0), Err(NvmlError::GpuLost)));
+}
+
 fn values(samples: &[Sample]) -> Vec<u32> {
     let value = |sample: &Sample| match sample.value {
         SampleValue::U32(value) => value,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
+use runlog_core::{Error, ErrorKind};
 
 use super::counts::Counts;
 use super::events::Errors;
@@ -52,12 +53,13 @@ impl Place {
 
 #[derive(Debug)]
 pub(super) struct Gpu {
+    number: u32,
     place: Place,
     /// The unique name, by which a lost device is found again.
     uuid: String,
     sleep: Sleep,
     is_asleep: bool,
-    /// It came or went since it was last asked about it.
+    /// It came or went since its errors were last read.
     has_changed: bool,
     line: Line,
     loss: Loss,
@@ -82,6 +84,8 @@ struct Loss {
     /// When the next attempt is due, while the device is lost.
     retry_at: Option<Duration>,
     has_been: bool,
+    /// It was not said yet.
+    is_news: bool,
 }
 
 impl Gpu {
@@ -96,6 +100,7 @@ impl Gpu {
         let key = |registry: &mut Registry, metric| registry.metric_of("gpu", number, metric);
         let mut fields = Fields::default();
         Self {
+            number,
             place,
             uuid,
             sleep,
@@ -114,7 +119,12 @@ impl Gpu {
             processes: Processes::register(registry, number),
             errors_key: key(registry, &metrics::GPU_XID_EVENTS),
             errors: Errors::default(),
-            loss: Loss { key: key(registry, &metrics::GPU_LOST), retry_at: None, has_been: false },
+            loss: Loss {
+                key: key(registry, &metrics::GPU_LOST),
+                retry_at: None,
+                has_been: false,
+                is_news: false,
+            },
             fields,
         }
     }
@@ -211,19 +221,35 @@ impl Gpu {
         }
     }
 
-    /// Whether it came or went since this was last asked.
-    pub(super) fn has_changed(&mut self) -> bool {
-        std::mem::take(&mut self.has_changed)
+    /// Takes the errors that the driver has reported. A lost device's are looked for when it is lost, with each attempt to
+    /// reach it and when it is back, and otherwise it is left alone.
+    pub(super) fn read_errors(&mut self, nvml: &'static Nvml) {
+        let has_changed = std::mem::take(&mut self.has_changed);
+        if self.errors_key.is_none() || self.place.is_instance() {
+            return;
+        }
+        match self.line.device() {
+            _ if self.is_asleep => self.errors.leave(),
+            Some(device) if has_changed => self.errors.watch(nvml, device),
+            Some(_) => self.errors.take(),
+            None if has_changed => self.errors.take(),
+            None => {}
+        }
     }
 
-    /// What reports the device's errors, if they are wanted and it is there.
-    pub(super) fn watched(&mut self) -> Option<(&Device<'static>, &mut Errors)> {
-        let is_wanted = self.errors_key.is_some() && !self.place.is_instance() && !self.is_asleep;
-        self.line.device().filter(|_| is_wanted).map(|device| (device, &mut self.errors))
-    }
-
-    pub(super) fn errors(&mut self) -> &mut Errors {
-        &mut self.errors
+    /// Fails in the sample that finds the device lost for the first time.
+    pub(super) fn tell_loss(&mut self) -> Result<(), Error> {
+        if !std::mem::take(&mut self.loss.is_news) {
+            return Ok(());
+        }
+        let number = self.number;
+        let name = if self.uuid.is_empty() { String::new() } else { format!(" ({})", self.uuid) };
+        let what = format!(
+            "GPU {number}{name} is lost: it does not answer, and is asked again every {} s; `gpu_{number}_lost` is 1 \
+             until it does",
+            RETRY_AFTER.as_secs()
+        );
+        Err(Error::new(ErrorKind::Unavailable, what).temporary(true))
     }
 
     /// Reads, and notices if the device was lost by it.
@@ -240,6 +266,7 @@ impl Gpu {
     fn lose(&mut self) {
         self.line.disconnect();
         self.loss.retry_at = Some(self.line.now() + RETRY_AFTER);
+        self.loss.is_news |= !self.loss.has_been;
         self.loss.has_been = true;
         self.has_changed = true;
         self.rebase();

@@ -10,22 +10,30 @@
 //!
 //! Each reading of each device has its own fate (`fate.rs`): a call that the device does not know is made once, one
 //! that failed for the moment is made again after 1 s and then ever more seldom up to 300 s, and a device that does not
-//! answer is left alone for 30 s at a time, while `gpu_<index>_lost` is 1.
+//! answer is left alone for 30 s at a time, while `gpu_<index>_lost` is 1. The sample that finds a device lost for the
+//! first time has all its readings and fails, so that it is warned of.
+//!
+//! # What is not known of a lost GPU
+//!
+//! Errors (XID) are asked for device by device, so that a lost one takes no other's with it. Its own are counted as far as
+//! the driver hands them out, when it is lost, with each attempt to reach it and when it is back; those that the driver
+//! keeps to itself, or hands out after the run, are missing.
 //!
 //! # What it allocates
 //!
 //! The wrapper answers with lists, so a sample allocates, unlike those of other probes: on a device of which everything is
-//! there and that this process alone uses, 2 times in the tier `compat`, 13 in `standard` and 14 in `full`, and once more
-//! for all devices.
+//! there and that this process alone uses, 2 times in the tier `compat`, 13 in `standard` and 14 in `full`.
 //!
 //! # Not measured on hardware yet
 //!
 //! All of this is tested on a library that does what a script says. Not known of real devices are:
 //!
-//! - what a call costs; a sample in the tier `standard` makes 16 of each device where everything is there, and 18 with
+//! - what a call costs; a sample in the tier `standard` makes 17 of each device where everything is there, and 19 with
 //!   taking and giving back the memory of a GPM sample;
 //! - how far the ring buffer of utilization looks back (it is believed to be 20 s, so an interval up to that loses
 //!   nothing), and whether it goes on where the application holds the device;
+//! - whether the errors that a GPU had when it was lost are handed out before the loss is, as `nvml.h` has it (an event
+//!   that is there is delivered at once), or not at all;
 //! - whether GPM's means are right over seconds: `nvml.h` says that samples must be 100 ms apart, and no longest time;
 //! - how many bits the PCIe counters (fields 197 and 198) have: they are used only once they have passed 2³²;
 //! - whether a laptop's GPU that somebody woke can fall asleep again while it is read every second. Most likely it
@@ -59,7 +67,6 @@ use nvml_wrapper::Nvml;
 use runlog_core::autolog::Gpus;
 use runlog_core::{Error, ErrorKind};
 
-use self::events::Events;
 use self::found::{Found, State};
 use self::gpu::{Gpu, RETRY_AFTER};
 use self::sleep::Sleep;
@@ -76,7 +83,6 @@ struct Nvidia {
     /// When loading it may be tried again.
     retry_at: Duration,
     gpus: Vec<Gpu>,
-    events: Events,
     tree: Tree,
     /// Time since the probe was opened, as far as it was sampled.
     now: Duration,
@@ -108,7 +114,6 @@ fn open(machine: &Machine, registry: &mut Registry) -> Opened {
         nvml,
         retry_at: Duration::ZERO,
         gpus,
-        events: Events::default(),
         tree: Tree {
             #[cfg(target_os = "linux")]
             proc: machine.proc.clone(),
@@ -235,27 +240,15 @@ impl Probe for Nvidia {
         if let Some(nvml) = self.nvml.filter(|_| is_awake) {
             for gpu in &mut self.gpus {
                 gpu.read_rest(nvml, &self.tree, sink);
+                gpu.read_errors(nvml);
             }
-            self.read_events(nvml);
         }
+        let mut outcome = Ok(());
         for gpu in &mut self.gpus {
             gpu.end(sink);
+            outcome = outcome.and(gpu.tell_loss());
         }
-        Ok(())
-    }
-}
-
-impl Nvidia {
-    fn read_events(&mut self, nvml: &'static Nvml) {
-        self.events.poll(self.gpus.iter_mut().map(Gpu::errors).collect());
-        let mut has_changed = false;
-        for gpu in &mut self.gpus {
-            has_changed |= gpu.has_changed();
-        }
-        // A device that is lost answers for all that are watched with it.
-        if has_changed {
-            self.events.watch(nvml, self.gpus.iter_mut().filter_map(Gpu::watched).collect());
-        }
+        Ok(outcome?)
     }
 }
 

@@ -105,12 +105,6 @@ pub(super) fn field_values(device: &Device<'static>, fields: &mut [Field]) -> Re
 
 const _: () = assert!(size_of::<Field>() == size_of::<nvmlFieldValue_t>());
 
-/// What tells a device from others, whoever gave the handle.
-pub(super) fn identity(device: &Device<'static>) -> usize {
-    // SAFETY: the handle is only looked at as a number; no second device is made of it.
-    unsafe { device.handle() }.addr()
-}
-
 /// The number of the GPU instance that a MIG device is, on its GPU (`nvmlDeviceGetGpuInstanceId`).
 pub(super) fn gpu_instance(device: &Device<'static>) -> Result<u32, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuInstanceId.as_ref())?;

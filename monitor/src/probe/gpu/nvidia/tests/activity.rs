@@ -64,7 +64,7 @@ fn gpm_is_the_mean_since_the_last_sample_and_leaves_no_sample_behind() {
         assert_eq!(running.fake().gpm_samples(), 1, "the one to compare with");
     }
     assert_eq!(running.fake().calls("nvmlGpmSampleGet"), 21);
-    let Running { rig, bench } = running;
+    let Running { rig, bench, .. } = running;
     drop(bench);
     assert_eq!(rig.fake.gpm_samples(), 0);
 }

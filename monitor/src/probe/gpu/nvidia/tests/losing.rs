@@ -64,12 +64,34 @@ fn events_are_heard_of_a_gpu_that_came_back() {
 }
 
 #[test]
-fn events_of_the_others_are_heard_while_a_gpu_is_lost() {
-    let mut running = Running::of("device 0 h100\ndevice 1 h100\nlost 0 from_ms=500\nxid 1 13 at_ms=5000");
-    for _ in 0..5 {
+fn events_are_heard_of_the_others_before_and_while_a_gpu_is_lost_and_of_what_it_was_lost_by() {
+    let mut running = Running::of(
+        "device 0 h100\ndevice 1 h100\nxid 1 13 at_ms=400\nxid 0 79 at_ms=500\nlost 0 from_ms=500\nxid 1 13 at_ms=5000",
+    );
+    let values = running.after(1000);
+    assert_close(&values, "gpu_0_lost", 1.0);
+    assert_close(&values, "gpu_0_xid_events", 1.0);
+    assert_close(&values, "gpu_1_xid_events", 1.0);
+    for _ in 0..4 {
         running.after(1000);
     }
-    assert_close(&running.after(1000), "gpu_1_xid_events", 1.0);
+    let values = running.after(1000);
+    assert_close(&values, "gpu_0_xid_events", 1.0);
+    assert_close(&values, "gpu_1_xid_events", 2.0);
+}
+
+#[test]
+fn an_event_that_the_driver_held_back_while_a_gpu_was_lost_is_heard_when_it_is_back() {
+    let mut running = Running::of(
+        "device 0 h100\nlost 0 from_ms=500 to_ms=20000\nxid 0 79 at_ms=700
+        fault * nvmlEventSetWait_v2 TIMEOUT to_ms=20000",
+    );
+    assert_close(&running.after(1000), "gpu_0_xid_events", 0.0);
+    let values = running.after(31_000);
+    assert_close(&values, "gpu_0_lost", 0.0);
+    assert_close(&values, "gpu_0_xid_events", 1.0);
+    assert_close(&running.after(1000), "gpu_0_xid_events", 1.0);
+    assert_eq!(running.fake().event_sets(), 1);
 }
 
 #[test]
@@ -81,6 +103,16 @@ fn another_gpu_under_the_index_of_a_lost_one_is_not_taken_for_it() {
         assert_close(&values, "gpu_0_lost", 1.0);
         assert_eq!(values.get("gpu_0_power_usage_watts"), None);
     }
+}
+
+#[test]
+fn the_sample_that_first_finds_a_gpu_lost_names_it_and_no_other_sample_does() {
+    let mut running = Running::of(&format!("{SCRIPT}\nlost 1 from_ms=500 to_ms=50000\nlost 1 from_ms=90000"));
+    for _ in 0..200 {
+        running.after(1000);
+    }
+    let [loss] = &running.losses[..] else { panic!("{:?}", running.losses) };
+    assert!(loss.contains("GPU 1 (GPU-") && loss.contains("asked again every 30 s"), "{loss}");
 }
 
 #[test]

@@ -38,6 +38,8 @@ struct Rig {
 struct Running {
     rig: Rig,
     bench: Bench,
+    /// What samples said of GPUs that are lost.
+    losses: Vec<String>,
 }
 
 impl Rig {
@@ -76,7 +78,7 @@ impl Rig {
 
     fn open_in(self, tier: Tier) -> Running {
         let bench = Bench::open_in(tier, &DRIVER, &self.machine).unwrap();
-        Running { rig: self, bench }
+        Running { rig: self, bench, losses: Vec::new() }
     }
 }
 
@@ -94,13 +96,26 @@ impl Running {
 
     /// A sample with nothing before it that it could be compared with.
     fn first(&mut self) -> Values {
-        self.bench.read_after(None).unwrap()
+        self.read_after(None)
+    }
+
+    /// A sample, also one that says of a GPU that it is lost.
+    fn read_after(&mut self, since_last: Option<Duration>) -> Values {
+        match self.bench.read_after(since_last) {
+            Ok(values) => values,
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains(" is lost: "), "{error}");
+                self.losses.push(error);
+                self.bench.values()
+            }
+        }
     }
 
     /// A sample so much later.
     fn after(&mut self, millis: u64) -> Values {
         self.fake().advance(millis);
-        self.bench.read_after(Some(Duration::from_millis(millis))).unwrap()
+        self.read_after(Some(Duration::from_millis(millis)))
     }
 
     fn fact(&self, name: &str) -> Option<String> {
