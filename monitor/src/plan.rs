@@ -8,8 +8,6 @@ use std::time::Duration;
 use runlog_core::autolog::Watch;
 use runlog_core::{Error, Result};
 
-use crate::window;
-
 /// MLflow's default sampling interval, which is also its default window.
 const MLFLOW_INTERVAL: Duration = Duration::from_secs(10);
 /// How often the default window is sampled.
@@ -39,15 +37,13 @@ pub(crate) struct Plan {
     pub(crate) slow_every: u32,
     /// Whether windows grow with the run, whatever `samples` says.
     pub(crate) adaptive: bool,
-    /// The step of the first point.
-    pub(crate) first_step: i64,
 }
 
 impl Plan {
     /// The plan for `watch`: as soon as one of MLflow's parameters is set, the other has MLflow's default.
     ///
     /// # Errors
-    /// An interval of no time, windows of no samples, a node id that cannot stand in a key, or a price below 0.
+    /// An interval of no time, windows of no samples, or a price below 0.
     pub(crate) fn new(watch: &Watch) -> Result<Self> {
         let asked = &watch.settings;
         let (interval, samples, slow_every) = match (asked.interval, asked.samples_before_logging) {
@@ -72,13 +68,7 @@ impl Plan {
         if samples == 0 {
             return Err(Error::invalid("system metrics need at least 1 sample before logging"));
         }
-        Ok(Self {
-            interval: interval.max(INTERVAL_MIN),
-            samples,
-            slow_every,
-            adaptive: asked.adaptive,
-            first_step: window::first_step(&watch.earlier, &window::prefix(asked.node_id.as_deref())?),
-        })
+        Ok(Self { interval: interval.max(INTERVAL_MIN), samples, slow_every, adaptive: asked.adaptive })
     }
 
     /// The samples that make the next window whole, after `logged` windows and this much time of the run.

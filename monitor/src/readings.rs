@@ -88,7 +88,7 @@ impl Sink<'_> {
     }
 
     /// Hands over what was read so far, for a run that ends before the sample is whole.
-    pub(crate) fn hand_over(&self) {
+    pub fn hand_over(&self) {
         if let Some(so_far) = self.so_far {
             so_far(self.readings);
         }

@@ -42,6 +42,8 @@ pub(crate) struct Session {
     plan: Plan,
     /// What its keys begin with.
     prefix: String,
+    /// The step of its first point.
+    first_step: i64,
     /// What its tags begin with; `None` in the tier that has none.
     tags: Option<String>,
     /// The latest values of a resumed run, by key.
@@ -87,9 +89,11 @@ impl Session {
         let plan = Plan::new(watch)?;
         let node = watch.settings.node_id.as_deref();
         let of_node = |node: &str| if node.is_empty() { TAGS.to_owned() } else { format!("{TAGS}{node}.") };
+        let prefix = window::prefix(node)?;
         Ok(Self {
             id,
-            prefix: window::prefix(node)?,
+            first_step: window::first_step(&watch.earlier, &prefix),
+            prefix,
             tags: (watch.settings.tier.unwrap_or_default() > Tier::Compat)
                 .then(|| of_node(node.unwrap_or_default())),
             earlier: watch.earlier.clone(),
@@ -192,9 +196,9 @@ impl Session {
     pub(crate) fn log_opening(&mut self, now_ms: i64) {
         if self.logged == 0 {
             let timestamp = self.timestamp(now_ms);
-            self.guarded(|Self { windows, sink, plan, .. }| {
+            self.guarded(|Self { windows, sink, first_step, .. }| {
                 for window in windows.iter_mut().flatten() {
-                    window.open(|key, value| sink.log(key, value, timestamp, plan.first_step));
+                    window.open(|key, value| sink.log(key, value, timestamp, *first_step));
                 }
             });
         }
@@ -250,7 +254,7 @@ impl Session {
     }
 
     fn step(&self) -> i64 {
-        self.plan.first_step.saturating_add(self.logged)
+        self.first_step.saturating_add(self.logged)
     }
 
     fn tag(&mut self, name: &str, value: &str) {
