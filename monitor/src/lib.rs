@@ -30,7 +30,7 @@
 //!
 //! Except in the tier `compat` each run has a tag `runlog.monitor` with the probes that found something to read, and for
 //! the others why they did not: `cpu, memory, disk; without nvidia (…)`. What probes say of the hardware are tags
-//! `runlog.<name>`. With a node id both have it in between: `runlog.<node_id>.monitor`. [`survey`] tells the same, and a
+//! `runlog.<name>`. With a node id both have it in between: `runlog.<node_id>.monitor`. [`survey()`] tells the same, and a
 //! first reading of everything, without a run.
 
 mod counter;

@@ -50,7 +50,7 @@ impl RunHandle {
         }
         let Some(watched) = self.end_now(status, ended_by) else { return Ok(()) };
         if let Err(error) = watched {
-            notice::warn("monitor-end", format_args!("the last system metrics are missing: {error}"));
+            notice::warn("monitor-end", format_args!("some of the last system metrics are missing: {error}"));
         }
         let Binding { engine, .. } = &self.0.home;
         if let Err(waiting) = engine.flush(engine.patience) {
