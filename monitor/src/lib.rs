@@ -19,9 +19,9 @@
 //! GPUs; one sample serves them all. It wakes once an interval, by absolute deadlines, and on Linux allocates nothing
 //! then. What may block, and every registered probe, has a thread of its own, named after it: a window that closes waits
 //! for it for a tenth of a second at most, and not at all if it let the window before pass; what comes late goes into
-//! the next window. A stop
-//! waits 4 ms for it and then takes what it has: of NVIDIA's GPUs MLflow's five metrics come first, of other probes only
-//! the whole counts. Its thread is abandoned, and if it had nothing, the stop says which probe did not answer.
+//! the next window. A stop waits 4 ms for it and then takes what it has handed over ([`Sink::hand_over`]; of NVIDIA's
+//! GPUs that is MLflow's five metrics first). Its thread is abandoned, and if it had nothing, the stop says which probe
+//! did not answer.
 //!
 //! When more than two deadlines were missed (the process was stopped, the machine slept), no rate is averaged over the
 //! hole, and nothing is caught up with.

@@ -87,7 +87,8 @@ impl Sink<'_> {
         }
     }
 
-    /// Hands over what was read so far, for a run that ends before the sample is whole.
+    /// Hands over what was read so far, for a run that ends before the sample is whole. Worth it after what matters most,
+    /// in a probe whose sample takes milliseconds.
     pub fn hand_over(&self) {
         if let Some(so_far) = self.so_far {
             so_far(self.readings);

@@ -19,8 +19,8 @@
 //! | PCIe's replays | `pcie_replay_count` | |
 //! | memory errors | `ras/umc_err_count` | of the memory's controllers, on cards that have such an account (ras.rst) |
 
-use super::attribute::{Attribute, Place, Value, every};
 use super::card::{Card, Kernel, Presence, cards};
+use super::card_file::{CardFile, Place, Value, every};
 use crate::counter::{Integral, Sum};
 use crate::metrics::{self, Metric};
 use crate::probe::pseudo::{lines, number};
@@ -70,7 +70,7 @@ struct Power {
 }
 
 struct Errors {
-    file: Attribute,
+    file: CardFile,
     corrected: Sum,
     uncorrected: Sum,
     corrected_key: Option<Key>,
@@ -140,7 +140,7 @@ impl Gpu {
         let replays = device("pcie_replay_count", 1.0);
         let replays =
             replays.and_then(|value| Some((value, Sum::default(), metric(&metrics::GPU_PCIE_REPLAYS)?)));
-        let errors = Attribute::of(&card, Place::Device("ras/umc_err_count".to_owned())).map(|file| Errors {
+        let errors = CardFile::of(&card, Place::Device("ras/umc_err_count".to_owned())).map(|file| Errors {
             file,
             corrected: Sum::default(),
             uncorrected: Sum::default(),

@@ -10,8 +10,8 @@
 //! the card's in channel 1 and the package's in 2), `xe_gt_freq.c` and i915's `intel_gt_sysfs_pm.c` for clocks, the tests
 //! of Intel's igt for `physical_vram_size_bytes`.
 
-use super::attribute::{Place, Value, every};
 use super::card::{Card, Kernel, Presence, cards};
+use super::card_file::{Place, Value, every};
 use crate::counter::Counter;
 use crate::metrics;
 use crate::probe::{Driver, Key, Machine, Opened, Probe, ProbeError, Registry, Sink, absent, float};

@@ -5,9 +5,9 @@ pub(super) mod amd;
 #[cfg(all(feature = "apple", target_os = "macos", target_arch = "aarch64"))]
 pub(super) mod apple;
 #[cfg(target_os = "linux")]
-mod attribute;
-#[cfg(target_os = "linux")]
 mod card;
+#[cfg(target_os = "linux")]
+mod card_file;
 #[cfg(target_os = "linux")]
 pub(super) mod drm;
 #[cfg(target_os = "linux")]

@@ -42,7 +42,7 @@ pub(in crate::probe) enum Place {
 
 /// One file of a card.
 #[derive(Debug)]
-pub(in crate::probe) struct Attribute {
+pub(in crate::probe) struct CardFile {
     place: Place,
     file: Option<Pseudo>,
     /// The card's returns when the file was opened: one that comes back has new files.
@@ -59,15 +59,15 @@ enum Fate {
     Failed,
 }
 
-impl Attribute {
+impl CardFile {
     /// `None` if the card has no such file, or the driver says of it that it never has anything. A card that sleeps is not
     /// asked.
     pub(in crate::probe) fn of(card: &Card, place: Place) -> Option<Self> {
-        let mut attribute = Self { place, file: None, returns: card.returns };
-        let file = attribute.open(card)?;
+        let mut card_file = Self { place, file: None, returns: card.returns };
+        let file = card_file.open(card)?;
         let never =
             card.presence() == Presence::Awake && file.head().is_err_and(|error| fate(&error) == Fate::Never);
-        (!never).then_some(attribute)
+        (!never).then_some(card_file)
     }
 
     /// What `parse` makes of its content; `None` where there is nothing at the moment.
@@ -130,7 +130,7 @@ fn fate(error: &ProbeError) -> Fate {
 /// A file of one number.
 #[derive(Debug)]
 pub(in crate::probe) struct Value {
-    attribute: Attribute,
+    file: CardFile,
     /// What one of the file's units is in ours.
     scale: f64,
 }
@@ -138,12 +138,12 @@ pub(in crate::probe) struct Value {
 impl Value {
     /// `None` if the card has no such number.
     pub(in crate::probe) fn of(card: &Card, place: Place, scale: f64) -> Option<Self> {
-        Attribute::of(card, place).map(|attribute| Self { attribute, scale })
+        CardFile::of(card, place).map(|file| Self { file, scale })
     }
 
     /// The number in our unit; `None` where there is none at the moment.
     pub(in crate::probe) fn get(&mut self, card: &Card) -> Result<Option<f64>, ProbeError> {
-        let value = self.attribute.read(card, integer)?;
+        let value = self.file.read(card, integer)?;
         Ok(value.map(|value| {
             let size = float(value.unsigned_abs()) * self.scale;
             if value < 0 { -size } else { size }
@@ -152,7 +152,7 @@ impl Value {
 
     /// The number as a count in the file's own unit; `None` where there is none at the moment.
     pub(in crate::probe) fn count(&mut self, card: &Card) -> Result<Option<u64>, ProbeError> {
-        self.attribute.read(card, |text| integer(text).and_then(|value| u64::try_from(value).ok()))
+        self.file.read(card, |text| integer(text).and_then(|value| u64::try_from(value).ok()))
     }
 }
 
@@ -190,11 +190,11 @@ mod tests {
         std::fs::remove_file(card.dir.join("gpu_busy_percent")).unwrap();
         set(&machine, ADDRESS, "gpu_busy_percent", "70\n");
         for (errno, expected) in [(Errno::BUSY, 5.0), (Errno::NODATA, 5.0), (Errno::NODEV, 70.0)] {
-            busy.attribute.unread(failed(errno)).unwrap();
+            busy.file.unread(failed(errno)).unwrap();
             assert_eq!(busy.get(&card).unwrap(), Some(expected), "{errno}");
         }
-        assert!(busy.attribute.unread(failed(Errno::IO)).is_err());
-        busy.attribute.unread(failed(Errno::NODEV)).unwrap();
+        assert!(busy.file.unread(failed(Errno::IO)).is_err());
+        busy.file.unread(failed(Errno::NODEV)).unwrap();
         std::fs::remove_file(card.dir.join("gpu_busy_percent")).unwrap();
         assert_eq!(busy.get(&card).unwrap(), None, "the card is not back yet");
         set(&machine, ADDRESS, "gpu_busy_percent", "8\n");
