@@ -77,6 +77,14 @@ pub struct Config {
     pub leave_signals: bool,
     /// `RUNLOG_JOURNAL_DIR`: where journals are kept.
     pub journal_dir: Option<PathBuf>,
+    /// `RUNLOG_JOURNAL_MAX_MIB`: how large a journal may get, 1024 MiB if unset.
+    pub journal_mib_max: Option<u32>,
+    /// `RUNLOG_JOURNAL_MMAP=false`: journals are written to, not mapped into memory.
+    pub journal_unmapped: bool,
+    /// `RUNLOG_FINISH_TIMEOUT_SECONDS`: how long the end of a run waits for the store, 10 s if unset.
+    pub finish_timeout: Option<Duration>,
+    /// `RUNLOG_LOG_HEALTH`: whether runs have the metrics `runlog/…`, unless they say otherwise.
+    pub log_health: bool,
     /// `XDG_STATE_HOME`, else `$HOME/.local/state`.
     pub state_home: Option<PathBuf>,
     /// The system's directory for temporary files.
@@ -164,6 +172,14 @@ impl Config {
             log_git_diff: flag("RUNLOG_LOG_GIT_DIFF")?.unwrap_or(false),
             leave_signals: flag("RUNLOG_HANDLE_SIGNALS")? == Some(false),
             journal_dir: path("RUNLOG_JOURNAL_DIR"),
+            journal_mib_max: text("RUNLOG_JOURNAL_MAX_MIB")
+                .map(|value| parse_count("RUNLOG_JOURNAL_MAX_MIB", &value))
+                .transpose()?,
+            journal_unmapped: flag("RUNLOG_JOURNAL_MMAP")? == Some(false),
+            finish_timeout: text("RUNLOG_FINISH_TIMEOUT_SECONDS")
+                .map(|value| parse_interval("RUNLOG_FINISH_TIMEOUT_SECONDS", &value))
+                .transpose()?,
+            log_health: flag("RUNLOG_LOG_HEALTH")?.unwrap_or(false),
             state_home: path("XDG_STATE_HOME").or_else(|| home.map(|home| home.join(".local/state"))),
             temp_dir: path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp")),
             login: text("LOGNAME").or_else(|| text("USER")).or_else(|| text("USERNAME")),

@@ -218,13 +218,13 @@ mod tests {
     use super::*;
     use crate::entity::{Metric, ModelOutput, NewLoggedModel, NewRun};
     use crate::journal::record::Point;
-    use crate::journal::{Journal, RunDefinition};
+    use crate::journal::{Journal, RunDefinition, Shape};
     use crate::store::MemoryStore;
     use crate::store::faulty::{Fault, Faulty};
 
     /// A process that logged a metric and a tag to a run whose owner is `owner`; the run's number and id.
     fn process(store: &MemoryStore, place: &Place, owner: Option<&str>) -> (Journal, u32, String) {
-        let journal = Journal::open(place, "s");
+        let journal = Journal::open(place, "s", Shape::default());
         let owner = owner.or(journal.owner_name()).unwrap_or_default();
         let run = store.create_run(&NewRun {
             experiment_id: "0".to_owned(),
@@ -315,7 +315,7 @@ mod tests {
         let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
         let model = NewLoggedModel { experiment_id: "0".to_owned(), ..NewLoggedModel::default() };
         let model_id = store.create_logged_model(&model).unwrap().model_id;
-        let journal = Journal::open(&place, "s");
+        let journal = Journal::open(&place, "s", Shape::default());
         let tag = Tag::new(OWNER, journal.owner_name().unwrap());
         let new = NewRun { experiment_id: "0".to_owned(), tags: vec![tag], ..NewRun::default() };
         let run_id = store.create_run(&new).unwrap().info.run_id;
@@ -343,7 +343,7 @@ mod tests {
     fn a_run_whose_process_died_before_it_knew_the_id_is_ended() {
         let dir = tempfile::tempdir().unwrap();
         let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
-        let journal = Journal::open(&place, "s");
+        let journal = Journal::open(&place, "s", Shape::default());
         journal.definitions().creates_run_in("0").unwrap();
         let create = |owner: &str| {
             let tags = vec![Tag::new(OWNER, owner)];

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const UNSAFE_FILES: &[&str] = &[
     "core/src/exit/mod.rs",
     "core/src/exit/signal.rs",
-    "core/src/journal/segment.rs",
+    "core/src/journal/memory.rs",
     "integrations/linfa/src/cast.rs",
     "monitor/src/probe/gpu/nvidia/raw.rs",
 ];

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::engine::PATIENCE;
 use crate::entity::NewExperiment;
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::{Journal, Place};
+use crate::journal::{Journal, Place, Shape};
 use crate::store::faulty::{self, Faulty};
 use crate::store::{MemoryStore, Store};
 use crate::sync::lock;
@@ -90,10 +90,11 @@ impl Fault {
         let (store, config) = self.store_and_config().expect("a store in memory");
         let store = Faulty::scripted(store, move |call| self.of_call(call.total));
         let address = "memory:";
-        let journal = match self {
-            Self::JournalFull => Journal::bounded(&Place::Memory, address, SLOTS),
-            _ => Journal::open(&Place::Memory, address),
+        let shape = match self {
+            Self::JournalFull => Shape { slots_max: SLOTS, ..Shape::default() },
+            _ => Shape::default(),
         };
+        let journal = Journal::open(&Place::Memory, address, shape);
         let tracker = Tracker::over(Arc::new(store), journal, config, self.patience()).expect("a thread");
         if matches!(self, Self::HookFails(_) | Self::HookPanics(_)) {
             let strike = Strike { tracker: tracker.downgrade(), fault: self, calls: AtomicU64::new(0) };

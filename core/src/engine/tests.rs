@@ -7,7 +7,7 @@ use super::{Engine, PATIENCE as END_PATIENCE};
 use crate::entity::{Dataset, DatasetInput, NewRun, Run, RunStatus};
 use crate::error::ErrorKind;
 use crate::journal::record::{Point, Text};
-use crate::journal::{Journal, Place, RunDefinition, dead_journals};
+use crate::journal::{Journal, Place, RunDefinition, Shape, dead_journals};
 use crate::recover::recover;
 use crate::store::faulty::{Call, Fault, Faulty, Gate, Method};
 use crate::store::{MemoryStore, Store};
@@ -33,7 +33,7 @@ impl Rig {
         let run_id = store.create_run(&new).unwrap().info.run_id;
         let faulty = Arc::new(Faulty::scripted(Arc::clone(&store) as _, script));
         let place = Place::Directory(dir.path().to_owned());
-        let journal = Journal::open(&place, "s");
+        let journal = Journal::open(&place, "s", Shape::default());
         let engine = Engine::start(Arc::clone(&faulty) as _, journal, place, false, END_PATIENCE).unwrap();
         let definitions = engine.journal.definitions();
         definitions.key("loss").unwrap();

@@ -42,19 +42,21 @@ pub(super) fn make_private(dir: &Path) -> Result<()> {
 
 /// How slots are kept in files of `dir`.
 ///
-/// Mapped only where reserving space means that a write cannot fail later.
+/// Mapped only if that is wanted, and where reserving space means that a write cannot fail later.
 #[cfg(target_os = "linux")]
-pub(super) fn backing_in(dir: &Path) -> Backing {
+pub(super) fn backing_in(dir: &Path, may_map: bool) -> Backing {
     // From linux/magic.h: ext4, XFS, tmpfs, overlayfs.
     const RESERVING: [u32; 4] = [0xef53, 0x5846_5342, 0x0102_1994, 0x794c_7630];
     match rustix::fs::statfs(dir) {
-        Ok(stat) if u32::try_from(stat.f_type).is_ok_and(|kind| RESERVING.contains(&kind)) => Backing::Mapped,
+        Ok(stat) if may_map && u32::try_from(stat.f_type).is_ok_and(|kind| RESERVING.contains(&kind)) => {
+            Backing::Mapped
+        }
         _ => Backing::Written,
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn backing_in(_: &Path) -> Backing {
+pub(super) fn backing_in(_: &Path, _: bool) -> Backing {
     Backing::Written
 }
 

@@ -14,7 +14,7 @@ fn tag(value: &str) -> Text {
 }
 
 fn journal(dir: &Path) -> Journal {
-    Journal::open(&Place::Directory(dir.to_owned()), "store")
+    Journal::open(&Place::Directory(dir.to_owned()), "store", Shape::default())
 }
 
 fn read_all(journal: &Journal, reader: &mut Reader) -> Vec<Record> {
@@ -96,8 +96,8 @@ fn records_cross_segments_and_segments_are_recycled() {
         journal.recycle(&mut reader);
     }
     assert_eq!(read, 500);
-    assert!(journal.tail() >> SLOTS_LOG2 >= 4, "several segments were used");
-    assert!(journal.growth.lock().unwrap().made <= 2, "and only two were made");
+    assert!(journal.tail() >> segment::SLOTS_LOG2 >= 4, "several segments were used");
+    assert!(journal.queue.segments_made() <= 2, "and only two were made");
 }
 
 #[test]
@@ -105,24 +105,20 @@ fn a_slot_that_is_reserved_but_not_published_delays_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let journal = journal(dir.path());
     let mut reader = Reader::default();
-    let reserved = journal.reserve(1, &journal.metric_limit).unwrap();
+    let reserved = journal.queue.reserve(1, Share::Metrics).unwrap();
     journal.metric(point(2)).unwrap();
     assert_eq!(read_all(&journal, &mut reader), [Record::Metric(point(2))]);
     assert_eq!(reader.done_below(), reserved);
-    let segment = journal.segment(reserved).unwrap();
-    segment.publish(
-        index(reserved),
-        &slot::seal(Kind::Metric, 0, reserved, point(1).to_words(), segment.salt()),
-    );
+    journal.queue.publish(reserved, Kind::Metric, 0, point(1).to_words()).unwrap();
     assert_eq!(read_all(&journal, &mut reader), [Record::Metric(point(1))]);
     assert_eq!(reader.done_below(), journal.tail());
 }
 
 #[test]
 fn past_its_bound_metrics_are_refused_and_ends_still_fit() {
-    let journal = Journal::open(&Place::Memory, "store");
-    journal.tail.0.store(journal.metric_limit.load(Ordering::Relaxed), Ordering::Relaxed);
-    assert!(journal.metric(point(1)).is_err());
+    let journal = Journal::open(&Place::Memory, "store", Shape::default());
+    while journal.queue.reserve(1000, Share::Metrics).is_ok() {}
+    while journal.metric(point(1)).is_ok() {}
     assert!(journal.text(&Text::End { run: 0, status: RunStatus::Finished, time: 1 }).is_ok());
 }
 

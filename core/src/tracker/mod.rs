@@ -18,7 +18,7 @@ use crate::context;
 use crate::engine::{Engine, PATIENCE};
 use crate::error::{Error, Result};
 use crate::exit;
-use crate::journal::{Journal, Place, dead_journals};
+use crate::journal::{Journal, Place, Shape, dead_journals};
 use crate::notice;
 use crate::options::RunOptions;
 use crate::provenance::FilesOfRuns;
@@ -187,8 +187,10 @@ impl Tracker {
             let store = store::open(uri, None, &config.working_dir)?;
             (store, if store::is_in_memory(uri) { Place::Memory } else { Place::of(&address, config) })
         };
-        let journal = Journal::open(if journals { &place } else { &Place::Memory }, &address);
-        Engine::start(store, journal, place, config.synchronous, PATIENCE)
+        let shape = Shape::of(config);
+        let journal = Journal::open(if journals { &place } else { &Place::Memory }, &address, shape);
+        let patience = config.finish_timeout.unwrap_or(PATIENCE);
+        Engine::start(store, journal, place, config.synchronous, patience)
     }
 
     /// The URI that this tracker was opened with.
