@@ -170,7 +170,7 @@ impl Delivery<'_> {
             match &entry.record {
                 Record::Metric(point) => {
                     if let Some(key) = self.definitions.key_name(point.key) {
-                        let metric = Metric::new(key.as_ref(), point.value, point.timestamp, point.step);
+                        let metric = Metric::new(key, point.value, point.timestamp, point.step);
                         batch.metrics.push(metric);
                     }
                 }

@@ -3,7 +3,7 @@
 //! One JSON object a line, appended before the number's first use and never recycled. A line that a crash cut short was
 //! never used, so readers pass over it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -11,17 +11,16 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::{KEYS_MAX, Keys};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{lock, read, write};
 
 /// The file's name in a journal's directory.
 pub(super) const FILE: &str = "definitions.jsonl";
-/// Metric keys in one journal; a run that makes up keys without end is a mistake that must not eat all memory.
-const KEYS_MAX: usize = 65_536;
 
 #[derive(Serialize, Deserialize)]
 enum Line {
-    Key { id: u32, name: Arc<str> },
+    Key { id: u32, name: Box<str> },
     Run { id: u32, run: RunDefinition },
     CreatesRunIn { experiment_id: String },
 }
@@ -38,15 +37,9 @@ pub(crate) struct RunDefinition {
 #[derive(Debug, Default)]
 pub(crate) struct Definitions {
     file: Mutex<Option<File>>,
-    keys: RwLock<Keys>,
+    keys: Keys,
     runs: RwLock<Vec<Arc<RunDefinition>>>,
     experiments: RwLock<BTreeSet<String>>,
-}
-
-#[derive(Debug, Default)]
-struct Keys {
-    ids: HashMap<Arc<str>, u32>,
-    names: Vec<Arc<str>>,
 }
 
 impl Definitions {
@@ -70,12 +63,12 @@ impl Definitions {
         let path = dir.join(FILE);
         let bytes = std::fs::read(&path)
             .map_err(|cause| Error::io("read the journal's definitions", &path, cause))?;
-        let mut keys = Keys::default();
+        let keys = Keys::default();
         let mut runs = Vec::new();
         let mut experiments = BTreeSet::new();
         for line in bytes.split(|byte| *byte == b'\n') {
             match serde_json::from_slice(line) {
-                Ok(Line::Key { id, name }) if id as usize == keys.names.len() => keys.push(name),
+                Ok(Line::Key { id, name }) if id as usize == keys.count() => keys.push(name),
                 Ok(Line::Run { id, run }) if id as usize == runs.len() => runs.push(Arc::new(run)),
                 Ok(Line::CreatesRunIn { experiment_id }) => {
                     experiments.insert(experiment_id);
@@ -85,15 +78,16 @@ impl Definitions {
         }
         Ok(Self {
             file: Mutex::new(None),
-            keys: RwLock::new(keys),
+            keys,
             runs: RwLock::new(runs),
             experiments: RwLock::new(experiments),
         })
     }
 
     /// The number of a key that was defined.
+    #[inline]
     pub(crate) fn find_key(&self, name: &str) -> Option<u32> {
-        read(&self.keys).ids.get(name).copied()
+        self.keys.find(name)
     }
 
     /// The number of a key, defined now if it was not.
@@ -108,16 +102,15 @@ impl Definitions {
         if let Some(id) = self.find_key(name) {
             return Ok(id);
         }
-        let id = read(&self.keys).names.len();
+        let id = self.keys.count();
         if id >= KEYS_MAX {
             return Err(Error::invalid(format!(
                 "this process has logged {KEYS_MAX} different metric keys; use steps instead of ever new keys"
             )));
         }
         let id = u32::try_from(id).unwrap_or(u32::MAX);
-        let name: Arc<str> = name.into();
-        append(&mut file, &Line::Key { id, name: Arc::clone(&name) })?;
-        write(&self.keys).push(name);
+        append(&mut file, &Line::Key { id, name: name.into() })?;
+        self.keys.push(name.into());
         Ok(id)
     }
 
@@ -156,8 +149,9 @@ impl Definitions {
     }
 
     /// The name of a key.
-    pub(crate) fn key_name(&self, id: u32) -> Option<Arc<str>> {
-        read(&self.keys).names.get(id as usize).map(Arc::clone)
+    #[inline]
+    pub(crate) fn key_name(&self, id: u32) -> Option<&str> {
+        self.keys.name(id)
     }
 
     /// The run of a number.
@@ -176,13 +170,6 @@ impl Definitions {
             // Costs durability against a power cut only, and the next one tries again.
             file.sync_data().ok();
         }
-    }
-}
-
-impl Keys {
-    fn push(&mut self, name: Arc<str>) {
-        self.ids.insert(Arc::clone(&name), u32::try_from(self.names.len()).unwrap_or(u32::MAX));
-        self.names.push(name);
     }
 }
 
@@ -219,7 +206,7 @@ mod tests {
         bytes.extend(b"\n{\"Key\":{\"id\":2,\"na");
         std::fs::write(&path, bytes).unwrap();
         let read = Definitions::read(dir.path()).unwrap();
-        assert_eq!(read.key_name(1).unwrap().as_ref(), "a \"quoted\"\nkey");
+        assert_eq!(read.key_name(1).unwrap(), "a \"quoted\"\nkey");
         assert_eq!(read.key_name(2), None);
         assert_eq!(*read.run_of(0).unwrap(), run("r1"));
         assert_eq!(read.experiments(), BTreeSet::from(["7".to_owned()]));

@@ -19,8 +19,12 @@ pub(super) const SLOTS_LOG2: u32 = 16;
 pub(super) const SLOTS: usize = 1 << SLOTS_LOG2;
 
 pub(super) const PAGE: usize = 4096;
+/// Slots in a page.
+pub(super) const SLOTS_A_PAGE: usize = PAGE / slot::BYTES;
 pub(super) const BITMAP_AT: usize = PAGE;
-pub(super) const SLOTS_AT: usize = BITMAP_AT + SLOTS / 8;
+/// Two pages for copies of slots.
+pub(super) const COPIES_AT: usize = BITMAP_AT + SLOTS / 8;
+pub(super) const SLOTS_AT: usize = COPIES_AT + 2 * PAGE;
 /// The length of a segment's file.
 pub(super) const FILE_BYTES: usize = SLOTS_AT + SLOTS * slot::BYTES;
 
@@ -126,18 +130,29 @@ impl Memory {
         write_all_at(file, &copy, from as u64)
     }
 
+    /// One of the slots of the two pages for copies.
+    pub(super) fn copy(&self, index: usize) -> &Slot {
+        assert!(index < 2 * SLOTS_A_PAGE, "two pages of slots");
+        self.slot_at(COPIES_AT + index * slot::BYTES)
+    }
+
     #[inline]
     pub(super) fn slot(&self, index: usize) -> &Slot {
-        assert!(index < SLOTS, "a segment has 65,536 slots");
+        self.slot_at(SLOTS_AT + (index & (SLOTS - 1)) * slot::BYTES)
+    }
+
+    #[inline]
+    fn slot_at(&self, at: usize) -> &Slot {
+        assert!(at.is_multiple_of(slot::BYTES) && at < FILE_BYTES, "inside the mapping");
         #[expect(
             unsafe_code,
             clippy::cast_ptr_alignment,
             reason = "a slot in mapped memory, which is aligned"
         )]
-        // SAFETY: the mapping is FILE_BYTES long and lives as long as `self` (the file's invariant), SLOTS_AT + index · 64
-        // is inside it and 64-byte aligned, and everyone, other processes too, touches these bytes as atomics.
+        // SAFETY: the mapping is FILE_BYTES long, a multiple of 64, and lives as long as `self` (the file's invariant), so
+        // the 64 bytes at `at` are inside it and aligned; everyone, other processes too, touches them as atomics.
         unsafe {
-            &*self.map.as_mut_ptr().add(SLOTS_AT + index * slot::BYTES).cast::<Slot>()
+            &*self.map.as_mut_ptr().add(at).cast::<Slot>()
         }
     }
 

@@ -13,6 +13,7 @@
 //! them and acknowledges each slot; a segment whose slots are all acknowledged is used again.
 
 mod definitions;
+mod keys;
 mod maker;
 mod memory;
 mod owner;
@@ -47,8 +48,12 @@ use crate::error::{Error, Result};
 use crate::notice;
 use crate::sync::lock;
 
-/// Slots whose pages are made writable before they are needed: 1 MiB.
-const WARM_SLOTS: u64 = 1 << 14;
+/// Slots whose pages are at least made writable before they are needed: 256 KiB.
+const WARM_MIN: u64 = 1 << 12;
+/// And at most: 8 MiB.
+const WARM_MAX: u64 = 1 << 17;
+/// Slots whose pages are made writable again each time, as the kernel may have written them to the disk meanwhile.
+const WARM_AGAIN: u64 = 1 << 10;
 /// Longer records stand in files of their own.
 const ASIDE_BYTES: usize = 64 * 1024;
 
@@ -257,15 +262,21 @@ impl Journal {
         reader.first_segment = self.queue.recycle(reader.first_segment);
     }
 
-    /// Makes the next segments and their first pages ready, so that log calls find them so.
+    /// Makes the next segments and pages ready, so that log calls find them so: the more, the faster they come.
     pub(crate) fn stay_ahead(&self, reader: &mut Reader) {
         self.queue.prepare_ahead(reader.first_segment);
         let tail = self.tail();
-        let from = reader.warmed.max(tail);
-        reader.warmed = tail + WARM_SLOTS;
-        for (number, slots) in split(from..reader.warmed) {
+        let ahead = (4 * (tail - reader.seen)).clamp(WARM_MIN, WARM_MAX);
+        reader.seen = tail;
+        self.warm(tail..tail + WARM_AGAIN);
+        self.warm(reader.warmed.max(tail)..tail + ahead);
+        reader.warmed = reader.warmed.max(tail + ahead);
+    }
+
+    fn warm(&self, sequences: Range<u64>) {
+        for (number, slots) in split(sequences) {
             if let Some(segment) = self.queue.find(number) {
-                segment.warm(slots.start, slots.end);
+                segment.warm(slots);
             }
         }
     }
@@ -274,20 +285,21 @@ impl Journal {
     pub(crate) fn sync(&self, reader: &mut Reader) {
         let tail = self.tail();
         self.definitions.sync();
+        let first_written = reader.synced >> segment::SLOTS_LOG2;
         for number in reader.first_segment..=tail >> segment::SLOTS_LOG2 {
-            if let Some(segment) = self.queue.find(number) {
-                let slots =
-                    split(reader.synced..tail).find(|(of, _)| *of == number).map_or(0..0, |(_, slots)| slots);
-                segment.sync_slots(slots.start, slots.end);
-                if segment.take_write_failure() {
-                    self.queue.maker.degrade();
-                    notice::warn(
-                        "journal-write",
-                        format_args!(
-                            "writing to the journal failed, so a kill will lose records; free some space"
-                        ),
-                    );
-                }
+            let Some(segment) = self.queue.find(number) else { continue };
+            if number >= first_written || segment.needs_sync() {
+                let end = (tail - (number << segment::SLOTS_LOG2)).min(SLOTS as u64);
+                segment.sync(usize::try_from(end).unwrap_or(SLOTS));
+            }
+            if segment.take_write_failure() {
+                self.queue.maker.degrade();
+                notice::warn(
+                    "journal-write",
+                    format_args!(
+                        "writing to the journal failed, so a kill will lose records; free some space"
+                    ),
+                );
             }
         }
         reader.synced = tail;

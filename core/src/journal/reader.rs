@@ -19,7 +19,11 @@ pub(crate) struct Reader {
     pub(super) passed: Vec<u64>,
     /// The number of the first segment that is not recycled.
     pub(super) first_segment: u64,
+    /// The tail at the last sync.
     pub(super) synced: u64,
+    /// The tail when pages were last made writable.
+    pub(super) seen: u64,
+    /// Below it they were.
     pub(super) warmed: u64,
 }
 

@@ -12,8 +12,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
 /// Words in a slot: one cache line.
 pub(super) const WORDS: usize = 8;
 /// Bytes in a slot.
@@ -86,6 +84,18 @@ pub(super) fn publish(slot: &Slot, words: &[u64; WORDS]) {
     slot[0].store(words[0], Ordering::Release);
 }
 
+/// Copies a slot as it stands, published or not: the copy of one that is being published is read as none.
+pub(super) fn copy(from: &Slot, to: &Slot) {
+    let head = from[0].load(Ordering::Acquire);
+    let words = std::array::from_fn(|word| if word == 0 { head } else { from[word].load(Ordering::Relaxed) });
+    publish(to, &words);
+}
+
+/// The sequence that a slot says it has.
+pub(super) fn sequence(slot: &Slot) -> u64 {
+    slot[1].load(Ordering::Relaxed)
+}
+
 /// Reads the slot that should hold `sequence`; `None` if it is not published (yet), stale or torn.
 pub(super) fn read(slot: &Slot, sequence: u64, salt: u64) -> Option<Read> {
     let head = slot[0].load(Ordering::Acquire);
@@ -108,15 +118,34 @@ pub(super) fn read(slot: &Slot, sequence: u64, salt: u64) -> Option<Read> {
 
 const CHECKSUM: u64 = 0xffff_ffff;
 
-/// XXH3 over the slot with an empty checksum, folded to 32 bits.
+/// What whitens the words before they are multiplied: digits of pi.
+const KEYS: [u64; WORDS] = [
+    0x243f_6a88_85a3_08d3,
+    0x1319_8a2e_0370_7344,
+    0xa409_3822_299f_31d0,
+    0x082e_fa98_ec4e_6c89,
+    0x4528_21e6_38d0_1377,
+    0xbe54_66cf_34e9_0c6c,
+    0xc0ac_29b7_c97c_50dd,
+    0x3f84_d5b5_b547_0917,
+];
+
+/// The slot with an empty checksum, two words at a time by a 128-bit product whose halves are folded together, as in
+/// wyhash and XXH3; 32 bits of it.
 #[inline]
 fn checksum(words: &[u64; WORDS], salt: u64) -> u64 {
-    let mut bytes = [0; BYTES];
-    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-        chunk.copy_from_slice(&word.to_le_bytes());
+    let mut hash = salt;
+    for (pair, keys) in words.as_chunks::<2>().0.iter().zip(KEYS.as_chunks::<2>().0) {
+        hash = hash.wrapping_add(fold(pair[0] ^ keys[0] ^ salt, pair[1] ^ keys[1].wrapping_add(salt)));
     }
-    let hash = xxh3_64_with_seed(&bytes, salt);
-    (hash ^ hash >> 32) & CHECKSUM
+    fold(hash ^ KEYS[0], KEYS[1]) & CHECKSUM
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// Packs up to 48 bytes into a payload, padded with zeros.

@@ -271,7 +271,7 @@ proptest! {
         let segment = journal.home.as_ref().unwrap().dir.join("0.seg");
         crash(journal);
         let mut bytes = std::fs::read(&segment).unwrap();
-        let at = 12288 + 64 + at;
+        let at = 20480 + 64 + at;
         bytes[at..at + noise.len()].copy_from_slice(&noise);
         std::fs::write(&segment, bytes).unwrap();
         prop_assert_eq!(claim(dir.path()).all().count(), 1);
