@@ -89,12 +89,7 @@ impl Segment {
     }
 
     fn over(memory: Memory) -> Self {
-        Self {
-            memory,
-            number: AtomicU64::new(FREE),
-            salt: AtomicU64::new(0),
-            reading: Reading::default(),
-        }
+        Self { memory, number: AtomicU64::new(FREE), salt: AtomicU64::new(0), reading: Reading::default() }
     }
 
     /// Gives the free segment a place in the journal.

@@ -78,8 +78,8 @@ pub(super) fn seal(
 /// Writes a slot: the payload first, word 0 last, so that whoever sees word 0 sees all of it.
 #[inline]
 pub(super) fn publish(slot: &Slot, words: &[u64; WORDS]) {
-    for (place, word) in slot.iter().zip(words).skip(1) {
-        place.store(*word, Ordering::Relaxed);
+    for word in 1..WORDS {
+        slot[word].store(words[word], Ordering::Relaxed);
     }
     slot[0].store(words[0], Ordering::Release);
 }

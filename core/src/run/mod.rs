@@ -215,6 +215,20 @@ impl RunHandle {
     }
 
     fn log_point(&self, key: &str, value: f64, timestamp: i64, step: i64) -> Logged {
+        let Binding { engine, run } = &self.0.home;
+        if engine.is_ours()
+            && timestamp >= 0
+            && !self.may_measure_models()
+            && let Some(key) = engine.journal.definitions().find_key(key)
+        {
+            return engine.log_metric(Point { run: *run, key, value, timestamp, step });
+        }
+        self.log_uncommon_point(key, value, timestamp, step)
+    }
+
+    /// Logs a point whose key is new, that may measure a model, from a forked child, or that is refused.
+    #[cold]
+    fn log_uncommon_point(&self, key: &str, value: f64, timestamp: i64, step: i64) -> Logged {
         if self.may_measure_models()
             && let Some(logged) = self.log_for_models(&Metric::new(key, value, timestamp, step))
         {
@@ -222,11 +236,7 @@ impl RunHandle {
         }
         self.log_with(key, |Binding { engine, run }| {
             validate::timestamp(timestamp).map_err(|error| error.with("key", key))?;
-            let definitions = engine.journal.definitions();
-            let key = match definitions.find_key(key) {
-                Some(id) => id,
-                None => validate::key(key).and_then(|()| definitions.key(key))?,
-            };
+            let key = validate::key(key).and_then(|()| engine.journal.definitions().key(key))?;
             Ok(engine.log_metric(Point { run: *run, key, value, timestamp, step }))
         })
     }
