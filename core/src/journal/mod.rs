@@ -12,6 +12,7 @@
 //! release store: no lock, no system call, no allocation. One reader, the shipper, takes records in order, delivers
 //! them and acknowledges each slot; a segment whose slots are all acknowledged is used again.
 
+mod checksum;
 mod definitions;
 mod maker;
 mod memory;
@@ -40,7 +41,7 @@ use reader::{Found, read_record};
 use record::{Point, Record, Text};
 pub(crate) use recovery::{Claim, dead_journals, waiting_journals};
 use segment::{FILE_BYTES, SLOTS};
-use slot::{Kind, PAYLOAD_BYTES};
+use slot::Kind;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -184,43 +185,12 @@ impl Journal {
         if bytes.len() > slot::RECORD_BYTES_MAX {
             return Err(Full);
         }
-        let slots = bytes.len().div_ceil(PAYLOAD_BYTES) as u64;
-        let first = self.queue.reserve(slots, Share::All)?;
-        // The first slot last: until then the reader passes over all of them.
-        for (place, chunk) in bytes.chunks(PAYLOAD_BYTES).enumerate().rev() {
-            let (kind, extent) =
-                if place == 0 { (Kind::Text, bytes.len()) } else { (Kind::Continuation, place) };
-            self.queue.publish(first + place as u64, kind, extent, slot::pack(chunk))?;
-        }
-        Ok(first..first + slots)
+        self.queue.publish_text(&bytes)
     }
 
     /// Takes up to `max` records that were published, in the order of their sequences.
     pub(crate) fn read(&self, reader: &mut Reader, max: usize, into: &mut Vec<Entry>) {
-        let tail = self.tail();
-        let get = |sequence| self.queue.read(sequence);
-        reader.passed.retain(|sequence| match read_record(get, *sequence) {
-            Found::Record(entry) => {
-                into.push(entry);
-                false
-            }
-            Found::Continuation => false,
-            Found::Nothing => true,
-        });
-        while reader.next < tail && into.len() < max {
-            match read_record(get, reader.next) {
-                Found::Record(entry) => {
-                    reader.next += entry.slots;
-                    into.push(entry);
-                }
-                // Its first slot was passed over, and brings this one along later.
-                Found::Continuation => reader.next += 1,
-                Found::Nothing => {
-                    reader.passed.push(reader.next);
-                    reader.next += 1;
-                }
-            }
-        }
+        reader.take(&self.queue, max, into);
         for entry in into {
             self.fetch_aside(entry);
         }

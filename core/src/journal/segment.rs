@@ -11,12 +11,12 @@
 //! also written to the file. Where there is no directory at all, they live in memory alone.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::memory::{BITMAP_AT, Memory, PAGE, SLOTS_AT};
 pub(super) use super::memory::{Backing, FILE_BYTES, SLOTS, SLOTS_LOG2};
 use super::slot::{self, WORDS};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"runlogj\n");
 const FORMAT: u64 = 1;
@@ -64,7 +64,7 @@ impl Segment {
         segment.number.store(word(2).wrapping_sub(1), Ordering::Relaxed);
         segment.salt.store(word(3), Ordering::Relaxed);
         let acknowledged: u32 =
-            (0..SLOTS / 64).map(|word| segment.bits(word).load(Ordering::Relaxed).count_ones()).sum();
+            (0..SLOTS.div_ceil(64)).map(|word| segment.bits(word).load(Ordering::Relaxed).count_ones()).sum();
         segment.acknowledged.store(acknowledged, Ordering::Relaxed);
         Ok(segment)
     }
@@ -83,7 +83,7 @@ impl Segment {
     ///
     /// The header says "free" until the bitmap is empty: a crash in between must not bring old records back.
     pub(super) fn assign(&self, number: u64, salt: u64) {
-        for word in 0..SLOTS / 64 {
+        for word in 0..SLOTS.div_ceil(64) {
             self.bits(word).store(0, Ordering::Relaxed);
         }
         self.write_back(BITMAP_AT, SLOTS_AT - BITMAP_AT);
@@ -182,7 +182,7 @@ impl Segment {
     }
 
     fn bits(&self, word: usize) -> &AtomicU64 {
-        assert!(word < SLOTS / 64, "the bitmap has a bit for each slot");
+        assert!(word < SLOTS.div_ceil(64), "the bitmap has a bit for each slot");
         self.memory.word(BITMAP_AT / 8 + word)
     }
 }

@@ -10,9 +10,8 @@
 //! checksum salted by its segment's generation. So a stale slot of a recycled segment, a torn one, or user bytes that
 //! look like a slot are never taken for a record.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use super::checksum::checksum;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Words in a slot: one cache line.
 pub(super) const WORDS: usize = 8;
@@ -73,7 +72,7 @@ pub(super) fn seal(
     words[0] = kind.code() << 32 | (extent as u64) << 40;
     words[1] = sequence;
     words[2..].copy_from_slice(&payload);
-    words[0] |= checksum(&words, salt);
+    words[0] |= u64::from(checksum(&words, salt));
     words
 }
 
@@ -89,15 +88,16 @@ pub(super) fn publish(slot: &Slot, words: &[u64; WORDS]) {
 /// Reads the slot that should hold `sequence`; `None` if it is not published (yet), stale or torn.
 pub(super) fn read(slot: &Slot, sequence: u64, salt: u64) -> Option<Read> {
     let head = slot[0].load(Ordering::Acquire);
-    let mut words = [0; WORDS];
-    for (word, place) in words.iter_mut().zip(slot) {
-        *word = place.load(Ordering::Relaxed);
-    }
-    if words[1] != sequence {
+    if head == 0 || slot[1].load(Ordering::Relaxed) != sequence {
         return None;
     }
+    let mut words = [0; WORDS];
     words[0] = head & !CHECKSUM;
-    if head & CHECKSUM != checksum(&words, salt) {
+    words[1] = sequence;
+    for (word, place) in words.iter_mut().zip(slot).skip(2) {
+        *word = place.load(Ordering::Relaxed);
+    }
+    if head & CHECKSUM != u64::from(checksum(&words, salt)) {
         return None;
     }
     let kind = Kind::from_code(head >> 32 & 0xff)?;
@@ -107,17 +107,6 @@ pub(super) fn read(slot: &Slot, sequence: u64, salt: u64) -> Option<Read> {
 }
 
 const CHECKSUM: u64 = 0xffff_ffff;
-
-/// XXH3 over the slot with an empty checksum, folded to 32 bits.
-#[inline]
-fn checksum(words: &[u64; WORDS], salt: u64) -> u64 {
-    let mut bytes = [0; BYTES];
-    for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
-        chunk.copy_from_slice(&word.to_le_bytes());
-    }
-    let hash = xxh3_64_with_seed(&bytes, salt);
-    (hash ^ hash >> 32) & CHECKSUM
-}
 
 /// Packs up to 48 bytes into a payload, padded with zeros.
 pub(super) fn pack(bytes: &[u8]) -> [u64; WORDS - 2] {
