@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::slot::{self, Slot};
+use super::slot::{self, Slot, WORDS};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Slots in a segment, as a power of two.
@@ -124,6 +124,16 @@ impl Memory {
             copy.extend(self.word(word).load(Ordering::Relaxed).to_le_bytes());
         }
         write_all_at(file, &copy, from as u64)
+    }
+
+    /// Writes the words of a slot to the file, where the memory is not the file.
+    pub(super) fn write_slot(&self, index: usize, words: &[u64; WORDS]) -> std::io::Result<()> {
+        let (Backing::Written, Some(file)) = (self.backing, &self.file) else { return Ok(()) };
+        let mut bytes = [0; slot::BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        write_all_at(file, &bytes, (SLOTS_AT + index * slot::BYTES) as u64)
     }
 
     #[inline]

@@ -118,10 +118,12 @@ impl Segment {
     /// Publishes a slot.
     #[inline]
     pub(super) fn publish(&self, index: usize, words: &[u64; WORDS]) {
-        slot::publish(self.memory.slot(index), words);
+        // The file first: once memory shows the slot, it may be read, acknowledged and given to a later record, which a
+        // write of this one must not cover.
         if self.memory.backing() == Backing::Written {
-            self.write_back(SLOTS_AT + index * slot::BYTES, slot::BYTES);
+            self.note(&self.memory.write_slot(index, words));
         }
+        slot::publish(self.memory.slot(index), words);
     }
 
     /// Reads the slot at `index`, if it is published for this generation.
@@ -176,7 +178,11 @@ impl Segment {
     }
 
     fn write_back(&self, from: usize, bytes: usize) {
-        if self.memory.write_back(from, bytes).is_err() {
+        self.note(&self.memory.write_back(from, bytes));
+    }
+
+    fn note(&self, written: &std::io::Result<()>) {
+        if written.is_err() {
             self.write_failed.store(1, Ordering::Relaxed);
         }
     }
