@@ -91,8 +91,9 @@ impl Memory {
         }
         let mut header = [0; HEADER_BYTES];
         read_exact_at(&file, &mut header, 0).map_err(fail)?;
-        // A file whose space is not reserved must not be mapped: writing to it on a full disk kills the process.
-        if header[RESERVED_WORD * 8] == 1 {
+        // A file whose space is not reserved must not be mapped: writing to it on a full disk kills the process. A copy of
+        // one that was reserved may have holes.
+        if header[RESERVED_WORD * 8] == 1 && reserve(&file).is_ok() {
             let map = MmapOptions::new().len(FILE_BYTES).map_raw(&file).map_err(fail)?;
             Ok(Self { map, file: Some(file), backing: Backing::Mapped })
         } else {

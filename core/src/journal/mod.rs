@@ -13,6 +13,8 @@
 //! them and acknowledges each slot; a segment whose slots are all acknowledged is used again.
 
 mod checksum;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod damage;
 mod definitions;
 mod maker;
 mod memory;
@@ -52,6 +54,8 @@ use crate::sync::lock;
 const WARM_SLOTS: u64 = 1 << 14;
 /// Longer records stand in files of their own.
 const ASIDE_BYTES: usize = 64 * 1024;
+/// How their names begin.
+const ASIDE: &str = "aside-";
 
 /// How large a journal may get, and how it is kept.
 #[derive(Clone, Copy, Debug)]
@@ -295,7 +299,7 @@ impl Home {
 
     /// Writes a large record to a file of its own and returns the record that names it.
     fn put_aside(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        let file = format!("aside-{:016x}.json", crate::id::random_u64());
+        let file = format!("{ASIDE}{:016x}.json", crate::id::random_u64());
         let path = self.dir.join(&file);
         std::fs::write(&path, bytes).map_err(|cause| Error::io("write a large record", &path, cause))?;
         serde_json::to_vec(&Text::Aside { file })
@@ -303,9 +307,15 @@ impl Home {
     }
 }
 
-/// A large record from its file.
+/// A large record from its file, which is one of the journal's own and nothing else that a name may lead to.
 fn read_aside(dir: &Path, file: &str) -> Option<Text> {
-    serde_json::from_slice(&std::fs::read(dir.join(file)).ok()?).ok()
+    let digits = file.strip_prefix(ASIDE)?.strip_suffix(".json")?;
+    let path = dir.join(file);
+    let is_ours = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_ours || !std::fs::symlink_metadata(&path).ok()?.is_file() {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 #[cfg(test)]

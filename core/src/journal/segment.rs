@@ -18,8 +18,10 @@ use super::slot::{self, WORDS};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-const MAGIC: u64 = u64::from_le_bytes(*b"runlogj\n");
-const FORMAT: u64 = 1;
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"runlogj\n");
+pub(super) const FORMAT: u64 = 1;
+/// The highest number that is taken for one: no journal gets so far, and above it sequences would overflow.
+const NUMBER_MAX: u64 = u64::MAX >> (SLOTS_LOG2 + 1);
 /// The number of a segment that holds nothing.
 pub(super) const FREE: u64 = u64::MAX;
 
@@ -61,7 +63,13 @@ impl Segment {
             .with("format", format)
             .with("path", path.display()));
         }
-        segment.number.store(word(2).wrapping_sub(1), Ordering::Relaxed);
+        let number = word(2).wrapping_sub(1);
+        if number != FREE && number > NUMBER_MAX {
+            return Err(Error::new(ErrorKind::Corrupt, "a journal segment has a number that none can have")
+                .with("number", number)
+                .with("path", path.display()));
+        }
+        segment.number.store(number, Ordering::Relaxed);
         segment.salt.store(word(3), Ordering::Relaxed);
         let acknowledged: u32 =
             (0..SLOTS.div_ceil(64)).map(|word| segment.bits(word).load(Ordering::Relaxed).count_ones()).sum();
