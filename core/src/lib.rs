@@ -60,6 +60,9 @@ pub use entity::{
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
 pub use in_run::{InRun, InScope};
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub use journal::damage::check as check_damaged_journal;
 pub use launch::{Launch, Launcher};
 pub use logged::Logged;
 pub use options::{ExperimentOptions, RunOptions};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -61,13 +61,17 @@ impl Definitions {
     /// The definitions of a dead process.
     pub(super) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
-        let bytes = std::fs::read(&path)
-            .map_err(|cause| Error::io("read the journal's definitions", &path, cause))?;
+        let fail = |cause| Error::io("read the journal's definitions", &path, cause);
+        let file = File::open(&path).map_err(fail)?;
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Err(Error::new(ErrorKind::Corrupt, "a journal's definitions are not a file")
+                .with("path", path.display()));
+        }
         let keys = Keys::default();
         let mut runs = Vec::new();
         let mut experiments = BTreeSet::new();
-        for line in bytes.split(|byte| *byte == b'\n') {
-            match serde_json::from_slice(line) {
+        for line in BufReader::new(file).split(b'\n') {
+            match serde_json::from_slice(&line.map_err(fail)?) {
                 Ok(Line::Key { id, name }) if id as usize == keys.count() => keys.push(name),
                 Ok(Line::Run { id, run }) if id as usize == runs.len() => runs.push(Arc::new(run)),
                 Ok(Line::CreatesRunIn { experiment_id }) => {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::slot::{self, Slot};
+use super::slot::{self, Slot, WORDS};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Slots in a segment, as a power of two.
@@ -95,8 +95,9 @@ impl Memory {
         }
         let mut header = [0; HEADER_BYTES];
         read_exact_at(&file, &mut header, 0).map_err(fail)?;
-        // A file whose space is not reserved must not be mapped: writing to it on a full disk kills the process.
-        if header[RESERVED_WORD * 8] == 1 {
+        // A file whose space is not reserved must not be mapped: writing to it on a full disk kills the process. A copy of
+        // one that was reserved may have holes.
+        if header[RESERVED_WORD * 8] == 1 && reserve(&file).is_ok() {
             let map = MmapOptions::new().len(FILE_BYTES).map_raw(&file).map_err(fail)?;
             Ok(Self { map, file: Some(file), backing: Backing::Mapped })
         } else {
@@ -134,6 +135,16 @@ impl Memory {
     pub(super) fn copy(&self, index: usize) -> &Slot {
         assert!(index < 2 * SLOTS_A_PAGE, "two pages of slots");
         self.slot_at(COPIES_AT + index * slot::BYTES)
+    }
+
+    /// Writes the words of a slot to the file, where the memory is not the file.
+    pub(super) fn write_slot(&self, index: usize, words: &[u64; WORDS]) -> std::io::Result<()> {
+        let (Backing::Written, Some(file)) = (self.backing, &self.file) else { return Ok(()) };
+        let mut bytes = [0; slot::BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        write_all_at(file, &bytes, (SLOTS_AT + index * slot::BYTES) as u64)
     }
 
     #[inline]

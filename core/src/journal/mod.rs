@@ -12,6 +12,9 @@
 //! release store: no lock, no system call, no allocation. One reader, the shipper, takes records in order, delivers
 //! them and acknowledges each slot; a segment whose slots are all acknowledged is used again.
 
+mod checksum;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod damage;
 mod definitions;
 mod keys;
 mod maker;
@@ -41,7 +44,7 @@ use reader::{Found, read_record};
 use record::{Point, Record, Text};
 pub(crate) use recovery::{Claim, dead_journals, waiting_journals};
 use segment::{FILE_BYTES, SLOTS};
-use slot::{Kind, PAYLOAD_BYTES};
+use slot::Kind;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -56,6 +59,8 @@ const WARM_MAX: u64 = 1 << 17;
 const WARM_AGAIN: u64 = 1 << 10;
 /// Longer records stand in files of their own.
 const ASIDE_BYTES: usize = 64 * 1024;
+/// How their names begin.
+const ASIDE: &str = "aside-";
 
 /// How large a journal may get, and how it is kept.
 #[derive(Clone, Copy, Debug)]
@@ -189,43 +194,12 @@ impl Journal {
         if bytes.len() > slot::RECORD_BYTES_MAX {
             return Err(Full);
         }
-        let slots = bytes.len().div_ceil(PAYLOAD_BYTES) as u64;
-        let first = self.queue.reserve(slots, Share::All)?;
-        // The first slot last: until then the reader passes over all of them.
-        for (place, chunk) in bytes.chunks(PAYLOAD_BYTES).enumerate().rev() {
-            let (kind, extent) =
-                if place == 0 { (Kind::Text, bytes.len()) } else { (Kind::Continuation, place) };
-            self.queue.publish(first + place as u64, kind, extent, slot::pack(chunk))?;
-        }
-        Ok(first..first + slots)
+        self.queue.publish_text(&bytes)
     }
 
     /// Takes up to `max` records that were published, in the order of their sequences.
     pub(crate) fn read(&self, reader: &mut Reader, max: usize, into: &mut Vec<Entry>) {
-        let tail = self.tail();
-        let get = |sequence| self.queue.read(sequence);
-        reader.passed.retain(|sequence| match read_record(get, *sequence) {
-            Found::Record(entry) => {
-                into.push(entry);
-                false
-            }
-            Found::Continuation => false,
-            Found::Nothing => true,
-        });
-        while reader.next < tail && into.len() < max {
-            match read_record(get, reader.next) {
-                Found::Record(entry) => {
-                    reader.next += entry.slots;
-                    into.push(entry);
-                }
-                // Its first slot was passed over, and brings this one along later.
-                Found::Continuation => reader.next += 1,
-                Found::Nothing => {
-                    reader.passed.push(reader.next);
-                    reader.next += 1;
-                }
-            }
-        }
+        reader.take(&self.queue, max, into);
         for entry in into {
             self.fetch_aside(entry);
         }
@@ -337,7 +311,7 @@ impl Home {
 
     /// Writes a large record to a file of its own and returns the record that names it.
     fn put_aside(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        let file = format!("aside-{:016x}.json", crate::id::random_u64());
+        let file = format!("{ASIDE}{:016x}.json", crate::id::random_u64());
         let path = self.dir.join(&file);
         std::fs::write(&path, bytes).map_err(|cause| Error::io("write a large record", &path, cause))?;
         serde_json::to_vec(&Text::Aside { file })
@@ -345,9 +319,15 @@ impl Home {
     }
 }
 
-/// A large record from its file.
+/// A large record from its file, which is one of the journal's own and nothing else that a name may lead to.
 fn read_aside(dir: &Path, file: &str) -> Option<Text> {
-    serde_json::from_slice(&std::fs::read(dir.join(file)).ok()?).ok()
+    let digits = file.strip_prefix(ASIDE)?.strip_suffix(".json")?;
+    let path = dir.join(file);
+    let is_ours = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_ours || !std::fs::symlink_metadata(&path).ok()?.is_file() {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 #[cfg(test)]
