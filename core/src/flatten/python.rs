@@ -6,60 +6,74 @@
 /// assert_eq!(runlog_core::flatten::python_float(1e-5), "1e-05");
 /// ```
 pub fn float(value: f64) -> String {
-    let shortest = format!("{value:e}");
-    let even = format!("{value:.*e}", decimals(&shortest));
-    let is_as_good = even.parse::<f64>().is_ok_and(|parsed| parsed.to_bits() == value.to_bits());
-    layout(value.is_nan(), value.is_infinite(), if is_as_good { &even } else { &shortest })
+    let mut text = String::new();
+    push_float(&mut text, value);
+    text
 }
 
 /// As [`float`], with the digits that an `f32` needs: `0.1`, not `0.10000000149011612`.
 pub fn float32(value: f32) -> String {
-    let shortest = format!("{value:e}");
-    let even = format!("{value:.*e}", decimals(&shortest));
-    let is_as_good = even.parse::<f32>().is_ok_and(|parsed| parsed.to_bits() == value.to_bits());
-    layout(value.is_nan(), value.is_infinite(), if is_as_good { &even } else { &shortest })
+    let mut text = String::new();
+    push(&mut text, zmij::Buffer::new().format(value), value.is_finite());
+    text
 }
 
-/// Digits behind the point. Where two texts with as many are equally near, Rust's shortest one is the greater, and
-/// Python's, as well as Rust's with so many digits, the one that ends evenly.
-fn decimals(scientific: &str) -> usize {
-    let mantissa = scientific.split_once('e').map_or(scientific, |(mantissa, _)| mantissa);
-    mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len())
+/// Appends what [`float`] gives.
+pub(crate) fn push_float(text: &mut String, value: f64) {
+    let mut buffer = zmij::Buffer::new();
+    let shortest = buffer.format(value);
+    // There both have one layout.
+    if (1e-4..1e16).contains(&value.abs()) {
+        text.push_str(shortest);
+    } else {
+        push(text, shortest, value.is_finite());
+    }
 }
 
-/// Turns Rust's `1.25e-5` into Python's layout: exponents below -4 and from 16 on, with two digits at least.
-fn layout(nan: bool, infinite: bool, scientific: &str) -> String {
-    if nan {
-        return "nan".to_owned();
+/// Appends a number as Rust's libraries write it, such as `0.00001` or `1e16`, in Python's layout: exponents below -4
+/// and from 16 on, with two digits at least.
+fn push(text: &mut String, shortest: &str, is_finite: bool) {
+    let (sign, magnitude) = shortest.strip_prefix('-').map_or(("", shortest), |rest| ("-", rest));
+    if !is_finite {
+        text.push_str(if magnitude == "inf" { shortest } else { "nan" });
+        return;
     }
-    let (sign, magnitude) = match scientific.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", scientific),
-    };
-    if infinite {
-        return format!("{sign}inf");
-    }
+    text.push_str(sign);
     let (mantissa, exponent) = magnitude.split_once('e').unwrap_or((magnitude, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole, fraction].concat();
+    let significant = digits.trim_start_matches('0');
+    if significant.is_empty() {
+        text.push_str("0.0");
+        return;
+    }
+    let zeros = digits.len() - significant.len();
+    let significant = significant.trim_end_matches('0');
+    // Of the first digit that is not 0.
+    let exponent = exponent.parse().unwrap_or(0) + place(whole.len()) - place(zeros) - 1;
     match usize::try_from(exponent) {
-        Ok(whole) if whole < 16 => {
-            let whole = whole + 1;
-            if digits.len() <= whole {
-                format!("{sign}{digits:0<whole$}.0")
-            } else {
-                format!("{sign}{}.{}", &digits[..whole], &digits[whole..])
-            }
+        Ok(exponent) if exponent < 16 => {
+            let whole = exponent + 1;
+            let (whole_digits, fraction) = significant.split_at(whole.min(significant.len()));
+            let fraction = if fraction.is_empty() { "0" } else { fraction };
+            text.extend([&format!("{whole_digits:0<whole$}."), fraction]);
         }
         Err(_) if exponent >= -4 => {
             let zeros = "0".repeat(usize::try_from(-exponent - 1).unwrap_or(0));
-            format!("{sign}0.{zeros}{digits}")
+            text.extend(["0.", &zeros, significant]);
         }
         _ => {
+            let (first, rest) = significant.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
             let direction = if exponent < 0 { '-' } else { '+' };
-            format!("{sign}{mantissa}e{direction}{:02}", exponent.unsigned_abs())
+            text.push_str(&format!("{first}{point}{rest}e{direction}{:02}", exponent.unsigned_abs()));
         }
     }
+}
+
+/// A count of digits, of which a number has a few hundred at most.
+fn place(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// `text` as it stands in a Python list: in single quotes, unless only those are in it.

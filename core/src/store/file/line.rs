@@ -9,10 +9,9 @@
 //! with spaces would make the file unreadable; here each becomes a no-break space, and back.
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 
 use crate::entity::Metric;
-use crate::flatten::python_float;
+use crate::flatten::push_float;
 use crate::store::point::{Point, Value};
 
 const NO_BREAK_SPACE: char = '\u{a0}';
@@ -66,9 +65,17 @@ impl Line {
     /// Appends the line, with its line break.
     pub(super) fn write(&self, text: &mut String) {
         let Point { timestamp, step, value } = self.point;
-        let space = if self.source.is_empty() { "" } else { " " };
-        // Writing to a text cannot fail.
-        writeln!(text, "{timestamp} {} {step}{space}{}", python_float(value.get()), self.source).ok();
+        let mut number = itoa::Buffer::new();
+        text.push_str(number.format(timestamp));
+        text.push(' ');
+        push_float(text, value.get());
+        text.push(' ');
+        text.push_str(number.format(step));
+        if !self.source.is_empty() {
+            text.push(' ');
+            text.push_str(&self.source);
+        }
+        text.push('\n');
     }
 
     /// The run that logged a model's point.

@@ -5,7 +5,7 @@
 //! A point greater than those is new. Only one that is older than what is remembered needs a look at the file; so
 //! does a file that this store has not written yet, which is what a recovery meets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ use crate::notice;
 
 /// Points of a file that are remembered: threads that log one metric are out of order by a few.
 const REMEMBERED: usize = 64;
+/// What a line takes, roughly.
+const LINE_BYTES: usize = 40;
 /// Files that are remembered; a run has tens or hundreds.
 const FILES_MAX: usize = 16_384;
 
@@ -25,33 +27,54 @@ const FILES_MAX: usize = 16_384;
 #[derive(Debug, Default)]
 pub(super) struct Tails(BTreeMap<PathBuf, Tail>);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Tail {
     /// The length of the file up to which this holds; a line ends there.
     len: u64,
-    /// Every point of the file from the smallest of these on.
-    greatest: BTreeSet<Line>,
+    /// Every point of the file from the smallest of these on, in order.
+    greatest: VecDeque<Line>,
     /// Whether the file has others.
     has_more: bool,
 }
 
+/// What a tail says of a point.
+enum Seen {
+    Before,
+    /// Never; it goes there among the greatest.
+    Never(usize),
+    /// It is older than what is remembered: only the file knows.
+    Unknown,
+}
+
 impl Tail {
-    /// Whether the file has this point; `None` if only the file knows.
-    fn has(&self, line: &Line) -> Option<bool> {
-        if self.greatest.contains(line) {
-            return Some(true);
+    fn look_for(&self, line: &Line) -> Seen {
+        // Points that come in order cost no more than this.
+        if self.greatest.back().is_some_and(|last| line > last) {
+            return Seen::Never(self.greatest.len());
         }
-        let is_remembered = !self.has_more || self.greatest.first().is_some_and(|oldest| line > oldest);
-        is_remembered.then_some(false)
+        match self.greatest.binary_search(line) {
+            Ok(_) => Seen::Before,
+            Err(0) if self.has_more => Seen::Unknown,
+            Err(place) => Seen::Never(place),
+        }
     }
 
     fn add(&mut self, line: Line) {
-        if self.has(&line) == Some(false) {
-            self.greatest.insert(line);
+        if let Seen::Never(place) = self.look_for(&line) {
+            self.insert(place, line);
         }
-        if self.greatest.len() > REMEMBERED {
-            self.greatest.pop_first();
+    }
+
+    fn insert(&mut self, place: usize, line: Line) {
+        if self.greatest.len() == REMEMBERED {
             self.has_more = true;
+            if place == 0 {
+                return;
+            }
+            self.greatest.pop_front();
+            self.greatest.insert(place - 1, line);
+        } else {
+            self.greatest.insert(place, line);
         }
     }
 }
@@ -73,7 +96,12 @@ pub(super) struct Append {
 
 impl Tails {
     /// Prepares to append `lines` to the file at `path`, without those that it has.
-    pub(super) fn plan(&mut self, path: &Path, parse: Parse, lines: Vec<Line>) -> Result<Append> {
+    pub(super) fn plan(
+        &mut self,
+        path: &Path,
+        parse: Parse,
+        mut lines: impl ExactSizeIterator<Item = Line> + Clone,
+    ) -> Result<Append> {
         let failed = |cause| Error::io("read the metric", path, cause);
         let found = match fs::metadata(path) {
             Ok(found) => Some(found.len()),
@@ -103,24 +131,36 @@ impl Tails {
             let sound = if append.is_torn { whole } else { &news };
             each(sound, &append.path, parse, |line| tail.add(line));
         }
-        let mut everything = None;
-        for line in lines {
-            let is_there = match (tail.has(&line), &mut everything) {
-                (Some(is_there), _) => is_there,
-                (None, Some(everything)) => BTreeSet::contains(everything, &line),
-                (None, slot) => slot.insert(append.all(parse).map_err(failed)?).contains(&line),
+        append.text.reserve(LINE_BYTES * lines.len());
+        let mut old = None;
+        while let Some(line) = lines.next() {
+            let place = match tail.look_for(&line) {
+                Seen::Before => continue,
+                Seen::Never(place) => Some(place),
+                Seen::Unknown => {
+                    let old = match &mut old {
+                        Some(old) => old,
+                        none => {
+                            let asked = std::iter::once(line.clone()).chain(lines.clone()).collect();
+                            none.insert(append.those_of(&asked, parse).map_err(failed)?)
+                        }
+                    };
+                    if old.contains(&line) {
+                        continue;
+                    }
+                    None
+                }
             };
-            if is_there {
-                continue;
-            }
             if append.is_open && append.text.is_empty() {
                 append.text.push('\n');
             }
             line.write(&mut append.text);
-            if let Some(everything) = &mut everything {
-                everything.insert(line.clone());
+            if let Some(old) = &mut old {
+                old.insert(line.clone());
             }
-            tail.add(line);
+            if let Some(place) = place {
+                tail.insert(place, line);
+            }
         }
         tail.len = append.at + append.text.len() as u64;
         append.tail = tail;
@@ -141,17 +181,19 @@ impl Tails {
 }
 
 impl Append {
-    /// Every point that the file will have.
-    fn all(&self, parse: Parse) -> io::Result<BTreeSet<Line>> {
-        let mut all = BTreeSet::new();
+    /// Which of these points the file will have, as far as it is planned.
+    fn those_of(&self, asked: &BTreeSet<Line>, parse: Parse) -> io::Result<BTreeSet<Line>> {
+        let mut found = BTreeSet::new();
         let mut there = read_from(&self.path, 0)?;
         there.truncate(usize::try_from(self.at).unwrap_or(usize::MAX));
         for bytes in [&there, self.text.as_bytes()] {
             each(bytes, &self.path, parse, |line| {
-                all.insert(line);
+                if asked.contains(&line) {
+                    found.insert(line);
+                }
             });
         }
-        Ok(all)
+        Ok(found)
     }
 
     /// Whether every point is there already.
