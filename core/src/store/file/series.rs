@@ -86,6 +86,8 @@ pub(super) struct Append {
     /// Where it goes; what the file has behind that is torn.
     at: u64,
     exists: bool,
+    /// Whether this store has written to the file before.
+    is_known: bool,
     /// Whether the file ends in something that is no line.
     is_torn: bool,
     /// Whether the file ends in a line without its break.
@@ -110,10 +112,13 @@ impl Tails {
         };
         let len = found.unwrap_or(0);
         // Taken out: if the append fails, nothing is known of the file.
-        let mut tail = self.0.remove(path).filter(|tail| tail.len <= len).unwrap_or_default();
+        let known = self.0.remove(path).filter(|tail| tail.len <= len);
+        let is_known = known.is_some();
+        let mut tail = known.unwrap_or_default();
         let mut append = Append {
             at: len,
             exists: found.is_some(),
+            is_known: found.is_some() && is_known,
             is_torn: false,
             is_open: false,
             text: String::new(),
@@ -220,7 +225,11 @@ impl Append {
             Ok(file.metadata()?.len())
         };
         let len = write().map_err(|cause| disk::failed("append to the metric", &self.path, cause))?;
-        disk.wrote(&self.path);
+        if self.is_known {
+            disk.appended(&self.path);
+        } else {
+            disk.wrote(&self.path);
+        }
         Ok(len)
     }
 
