@@ -1,51 +1,45 @@
 //! Numbers and strings as Python's `repr` writes them, so that a param set from Rust equals one set from Python.
 
+use std::borrow::Cow;
+
 /// The shortest text that reads back as `value`, in Python's layout: `0.1`, `1e-05`, `1e+16`, `inf`, `nan`.
 ///
 /// ```
 /// assert_eq!(runlog_core::flatten::python_float(1e-5), "1e-05");
 /// ```
 pub fn float(value: f64) -> String {
-    let mut text = String::new();
-    push_float(&mut text, value);
-    text
+    float_in(&mut zmij::Buffer::new(), value).into_owned()
 }
 
 /// As [`float`], with the digits that an `f32` needs: `0.1`, not `0.10000000149011612`.
 pub fn float32(value: f32) -> String {
-    let mut text = String::new();
-    push(&mut text, zmij::Buffer::new().format(value), value.is_finite());
-    text
+    layout(zmij::Buffer::new().format(value), value.is_finite())
 }
 
-/// Appends what [`float`] gives.
-pub(crate) fn push_float(text: &mut String, value: f64) {
-    let mut buffer = zmij::Buffer::new();
+/// As [`float`], without an allocation for most.
+pub(crate) fn float_in(buffer: &mut zmij::Buffer, value: f64) -> Cow<'_, str> {
     let shortest = buffer.format(value);
     // There both have one layout.
     if (1e-4..1e16).contains(&value.abs()) {
-        text.push_str(shortest);
+        Cow::Borrowed(shortest)
     } else {
-        push(text, shortest, value.is_finite());
+        Cow::Owned(layout(shortest, value.is_finite()))
     }
 }
 
-/// Appends a number as Rust's libraries write it, such as `0.00001` or `1e16`, in Python's layout: exponents below -4
+/// Turns a number as Rust's libraries write it, such as `0.00001` or `1e16`, into Python's layout: exponents below -4
 /// and from 16 on, with two digits at least.
-fn push(text: &mut String, shortest: &str, is_finite: bool) {
+fn layout(shortest: &str, is_finite: bool) -> String {
     let (sign, magnitude) = shortest.strip_prefix('-').map_or(("", shortest), |rest| ("-", rest));
     if !is_finite {
-        text.push_str(if magnitude == "inf" { shortest } else { "nan" });
-        return;
+        return if magnitude == "inf" { shortest } else { "nan" }.to_owned();
     }
-    text.push_str(sign);
     let (mantissa, exponent) = magnitude.split_once('e').unwrap_or((magnitude, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = [whole, fraction].concat();
     let significant = digits.trim_start_matches('0');
     if significant.is_empty() {
-        text.push_str("0.0");
-        return;
+        return format!("{sign}0.0");
     }
     let zeros = digits.len() - significant.len();
     let significant = significant.trim_end_matches('0');
@@ -56,17 +50,17 @@ fn push(text: &mut String, shortest: &str, is_finite: bool) {
             let whole = exponent + 1;
             let (whole_digits, fraction) = significant.split_at(whole.min(significant.len()));
             let fraction = if fraction.is_empty() { "0" } else { fraction };
-            text.extend([&format!("{whole_digits:0<whole$}."), fraction]);
+            format!("{sign}{whole_digits:0<whole$}.{fraction}")
         }
         Err(_) if exponent >= -4 => {
             let zeros = "0".repeat(usize::try_from(-exponent - 1).unwrap_or(0));
-            text.extend(["0.", &zeros, significant]);
+            format!("{sign}0.{zeros}{significant}")
         }
         _ => {
             let (first, rest) = significant.split_at(1);
             let point = if rest.is_empty() { "" } else { "." };
             let direction = if exponent < 0 { '-' } else { '+' };
-            text.push_str(&format!("{first}{point}{rest}e{direction}{:02}", exponent.unsigned_abs()));
+            format!("{sign}{first}{point}{rest}e{direction}{:02}", exponent.unsigned_abs())
         }
     }
 }

@@ -72,21 +72,31 @@ fn by_model(metrics: &[Metric]) -> BTreeMap<&str, Vec<&Metric>> {
     models
 }
 
-/// The points of each key. They come in runs of one key, or one of each key in turn.
+/// The points of each key.
 fn by_key<'a>(metrics: impl IntoIterator<Item = &'a Metric>) -> BTreeMap<&'a str, Vec<&'a Metric>> {
-    let mut series: Vec<(&str, Vec<&Metric>)> = Vec::new();
+    struct Series<'a> {
+        points: Vec<&'a Metric>,
+        /// The series of the point that came after the last one of this: as a program logs its metrics in turn, or one
+        /// as a whole, the next will be of that too.
+        next: usize,
+    }
+    let mut series: Vec<(&str, Series<'_>)> = Vec::new();
     let mut places: HashMap<&str, usize, RandomState> = HashMap::default();
     let mut last = 0;
     for metric in metrics {
-        if series.get(last).is_none_or(|(key, _)| *key != metric.key) {
-            last = *places.entry(&metric.key).or_insert(series.len());
-            if last == series.len() {
-                series.push((&metric.key, Vec::new()));
-            }
+        let guess = series.get(last).map_or(0, |(_, last)| last.next);
+        let place = match series.get(guess) {
+            Some((key, _)) if *key == metric.key => guess,
+            _ => *places.entry(&metric.key).or_insert(series.len()),
+        };
+        if place == series.len() {
+            series.push((&metric.key, Series { points: Vec::new(), next: place }));
         }
-        series[last].1.push(metric);
+        series[last].1.next = place;
+        series[place].1.points.push(metric);
+        last = place;
     }
-    series.into_iter().collect()
+    series.into_iter().map(|(key, series)| (key, series.points)).collect()
 }
 
 /// A param or tag that has another value now, or none.

@@ -69,6 +69,7 @@ struct Tree {
     tails: Mutex<Tails>,
     /// Where runs were found.
     homes: Mutex<BTreeMap<String, PathBuf>>,
+    last_run: meta::Last<meta::RunMeta>,
 }
 
 impl FileStore {
@@ -87,6 +88,7 @@ impl FileStore {
             disk: Disk::default(),
             tails: Mutex::default(),
             homes: Mutex::default(),
+            last_run: Mutex::default(),
         };
         experiments::found(&tree)?;
         Ok(Self { tree, closed: AtomicBool::new(false) })

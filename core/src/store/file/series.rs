@@ -66,15 +66,14 @@ impl Tail {
     }
 
     fn insert(&mut self, place: usize, line: Line) {
-        if self.greatest.len() == REMEMBERED {
-            self.has_more = true;
-            if place == 0 {
-                return;
-            }
-            self.greatest.pop_front();
-            self.greatest.insert(place - 1, line);
+        if place == self.greatest.len() {
+            self.greatest.push_back(line);
         } else {
             self.greatest.insert(place, line);
+        }
+        if self.greatest.len() > REMEMBERED {
+            self.greatest.pop_front();
+            self.has_more = true;
         }
     }
 }
@@ -88,12 +87,20 @@ pub(super) struct Append {
     exists: bool,
     /// Whether this store has written to the file before.
     is_known: bool,
-    /// Whether the file ends in something that is no line.
-    is_torn: bool,
-    /// Whether the file ends in a line without its break.
-    is_open: bool,
-    text: String,
+    end: End,
+    text: Vec<u8>,
     tail: Tail,
+}
+
+/// How a file ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    /// In a line, or it is empty.
+    Whole,
+    /// In a line without its break.
+    Open,
+    /// In something that is no line.
+    Torn,
 }
 
 impl Tails {
@@ -119,21 +126,24 @@ impl Tails {
             at: len,
             exists: found.is_some(),
             is_known: found.is_some() && is_known,
-            is_torn: false,
-            is_open: false,
-            text: String::new(),
+            end: End::Whole,
+            text: Vec::new(),
             tail: Tail::default(),
             path: path.to_owned(),
         };
         if tail.len < len {
             let news = read_from(&append.path, tail.len).map_err(failed)?;
             let (whole, rest) = split_rest(&news);
-            append.is_open = is_whole(whole, rest, parse);
-            append.is_torn = !append.is_open && !rest.is_empty();
-            if append.is_torn {
+            append.end = match rest {
+                [] => End::Whole,
+                _ if is_whole(whole, rest, parse) => End::Open,
+                _ => End::Torn,
+            };
+            let mut sound = &*news;
+            if append.end == End::Torn {
                 append.at = tail.len + whole.len() as u64;
+                sound = whole;
             }
-            let sound = if append.is_torn { whole } else { &news };
             each(sound, &append.path, parse, |line| tail.add(line));
         }
         append.text.reserve(LINE_BYTES * lines.len());
@@ -156,8 +166,8 @@ impl Tails {
                     None
                 }
             };
-            if append.is_open && append.text.is_empty() {
-                append.text.push('\n');
+            if append.end == End::Open && append.text.is_empty() {
+                append.text.push(b'\n');
             }
             line.write(&mut append.text);
             if let Some(old) = &mut old {
@@ -178,7 +188,7 @@ impl Tails {
             self.0.clear();
         }
         // Where MLflow wrote in between, nobody knows what the file holds.
-        let ends_well = !append.is_empty() || !(append.is_open || append.is_torn);
+        let ends_well = !append.is_empty() || append.end == End::Whole;
         if append.tail.len == len && ends_well {
             self.0.insert(append.path, append.tail);
         }
@@ -191,7 +201,7 @@ impl Append {
         let mut found = BTreeSet::new();
         let mut there = read_from(&self.path, 0)?;
         there.truncate(usize::try_from(self.at).unwrap_or(usize::MAX));
-        for bytes in [&there, self.text.as_bytes()] {
+        for bytes in [&there, &self.text] {
             each(bytes, &self.path, parse, |line| {
                 if asked.contains(&line) {
                     found.insert(line);
@@ -218,10 +228,10 @@ impl Append {
                 fs::create_dir_all(parent)?;
             }
             let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
-            if self.is_torn {
+            if self.end == End::Torn {
                 file.set_len(self.at)?;
             }
-            file.write_all(self.text.as_bytes())?;
+            file.write_all(&self.text)?;
             Ok(file.metadata()?.len())
         };
         let len = write().map_err(|cause| disk::failed("append to the metric", &self.path, cause))?;
