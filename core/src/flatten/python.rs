@@ -134,8 +134,20 @@ mod tests {
         assert_eq!(float(23_356_677_250_032.0 + 0.5625), "23356677250032.562");
         assert_eq!(float(-23_356_677_250_032.0 - 0.6875), "-23356677250032.688");
         assert_eq!(float32(2_097_152.0 + 0.25), "2097152.2");
-        assert_eq!(float32(0.1), "0.1");
-        assert_eq!(float32(16_777_216.0), "16777216.0");
+        for (value, expect) in [
+            (0.1, "0.1"),
+            (-0.0, "-0.0"),
+            (16_777_216.0, "16777216.0"),
+            (-2e13, "-20000000000000.0"),
+            (1e16, "1e+16"),
+            (0.000_1, "0.0001"),
+            (0.000_012_5, "1.25e-05"),
+            (1e-6, "1e-06"),
+            (f32::NEG_INFINITY, "-inf"),
+            (f32::NAN, "nan"),
+        ] {
+            assert_eq!(float32(value), expect);
+        }
     }
 
     #[test]
@@ -152,7 +164,21 @@ mod tests {
         }
     }
 
+    /// The digits of a number without those that say only where the point is.
+    fn digits(text: &str) -> String {
+        let mantissa = text.split('e').next().unwrap_or_default();
+        mantissa.replace(['-', '.'], "").trim_matches('0').to_owned()
+    }
+
     proptest! {
+        #[test]
+        fn no_text_is_longer_than_the_shortest(bits in any::<u64>(), short in any::<i32>(), places in 0..12) {
+            let short = f64::from(short) / 10_f64.powi(places);
+            for value in [f64::from_bits(bits), short] {
+                prop_assert_eq!(digits(&float(value)).len(), digits(&format!("{value:e}")).len());
+            }
+        }
+
         #[test]
         fn texts_read_back_as_the_same_bits(bits in any::<u64>()) {
             let value = f64::from_bits(bits);

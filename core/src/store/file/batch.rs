@@ -191,3 +191,24 @@ impl Points {
         self.appends.iter().for_each(Append::undo);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_gathered_by_key_in_whatever_order_they_come() {
+        let in_turn = (0..3).flat_map(|step| ["a", "b", "c"].map(|key| (key, step)));
+        let at_once = ["b", "a"].into_iter().flat_map(|key| (3..6).map(move |step| (key, step)));
+        let mixed = [("a", 6), ("c", 3), ("c", 4), ("b", 6), ("new", 0), ("a", 7), ("a", 8)];
+        let metrics: Vec<Metric> =
+            in_turn.chain(at_once).chain(mixed).map(|(key, step)| Metric::new(key, 0.5, 1, step)).collect();
+        let steps: Vec<(&str, Vec<i64>)> = by_key(&metrics)
+            .into_iter()
+            .map(|(key, points)| (key, points.iter().map(|point| point.step).collect()))
+            .collect();
+        let expect = [("a", 9), ("b", 7), ("c", 5), ("new", 1)].map(|(key, end)| (key, (0..end).collect()));
+        assert_eq!(steps, expect);
+        assert!(by_key(&[]).is_empty());
+    }
+}

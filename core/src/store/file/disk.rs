@@ -178,3 +178,31 @@ impl Unsynced<'_> {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_reaches_every_file_and_what_failed_is_tried_again() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        for number in 0..ONE_BY_ONE_MAX {
+            disk.appended(&root.path().join(number.to_string()));
+        }
+        // Nothing can be opened below a link that leads to itself.
+        let last = root.path().join("x");
+        std::os::unix::fs::symlink(&last, &last).unwrap();
+        disk.sync(root.path()).unwrap();
+        for note in [Disk::wrote, Disk::appended] {
+            (0..3).for_each(|number| disk.appended(&root.path().join(number.to_string())));
+            note(&disk, &last.join("y"));
+            disk.sync(root.path()).unwrap_err();
+            disk.sync(root.path()).unwrap_err();
+            fs::remove_file(&last).unwrap();
+            disk.sync(root.path()).unwrap();
+            assert!(lock(&disk.unsynced).is_empty());
+            std::os::unix::fs::symlink(&last, &last).unwrap();
+        }
+    }
+}

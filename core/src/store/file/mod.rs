@@ -48,8 +48,8 @@ use disk::Disk;
 use guard::Guard;
 use series::Tails;
 
-/// A batch keeps other writers of its run waiting: 10,000 points take some 10 ms, 1000 params some 50 ms.
-const LIMITS: Limits = Limits { metrics: 10_000, params: 1000, tags: 1000 };
+/// A batch keeps other writers of its run waiting: so many points take some 2 ms, 1000 params some 50 ms.
+const LIMITS: Limits = Limits { metrics: 16_384, params: 1000, tags: 1000 };
 
 /// Runs in a directory with MLflow's layout.
 ///
