@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::MmapRaw;
 use runlog::{Config, Run, RunQuery, Tracker};
 
 /// A directory with a store and a journal.
@@ -125,27 +123,4 @@ impl Place {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// A number in memory that the child shares.
-#[derive(Debug)]
-pub(crate) struct Counter(MmapRaw);
-
-impl Counter {
-    pub(crate) fn new(path: &Path) -> Self {
-        std::fs::write(path, [0; 4096]).unwrap();
-        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
-        Self(MmapRaw::map_raw(&file).unwrap())
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        #[expect(
-            unsafe_code,
-            clippy::cast_ptr_alignment,
-            reason = "a counter in memory shared with the child"
-        )]
-        // SAFETY: the file is a page long and stays so, and both processes use the word atomically.
-        let counter = unsafe { &*self.0.as_mut_ptr().cast::<AtomicU64>() };
-        counter.load(Ordering::Acquire)
-    }
 }

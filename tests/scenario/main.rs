@@ -11,8 +11,11 @@
 )]
 
 mod calls;
+mod counters;
 mod death;
+mod killed;
 mod logging;
+mod records;
 mod signals;
 mod store;
 mod training;
@@ -175,7 +178,9 @@ fn main() -> Result<()> {
         ("child-process", []) => logging::child_process(),
         ("log-many", []) => logging::log_many(),
         ("set-experiments", []) => logging::set_experiments(),
-        ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
+        ("log-and-count", [counters, mix, pause_us]) => {
+            killed::log_and_count(Path::new(counters), mix, pause_us)
+        }
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
         ("log-stream", []) => {
             let run = runlog::start_run("log-stream")?;

@@ -1,0 +1,71 @@
+//! Programs that log as fast as they can until they are killed, and count what the calls took.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use runlog::{Logged, MetricHandle, Result, RunHandle};
+
+use crate::counters::Counters;
+use crate::records::{Kind, Mix, THREADS};
+
+/// Logs from four threads, each with a pause of so many microseconds between two records; each thread counts its
+/// records in shared memory after the call returned.
+pub(crate) fn log_and_count(counters: &Path, mix: &str, pause_us: &str) -> Result<()> {
+    let (mix, pause) = (Mix::named(mix), Duration::from_micros(pause_us.parse().unwrap()));
+    let counters = Counters::open(counters);
+    let run = runlog::start_run("log-and-count")?;
+    println!("{}", run.run_id());
+    // The test says when the store is as it wants it.
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let logger = Logger::new(run.handle(), mix, thread);
+            let counters = &counters;
+            scope.spawn(move || {
+                for number in 0.. {
+                    logger.log_until_taken(number);
+                    counters.at(thread).store(number + 1, Ordering::Release);
+                    if !pause.is_zero() {
+                        // The pace of a training, not a wait for something.
+                        std::thread::sleep(pause);
+                    }
+                }
+            });
+        }
+    });
+    run.finish()
+}
+
+/// One thread that logs.
+struct Logger {
+    run: RunHandle,
+    handle: MetricHandle,
+    mix: Mix,
+    thread: u64,
+}
+
+impl Logger {
+    fn new(run: RunHandle, mix: Mix, thread: u64) -> Self {
+        Self { handle: run.metric(&format!("handle.{thread}")), run, mix, thread }
+    }
+
+    fn log(&self, number: u64) -> Logged {
+        let Self { run, mix, thread, .. } = self;
+        match mix.kind(number) {
+            Kind::Handle => self.handle.log(number, number),
+            Kind::Key => run.log_metric(&format!("key.{thread}"), number, number),
+            Kind::Param => run.log_param(&format!("param.{thread}.{number}"), mix.text(number)),
+            Kind::Tag => run.set_tag(&format!("tag.{thread}"), mix.text(number)),
+        }
+    }
+
+    /// Logs the record again while the journal is full.
+    fn log_until_taken(&self, number: u64) {
+        while self.log(number).is_refused() {
+            // Time for the store, not a wait for something.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
