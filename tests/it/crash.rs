@@ -1,8 +1,10 @@
 //! What was logged is kept: a record whose call returned survives SIGKILL, and reaches the store once.
 
+mod recovering;
 mod victim;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,21 +60,28 @@ fn rounds(count: usize, round: impl Fn(&mut Rng) + Sync) {
 
 /// Kills a program at a random moment, somewhere from its first record to long after the first of them are stored.
 fn kill_while_logging(place: &Place, rng: &mut Rng, vars: &[(&str, &str)]) {
-    let logged = killed(place, rng, vars);
-    let tracker = place.recovered();
-    let run = tracker.get_run(&logged.run_id).unwrap();
-    logged.check_records(place, &run);
-    Logged::check_end(&run);
+    // As many rounds among few records as among many; seldom at the pace of a training.
+    let most = 2 << rng.u32(0..17);
+    let (pause_us, records) = if rng.u8(..8) == 0 { (200, rng.u64(1..2000)) } else { (0, rng.u64(1..=most)) };
+    let logged = killed(place, rng, vars, pause_us, records);
+    check(place, &logged);
 }
 
-fn killed(place: &Place, rng: &mut Rng, vars: &[(&str, &str)]) -> Logged {
+/// Starts a program and kills it when it has logged so many records.
+fn killed(place: &Place, rng: &mut Rng, vars: &[(&str, &str)], pause_us: u32, records: u64) -> Logged {
     let mix = if rng.bool() { "points" } else { "texts" };
-    // As many rounds among few records as among many; seldom at the pace of a training.
-    let magnitude = rng.u32(0..17);
-    let (pause_us, records) =
-        if rng.u8(..8) == 0 { (200, rng.u64(1..2000)) } else { (0, rng.u64(1..=2 << magnitude)) };
     let mut victim = Victim::start(place, mix, pause_us, vars);
     victim.go();
     victim.wait_for(records);
     victim.kill()
+}
+
+/// Delivers what is left, and checks that everything is there.
+fn check(place: &Place, logged: &Logged) {
+    let tracker = place.recovered();
+    let run = tracker.get_run(&logged.run_id).unwrap();
+    logged.check_records(place, &run);
+    Logged::check_end(&run);
+    drop(tracker);
+    assert_eq!(place.journals(), Vec::<PathBuf>::new(), "what is delivered is removed");
 }

@@ -59,17 +59,21 @@ impl Place {
     pub(crate) fn recovered(&self) -> Tracker {
         let tracker = self.tracker();
         // The recovery in the background may be at it; whoever is second finds nothing left.
-        while self.journals() > 1 {
+        while self.journals().len() > 1 {
             tracker.recover().unwrap();
         }
         tracker
     }
 
-    /// The journals there are, of living processes and dead ones.
-    pub(crate) fn journals(&self) -> usize {
-        let Ok(stores) = std::fs::read_dir(self.journal()) else { return 0 };
-        let dirs = stores.flat_map(|store| std::fs::read_dir(store.unwrap().path()).unwrap());
-        dirs.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+    /// The journals there are, of living processes and dead ones. What a kill left half made is none.
+    pub(crate) fn journals(&self) -> Vec<PathBuf> {
+        let Ok(stores) = std::fs::read_dir(self.journal()) else { return Vec::new() };
+        let entries = stores.flat_map(|store| std::fs::read_dir(store.unwrap().path()).unwrap());
+        let is_half_made = |path: &Path| path.file_name().unwrap().to_string_lossy().starts_with(".new-");
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir() && !is_half_made(path))
+            .collect()
     }
 
     /// A program in this place, in a clean environment.

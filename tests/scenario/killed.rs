@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use runlog::{Logged, MetricHandle, Result, RunHandle};
+use runlog::{Config, Logged, MetricHandle, Result, RunHandle, Tracker};
 
 use crate::counters::Counters;
 use crate::records::{Kind, Mix, THREADS};
@@ -36,6 +36,17 @@ pub(crate) fn log_and_count(counters: &Path, mix: &str, pause_us: &str) -> Resul
         }
     });
     run.finish()
+}
+
+/// Delivers what dead processes left, until the journal in `dir` is gone.
+pub(crate) fn recover(dir: &Path) -> Result<()> {
+    let tracker = Tracker::with_config(None, Config::from_env()?)?;
+    while dir.exists() {
+        // Nothing is left to it where another process, or the recovery in the background, is at it.
+        tracker.recover()?;
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 /// One thread that logs.

@@ -181,6 +181,7 @@ fn main() -> Result<()> {
         ("log-and-count", [counters, mix, pause_us]) => {
             killed::log_and_count(Path::new(counters), mix, pause_us)
         }
+        ("recover", [dir]) => killed::recover(Path::new(dir)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
         ("log-stream", []) => {
             let run = runlog::start_run("log-stream")?;
