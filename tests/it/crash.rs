@@ -1,5 +1,8 @@
 //! What was logged is kept: a record whose call returned survives SIGKILL, and reaches the store once.
 
+#[cfg(target_os = "linux")]
+mod disk;
+mod program;
 mod recovering;
 mod victim;
 
@@ -70,7 +73,7 @@ fn kill_while_logging(place: &Place, rng: &mut Rng, vars: &[(&str, &str)]) {
 /// Starts a program and kills it when it has logged so many records.
 fn killed(place: &Place, rng: &mut Rng, vars: &[(&str, &str)], pause_us: u32, records: u64) -> Logged {
     let mix = if rng.bool() { "points" } else { "texts" };
-    let mut victim = Victim::start(place, mix, pause_us, vars);
+    let mut victim = Victim::start(place, mix, pause_us, vars, &[]);
     victim.go();
     victim.wait_for(records);
     victim.kill()

@@ -3,6 +3,12 @@
 /// Threads that log at once.
 pub(crate) const THREADS: u64 = 4;
 
+/// Where each thread counts its records, beside the others: how many a kill surely leaves, as it was said of none yet
+/// that it will lose records.
+pub(crate) const SAFE: u64 = THREADS;
+/// What the test sets when the threads are to stop.
+pub(crate) const STOP: u64 = 2 * THREADS;
+
 /// What most records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mix {

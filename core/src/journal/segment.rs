@@ -116,12 +116,16 @@ impl Segment {
     }
 
     /// Publishes a slot.
+    ///
+    /// # Errors
+    /// It is published, but not in the file.
     #[inline]
-    pub(super) fn publish(&self, index: usize, words: &[u64; WORDS]) {
+    pub(super) fn publish(&self, index: usize, words: &[u64; WORDS]) -> std::io::Result<()> {
         slot::publish(self.memory.slot(index), words);
         if self.memory.backing() == Backing::Written {
-            self.write_back(SLOTS_AT + index * slot::BYTES, slot::BYTES);
+            return self.memory.write_back(SLOTS_AT + index * slot::BYTES, slot::BYTES);
         }
+        Ok(())
     }
 
     /// Reads the slot at `index`, if it is published for this generation.
@@ -194,7 +198,7 @@ mod tests {
 
     fn put(segment: &Segment, index: usize) {
         let sequence = (segment.number() << SLOTS_LOG2) + index as u64;
-        segment.publish(index, &seal(Kind::Metric, 0, sequence, [1, 2, 3, 4, 5, 6], segment.salt()));
+        segment.publish(index, &seal(Kind::Metric, 0, sequence, [1, 2, 3, 4, 5, 6], segment.salt())).unwrap();
     }
 
     #[test]

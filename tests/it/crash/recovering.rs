@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::victim::with_pipes;
 use super::{SMALL, UNMAPPED, check, killed, rounds};
 use crate::support::Place;
 
@@ -31,8 +30,7 @@ fn kills_of_those_who_recover_lose_and_double_nothing() {
 fn gets_through(place: &Place, left: &Path, rng: &mut Rng, longest: Duration) -> bool {
     let recovering: Vec<_> = (0..rng.u8(1..=2))
         .map(|_| {
-            let child =
-                with_pipes(&mut place.scenario(&["recover", left.to_str().unwrap()])).spawn().unwrap();
+            let child = place.start(&["recover", left.to_str().unwrap()]);
             (child, longest.mul_f64(rng.f64()))
         })
         .collect();

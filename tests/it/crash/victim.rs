@@ -1,78 +1,115 @@
 //! A program that logs until it is killed, and what must be in the store then.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use runlog::{Run, RunStatus};
 
+use super::program::Program;
 use crate::counters::Counters;
-use crate::records::{Kind, Mix, THREADS};
+use crate::records::{Kind, Mix, SAFE, STOP, THREADS};
 use crate::support::Place;
 
 /// A program that logs from four threads.
 pub(super) struct Victim {
-    child: Child,
+    program: Program,
     counters: Counters,
+    told: PathBuf,
     logged: Logged,
 }
 
 /// What calls took before the kill.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Logged {
     pub(super) run_id: String,
     mix: Mix,
-    /// Records of each thread.
-    pub(super) counts: Vec<u64>,
+    /// Records of each thread that must be in the store.
+    safe: Vec<u64>,
+    /// Records of each thread whose calls returned.
+    counts: Vec<u64>,
 }
 
 impl Victim {
-    /// Starts a program, which has a run, and logs when it is told to.
-    pub(super) fn start(place: &Place, mix: &str, pause_us: u32, vars: &[(&str, &str)]) -> Self {
-        let path = place.path().join(format!("counters-{:016x}", fastrand::u64(..)));
-        let counters = Counters::open(&path);
+    /// Starts a program, which has a run, and logs when it is told to; `disk` are the first arguments, where its journal
+    /// has a disk of its own.
+    pub(super) fn start(
+        place: &Place,
+        mix: &str,
+        pause_us: u32,
+        vars: &[(&str, &str)],
+        disk: &[&str],
+    ) -> Self {
+        let name = format!("{:016x}", fastrand::u64(..));
+        let [counters, told] = ["counters", "told"].map(|what| place.path().join(format!("{what}-{name}")));
+        let mut arguments = disk.to_vec();
         let pause_us = pause_us.to_string();
-        let mut command = place.scenario(&["log-and-count", path.to_str().unwrap(), mix, &pause_us]);
-        let mut child = with_pipes(command.envs(vars.iter().copied())).spawn().unwrap();
-        let run_id = line(&mut child);
-        Self { child, counters, logged: Logged { run_id, mix: Mix::named(mix), counts: Vec::new() } }
+        arguments.extend([
+            "log-and-count",
+            counters.to_str().unwrap(),
+            mix,
+            &pause_us,
+            told.to_str().unwrap(),
+        ]);
+        let counters = Counters::open(&counters);
+        let mut command = place.scenario(&arguments);
+        command.envs(vars.iter().copied()).stderr(File::create(&told).unwrap());
+        let mut program = Program::start(&mut command, !disk.is_empty());
+        let logged =
+            Logged { run_id: program.line(), mix: Mix::named(mix), safe: Vec::new(), counts: Vec::new() };
+        Self { program, counters, told, logged }
     }
 
     pub(super) fn go(&mut self) {
-        self.child.stdin.as_mut().unwrap().write_all(b"g").unwrap();
+        self.program.go();
     }
 
     /// Waits until it has logged so many records.
     pub(super) fn wait_for(&mut self, records: u64) {
-        while (0..THREADS).map(|thread| self.counters.at(thread).load(Ordering::Acquire)).sum::<u64>()
-            < records
-        {
-            assert_eq!(self.child.try_wait().unwrap(), None, "it logs until it is killed");
+        self.wait_until(|counts, _| counts.iter().sum::<u64>() >= records);
+    }
+
+    /// Waits until what each thread logged, and how much of it is surely safe, is as wanted.
+    pub(super) fn wait_until(&mut self, is_enough: impl Fn(&[u64], &[u64]) -> bool) {
+        while !is_enough(&self.counts(0), &self.counts(SAFE)) {
+            assert!(self.program.lives(), "it logs until it is killed: {}", self.told());
             std::thread::park_timeout(Duration::from_micros(100));
         }
     }
 
-    pub(super) fn kill(mut self) -> Logged {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        let counts = (0..THREADS).map(|thread| self.counters.at(thread).load(Ordering::Acquire)).collect();
-        Logged { counts, ..self.logged }
+    pub(super) fn kill(&mut self) -> Logged {
+        self.program.kill();
+        let counts = self.counts(0);
+        Logged { safe: counts.clone(), counts, ..self.logged.clone() }
     }
-}
 
-/// A program that talks through pipes.
-pub(super) fn with_pipes(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null())
-}
+    /// Kills it where it was said that a kill will lose records: what was logged before is safe.
+    pub(super) fn kill_after_warning(&mut self) -> Logged {
+        Logged { safe: self.counts(SAFE), ..self.kill() }
+    }
 
-/// The first line that a program says.
-pub(super) fn line(child: &mut Child) -> String {
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    line.trim_end().to_owned()
+    /// Lets it come to its end.
+    pub(super) fn stop(&mut self) -> Logged {
+        self.counters.at(STOP).store(1, Ordering::Release);
+        self.program.end();
+        let counts = self.counts(0);
+        Logged { safe: counts.clone(), counts, ..self.logged.clone() }
+    }
+
+    /// What it said on its standard error.
+    pub(super) fn told(&self) -> String {
+        std::fs::read_to_string(&self.told).unwrap()
+    }
+
+    pub(super) fn program(&mut self) -> &mut Program {
+        &mut self.program
+    }
+
+    fn counts(&self, from: u64) -> Vec<u64> {
+        (0..THREADS).map(|thread| self.counters.at(from + thread).load(Ordering::Acquire)).collect()
+    }
 }
 
 /// What a thread logged, as the store has it.
@@ -85,16 +122,18 @@ struct Stored {
 }
 
 impl Logged {
-    /// Checks that every record is there, each once, and at most one more of each thread: the one in flight.
+    /// Checks that every record is there that must be, each once, and no others than those that were logged: one more of
+    /// each thread may be, which was in flight.
     pub(super) fn check_records(&self, place: &Place, run: &Run) {
-        for (thread, count) in (0..).zip(&self.counts) {
+        for (thread, (safe, count)) in (0..).zip(self.safe.iter().zip(&self.counts)) {
             let stored = self.stored(place, run, thread);
-            let sound = [*count, count + 1].iter().any(|count| stored == self.expected(thread, *count));
+            let found = stored.numbers().max().map_or(0, |last| last + 1);
             assert!(
-                sound,
-                "thread {thread} logged {count} records: {}",
-                self.expected(thread, *count).differs(&stored)
+                (*safe..=count + 1).contains(&found),
+                "{found} records are stored of {count}, of which {safe} were safe"
             );
+            let expected = self.expected(thread, found);
+            assert!(stored == expected, "thread {thread}: {}", expected.differs(&stored));
         }
     }
 
@@ -187,6 +226,13 @@ fn as_value(step: u64) -> f64 {
 }
 
 impl Stored {
+    /// The numbers of the records that are there, but for replaced tags.
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        let texts =
+            self.params.values().chain(&self.tag).map(|text| text.trim_start_matches('-').parse().unwrap());
+        self.points.values().flatten().copied().chain(texts)
+    }
+
     /// In what the store differs from this.
     fn differs(&self, stored: &Self) -> String {
         let mut told = Vec::new();
