@@ -9,6 +9,9 @@ mod bad_input;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+#[path = "../scenario/counters.rs"]
+mod counters;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod current;
@@ -46,6 +49,9 @@ mod provenance;
 mod python;
 #[cfg(test)]
 mod ranks;
+#[cfg(test)]
+#[path = "../scenario/records.rs"]
+mod records;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]

@@ -11,8 +11,12 @@
 )]
 
 mod calls;
+mod counters;
 mod death;
+mod disk;
+mod killed;
 mod logging;
+mod records;
 mod signals;
 mod store;
 mod training;
@@ -175,7 +179,12 @@ fn main() -> Result<()> {
         ("child-process", []) => logging::child_process(),
         ("log-many", []) => logging::log_many(),
         ("set-experiments", []) => logging::set_experiments(),
-        ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
+        ("log-and-count", [counters, mix, pause_us, told]) => {
+            killed::log_and_count(Path::new(counters), mix, pause_us, Path::new(told))
+        }
+        ("on-small-disk", [kib, dir, arguments @ ..]) => disk::on_small_disk(kib, dir, arguments),
+        ("log-on-a-full-disk", []) => disk::log_on_a_full_disk(),
+        ("recover", [dir]) => killed::recover(Path::new(dir)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
         ("log-stream", []) => {
             let run = runlog::start_run("log-stream")?;

@@ -63,7 +63,11 @@ impl Memory {
         };
         let reserved = match (&file, backing) {
             (Some(file), Backing::Mapped) => reserve(file),
-            (Some(file), _) => file.set_len(FILE_BYTES as u64),
+            // Where space cannot be reserved the file has holes, and a write to it may fail later.
+            (Some(file), _) => match reserve(file) {
+                Err(cause) if !is_full(&cause) => file.set_len(FILE_BYTES as u64),
+                reserved => reserved,
+            },
             (None, _) => Ok(()),
         };
         if let Err(cause) = reserved {
@@ -181,6 +185,7 @@ impl Memory {
         }
     }
 }
+
 /// Reserves the file's space, so that a later write through the mapping cannot die of a full disk.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn reserve(file: &File) -> std::io::Result<()> {
@@ -191,6 +196,11 @@ fn reserve(file: &File) -> std::io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn reserve(_: &File) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
+}
+
+fn is_full(cause: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(cause.kind(), StorageFull | QuotaExceeded)
 }
 
 #[cfg(unix)]

@@ -117,7 +117,7 @@ impl Journal {
             Place::Directory(dir) => Home::create(dir, address)
                 .inspect_err(|error| {
                     notice::warn(
-                        "journal-in-memory",
+                        "journal-durability",
                         format_args!(
                             "no journal can be kept, so a kill will lose records that are not stored yet; point \
                              RUNLOG_JOURNAL_DIR at a directory that can be written: {error}"
@@ -148,7 +148,7 @@ impl Journal {
 
     /// Whether what is not shipped survives the process.
     pub(crate) fn is_durable(&self) -> bool {
-        self.queue.maker.is_durable()
+        self.queue.maker.is_durable() && self.definitions.are_written()
     }
 
     /// The next sequence: everything logged so far is below it.
@@ -186,10 +186,17 @@ impl Journal {
         if bytes.len() > ASIDE_BYTES
             && let Some(home) = &self.home
         {
-            bytes = home.put_aside(&bytes).map_err(|error| {
-                notice::warn("journal-aside", format_args!("a large record is lost: {error}"));
-                Full
-            })?;
+            match home.put_aside(&bytes) {
+                Ok(named) => bytes = named,
+                Err(error) if bytes.len() > slot::RECORD_BYTES_MAX => {
+                    notice::error("journal-aside", format_args!("a large record is lost: {error}"));
+                    return Err(Full);
+                }
+                // There may be no space for the file, and yet many slots that are free.
+                Err(error) => {
+                    tracing::debug!(target: "runlog::journal", %error, "a large record goes into slots")
+                }
+            }
         }
         if bytes.len() > slot::RECORD_BYTES_MAX {
             return Err(Full);
@@ -267,13 +274,7 @@ impl Journal {
                 segment.sync(usize::try_from(end).unwrap_or(SLOTS));
             }
             if segment.take_write_failure() {
-                self.queue.maker.degrade();
-                notice::warn(
-                    "journal-write",
-                    format_args!(
-                        "writing to the journal failed, so a kill will lose records; free some space"
-                    ),
-                );
+                self.queue.maker.degrade(&"writing to it failed");
             }
         }
         reader.synced = tail;
@@ -297,23 +298,34 @@ impl Home {
         place::make_private(place)?;
         let name = format!("{}-{:016x}", std::process::id(), crate::id::random_u64());
         let temporary = place.join(format!("{}{name}", recovery::NEW));
-        place::make_private(&temporary)?;
-        let lock = Owner::this_process(address).write(&temporary)?;
-        let recovery_lock = temporary.join(recovery::LOCK);
+        let dir = place.join(&name);
+        let made = Self::fill(&temporary, address).and_then(|made| {
+            std::fs::rename(&temporary, &dir)
+                .map_err(|cause| Error::io("make the journal's directory", &dir, cause))?;
+            Ok(made)
+        });
+        let (lock, definitions) = made.inspect_err(|_| drop(std::fs::remove_dir_all(&temporary)))?;
+        Ok((Self { dir, name, lock: Mutex::new(Some(lock)) }, definitions))
+    }
+
+    /// Makes a directory with all that is in a journal from its beginning.
+    fn fill(dir: &Path, address: &str) -> Result<(File, Definitions)> {
+        place::make_private(dir)?;
+        let lock = Owner::this_process(address).write(dir)?;
+        let recovery_lock = dir.join(recovery::LOCK);
         std::fs::write(&recovery_lock, "")
             .map_err(|cause| Error::io("make the journal's directory", &recovery_lock, cause))?;
-        let definitions = Definitions::create(Some(&temporary))?;
-        let dir = place.join(&name);
-        std::fs::rename(&temporary, &dir)
-            .map_err(|cause| Error::io("make the journal's directory", &dir, cause))?;
-        Ok((Self { dir, name, lock: Mutex::new(Some(lock)) }, definitions))
+        Ok((lock, Definitions::create(Some(dir))?))
     }
 
     /// Writes a large record to a file of its own and returns the record that names it.
     fn put_aside(&self, bytes: &[u8]) -> Result<Vec<u8>> {
         let file = format!("{ASIDE}{:016x}.json", crate::id::random_u64());
         let path = self.dir.join(&file);
-        std::fs::write(&path, bytes).map_err(|cause| Error::io("write a large record", &path, cause))?;
+        std::fs::write(&path, bytes).map_err(|cause| {
+            std::fs::remove_file(&path).ok();
+            Error::io("write a large record", &path, cause)
+        })?;
         serde_json::to_vec(&Text::Aside { file })
             .map_err(|cause| Error::io("name a large record", &path, cause.into()))
     }

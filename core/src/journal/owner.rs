@@ -47,9 +47,10 @@ impl Owner {
         let path = dir.join(FILE);
         let fail = |cause: std::io::Error| Error::io("mark the journal as ours", &path, cause);
         let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(fail)?;
-        serde_json::to_writer(&file, self).map_err(|cause| fail(cause.into()))?;
-        // Not every file system has locks; the process id serves there.
+        // Before there is an owner to read: whoever finds one that is not locked takes it for dead. Not every file system
+        // has locks; the process id serves there.
         file.try_lock().ok();
+        serde_json::to_writer(&file, self).map_err(|cause| fail(cause.into()))?;
         Ok(file)
     }
 

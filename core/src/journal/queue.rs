@@ -127,7 +127,10 @@ impl Queue {
         payload: [u64; WORDS - 2],
     ) -> Result<(), Full> {
         let segment = self.segment(sequence).ok_or(Full)?;
-        segment.publish(index(sequence), &slot::seal(kind, extent, sequence, payload, segment.salt()));
+        let words = slot::seal(kind, extent, sequence, payload, segment.salt());
+        if let Err(cause) = segment.publish(index(sequence), &words) {
+            self.maker.degrade(&cause);
+        }
         Ok(())
     }
 
@@ -191,6 +194,9 @@ impl Queue {
         };
         let segment = self.segments.get(place as usize)?.get()?;
         segment.assign(number, crate::id::random_u64());
+        if segment.take_write_failure() {
+            self.maker.degrade(&"writing to it failed");
+        }
         self.ring[self.ring_index(number)].store(place + 1, Ordering::Release);
         Some(segment)
     }

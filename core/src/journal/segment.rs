@@ -137,14 +137,19 @@ impl Segment {
     }
 
     /// Publishes a slot.
+    ///
+    /// # Errors
+    /// It is published, but not in the file.
     #[inline]
-    pub(super) fn publish(&self, index: usize, words: &[u64; WORDS]) {
+    pub(super) fn publish(&self, index: usize, words: &[u64; WORDS]) -> std::io::Result<()> {
         // The file first: once memory shows the slot, it may be read, acknowledged and given to a later record, which a
         // write of this one must not cover.
-        if self.memory.backing() == Backing::Written {
-            self.note(&self.memory.write_slot(index, words));
-        }
+        let written = match self.memory.backing() {
+            Backing::Written => self.memory.write_slot(index, words),
+            Backing::Mapped | Backing::Memory => Ok(()),
+        };
         slot::publish(self.memory.slot(index), words);
+        written
     }
 
     /// Reads the slot at `index`, if it is published for this generation.
@@ -253,7 +258,7 @@ mod tests {
 
     fn put(segment: &Segment, index: usize) {
         let sequence = (segment.number() << SLOTS_LOG2) + index as u64;
-        segment.publish(index, &seal(Kind::Metric, 0, sequence, [1, 2, 3, 4, 5, 6], segment.salt()));
+        segment.publish(index, &seal(Kind::Metric, 0, sequence, [1, 2, 3, 4, 5, 6], segment.salt())).unwrap();
     }
 
     #[test]
