@@ -29,6 +29,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use definitions::{Definitions, RunDefinition};
 use maker::Maker;
@@ -41,6 +42,7 @@ use reader::{Found, read_record};
 use record::{Point, Record, Text};
 pub(crate) use recovery::{Claim, dead_journals, waiting_journals};
 use segment::{FILE_BYTES, SLOTS};
+
 use slot::{Kind, PAYLOAD_BYTES};
 
 use crate::config::Config;
@@ -54,6 +56,8 @@ const WARM_MIN: u64 = 1 << 12;
 const WARM_MAX: u64 = 1 << 17;
 /// Slots whose pages are made writable again each time, as the kernel may have written them to the disk meanwhile.
 const WARM_AGAIN: u64 = 1 << 10;
+/// What a slot takes of memory and disk.
+pub(crate) const SLOT_BYTES: u64 = slot::BYTES as u64;
 /// Longer records stand in files of their own.
 const ASIDE_BYTES: usize = 64 * 1024;
 
@@ -91,6 +95,8 @@ impl Shape {
 #[derive(Debug)]
 pub(crate) struct Journal {
     queue: Queue,
+    /// How many slots of records that wait are not a record's first.
+    continuations: AtomicU64,
     definitions: Definitions,
     home: Option<Home>,
 }
@@ -129,7 +135,8 @@ impl Journal {
             }
             None => (None, Definitions::default(), Maker::in_memory()),
         };
-        Self { queue: Queue::new(maker, shape.slots_max), definitions, home }
+        let continuations = AtomicU64::new(0);
+        Self { queue: Queue::new(maker, shape.slots_max), continuations, definitions, home }
     }
 
     pub(crate) fn definitions(&self) -> &Definitions {
@@ -144,6 +151,21 @@ impl Journal {
     /// Whether what is not shipped survives the process.
     pub(crate) fn is_durable(&self) -> bool {
         self.queue.maker.is_durable()
+    }
+
+    /// The directory of this journal, if it has one.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        self.home.as_ref().map(|home| home.dir.as_path())
+    }
+
+    /// How many slots may be in use at once.
+    pub(crate) fn slots_max(&self) -> u64 {
+        self.queue.slots_max()
+    }
+
+    /// How many of the slots that wait are not a record's first.
+    pub(crate) fn continuations(&self) -> u64 {
+        self.continuations.load(Ordering::Relaxed)
     }
 
     /// The next sequence: everything logged so far is below it.
@@ -191,6 +213,7 @@ impl Journal {
         }
         let slots = bytes.len().div_ceil(PAYLOAD_BYTES) as u64;
         let first = self.queue.reserve(slots, Share::All)?;
+        self.continuations.fetch_add(slots - 1, Ordering::Relaxed);
         // The first slot last: until then the reader passes over all of them.
         for (place, chunk) in bytes.chunks(PAYLOAD_BYTES).enumerate().rev() {
             let (kind, extent) =
@@ -244,6 +267,9 @@ impl Journal {
     pub(crate) fn acknowledge(&self, entry: &Entry) {
         for sequence in entry.first..entry.first + entry.slots {
             self.queue.acknowledge(sequence);
+        }
+        if entry.slots > 1 {
+            self.continuations.fetch_sub(entry.slots - 1, Ordering::Relaxed);
         }
     }
 
