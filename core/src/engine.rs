@@ -73,6 +73,9 @@ pub(crate) struct Engine {
     observed: Mutex<BTreeSet<(u32, String, String)>>,
     tickets: Mutex<Tickets>,
     health_logs: health::Logs,
+    /// Kills the shipper, as a bug of ours would.
+    #[cfg(test)]
+    has_a_bug: std::sync::atomic::AtomicBool,
 }
 
 /// How far the shipper is.
@@ -155,6 +158,8 @@ impl Engine {
             observed: Mutex::default(),
             tickets: Mutex::default(),
             health_logs: health::Logs::default(),
+            #[cfg(test)]
+            has_a_bug: false.into(),
         });
         engines.push(Arc::downgrade(&engine));
         drop(engines);
@@ -435,6 +440,8 @@ impl Engine {
 
     /// The shipper is about to look at the journal; says by when it is to close.
     pub(crate) fn begin_look(&self) -> Option<Instant> {
+        #[cfg(test)]
+        assert!(!self.has_a_bug.load(Ordering::Relaxed), "a bug of ours");
         let now = clock::instant();
         let mut progress = self.progress();
         let (tail, oldest) = (self.journal.tail(), progress.read_below);

@@ -10,6 +10,7 @@
     reason = "these programs end in every way there is, and tell the tests how far they are"
 )]
 
+mod bounded;
 mod calls;
 mod death;
 mod logging;
@@ -177,6 +178,7 @@ fn main() -> Result<()> {
         ("set-experiments", []) => logging::set_experiments(),
         ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
+        ("log-past-the-bound", [points]) => bounded::log_past_the_bound(points),
         ("log-stream", []) => {
             let run = runlog::start_run("log-stream")?;
             run.log_text("what was there before", "big.bin")?;

@@ -15,13 +15,13 @@ use crate::journal::record::Point;
 use crate::sync::lock;
 
 /// How often the metrics are logged.
-const LOG_EVERY: Duration = Duration::from_secs(10);
+pub(super) const LOG_EVERY: Duration = Duration::from_secs(10);
 /// How long the store may be at one call.
 const CALL_MAX: Duration = Duration::from_secs(10);
 
 /// What the metrics of all runs that log their tracker's health begin with.
 pub(crate) const PREFIX: &str = "runlog/";
-const KEYS: [&str; 5] = [
+pub(super) const KEYS: [&str; 5] = [
     "runlog/waiting_records",
     "runlog/waiting_bytes",
     "runlog/dropped_records",
@@ -31,14 +31,14 @@ const KEYS: [&str; 5] = [
 
 /// The runs that log their tracker's health.
 #[derive(Debug, Default)]
-pub(super) struct Logs(Mutex<Vec<Log>>);
+pub(super) struct Logs(pub(super) Mutex<Vec<Log>>);
 
 #[derive(Debug)]
-struct Log {
+pub(super) struct Log {
     run: u32,
     keys: [u32; KEYS.len()],
     step: i64,
-    due: Instant,
+    pub(super) due: Instant,
 }
 
 impl Engine {
@@ -67,7 +67,7 @@ impl Engine {
     /// How many records are logged and not stored yet.
     pub(super) fn waiting(&self, progress: &Progress) -> u64 {
         let slots = self.journal.tail().saturating_sub(progress.read_below);
-        slots.saturating_sub(self.journal.continuations())
+        slots.saturating_sub(self.journal.uncounted())
     }
 
     /// Logs the tracker's health as metrics of `run`, from `step` on, until the run ends.

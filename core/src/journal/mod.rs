@@ -95,8 +95,8 @@ impl Shape {
 #[derive(Debug)]
 pub(crate) struct Journal {
     queue: Queue,
-    /// How many slots of records that wait are not a record's first.
-    continuations: AtomicU64,
+    /// How many slots wait that are not the first of a record of a run.
+    uncounted: AtomicU64,
     definitions: Definitions,
     home: Option<Home>,
 }
@@ -135,8 +135,8 @@ impl Journal {
             }
             None => (None, Definitions::default(), Maker::in_memory()),
         };
-        let continuations = AtomicU64::new(0);
-        Self { queue: Queue::new(maker, shape.slots_max), continuations, definitions, home }
+        let uncounted = AtomicU64::new(0);
+        Self { queue: Queue::new(maker, shape.slots_max), uncounted, definitions, home }
     }
 
     pub(crate) fn definitions(&self) -> &Definitions {
@@ -163,9 +163,9 @@ impl Journal {
         self.queue.slots_max()
     }
 
-    /// How many of the slots that wait are not a record's first.
-    pub(crate) fn continuations(&self) -> u64 {
-        self.continuations.load(Ordering::Relaxed)
+    /// How many of the slots that wait are not the first of a record of a run.
+    pub(crate) fn uncounted(&self) -> u64 {
+        self.uncounted.load(Ordering::Relaxed)
     }
 
     /// The next sequence: everything logged so far is below it.
@@ -194,6 +194,18 @@ impl Journal {
         Ok(sequence)
     }
 
+    /// Gives up the lock that says that this process lives.
+    #[cfg(test)]
+    pub(crate) fn unlock(&self) {
+        lock(&self.home.as_ref().unwrap().lock).take();
+    }
+
+    /// Reserves a slot and never publishes it, as a thread that died in between.
+    #[cfg(test)]
+    pub(crate) fn leave_a_hole(&self) {
+        self.queue.reserve(1, Share::Metrics).unwrap();
+    }
+
     /// Appends any other record and returns its sequences.
     ///
     /// # Errors
@@ -213,7 +225,7 @@ impl Journal {
         }
         let slots = bytes.len().div_ceil(PAYLOAD_BYTES) as u64;
         let first = self.queue.reserve(slots, Share::All)?;
-        self.continuations.fetch_add(slots - 1, Ordering::Relaxed);
+        self.uncounted.fetch_add(uncounted(text, slots), Ordering::Relaxed);
         // The first slot last: until then the reader passes over all of them.
         for (place, chunk) in bytes.chunks(PAYLOAD_BYTES).enumerate().rev() {
             let (kind, extent) =
@@ -268,8 +280,8 @@ impl Journal {
         for sequence in entry.first..entry.first + entry.slots {
             self.queue.acknowledge(sequence);
         }
-        if entry.slots > 1 {
-            self.continuations.fetch_sub(entry.slots - 1, Ordering::Relaxed);
+        if let Record::Text(text) = &entry.record {
+            self.uncounted.fetch_sub(uncounted(text, entry.slots), Ordering::Relaxed);
         }
     }
 
@@ -368,6 +380,14 @@ impl Home {
         std::fs::write(&path, bytes).map_err(|cause| Error::io("write a large record", &path, cause))?;
         serde_json::to_vec(&Text::Aside { file })
             .map_err(|cause| Error::io("name a large record", &path, cause.into()))
+    }
+}
+
+/// How many slots of a record do not count as a record of a run.
+fn uncounted(text: &Text, slots: u64) -> u64 {
+    match text {
+        Text::Note { .. } => slots,
+        _ => slots - 1,
     }
 }
 
