@@ -3,10 +3,10 @@
 use std::io::{BufReader, Write as _};
 use std::process::{Child, ChildStdout, Stdio};
 
-use runlog::{RunStatus, Tracker};
+use runlog::{RunOptions, RunStatus, Tracker};
 use serde_json::Value;
 
-use crate::support::Place;
+use crate::support::{Place, text};
 
 /// The journal, and what a program may take beside it, its code and its mapped journal included.
 const JOURNAL_MIB: u64 = 64;
@@ -39,9 +39,7 @@ impl Program {
             .unwrap();
         let mut told = BufReader::new(child.stdout.take().unwrap());
         let run_id = line(&mut told);
-        let lock = rusqlite::Connection::open(place.database()).unwrap();
-        lock.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
-        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let lock = locked(&place);
         child.stdin.as_mut().unwrap().write_all(b"g").unwrap();
         let report = serde_json::from_str(&line(&mut told)).unwrap();
         Self { place, child, told, lock, run_id, report, points }
@@ -99,6 +97,14 @@ impl Program {
     }
 }
 
+/// Keeps every other connection from writing.
+fn locked(place: &Place) -> rusqlite::Connection {
+    let lock = rusqlite::Connection::open(place.database()).unwrap();
+    lock.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    lock
+}
+
 fn line(told: &mut impl std::io::BufRead) -> String {
     let mut line = String::new();
     told.read_line(&mut line).unwrap();
@@ -130,4 +136,66 @@ fn what_a_killed_program_had_in_its_full_journal_the_next_one_delivers() {
     program.child.wait().unwrap();
     program.lock.execute_batch("ROLLBACK").unwrap();
     program.check_stored(&program.place.recovered(), RunStatus::Failed);
+}
+
+/// Lets a program end in this way while nothing can be stored, and returns what it said.
+fn end_unstored(how: &str, status: RunStatus) -> String {
+    let place = Place::new();
+    let mut child = place
+        .scenario(&["end-unstored", how])
+        .env("RUNLOG_FINISH_TIMEOUT_SECONDS", "0.05")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap());
+    let run_id = line(&mut told);
+    let lock = locked(&place);
+    // Open until it has ended: the end of its input would end it too.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"g").unwrap();
+    if how == "signal" {
+        assert_eq!(line(&mut told), "logged");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    drop(input);
+    assert_eq!(output.status.success(), how == "finish", "{}", output.status);
+    assert_eq!(place.journals(), 1, "{how}: it waits");
+    lock.execute_batch("ROLLBACK").unwrap();
+    let tracker = place.recovered();
+    assert_eq!(tracker.get_run(&run_id).unwrap().info.status, status, "{how}");
+    let steps = tracker.metric_history(&run_id, "loss").unwrap();
+    assert!(steps.iter().map(|point| point.step).eq(0..1000), "{how}: {} points", steps.len());
+    text(&output.stderr)
+}
+
+#[test]
+fn whatever_way_a_program_ends_while_nothing_can_be_stored_the_next_one_stores_it() {
+    end_unstored("exit", RunStatus::Failed);
+    end_unstored("signal", RunStatus::Killed);
+    let said = end_unstored("finish", RunStatus::Finished);
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("wait in the journal")).collect();
+    let [line] = lines[..] else { panic!("once: {said}") };
+    assert!(line.contains(" 1001 record(s) wait ") && line.contains("`runlog sync`"), "{line}");
+}
+
+#[test]
+fn runs_log_how_logging_does_where_the_environment_says_so() {
+    let place = Place::new();
+    let config = place.config(&[("RUNLOG_LOG_HEALTH", "true")]);
+    let tracker = Tracker::with_config(Some(place.store), config).unwrap();
+    let run_id = tracker.start_run("watched").unwrap().run_id().to_owned();
+    tracker.start_run(RunOptions::new().run_id(&run_id)).unwrap().finish().unwrap();
+    for key in ["waiting_records", "waiting_bytes", "dropped_records", "refused_records", "lag_seconds"] {
+        let points = tracker.metric_history(&run_id, &format!("runlog/{key}")).unwrap();
+        let steps: Vec<i64> = points.iter().map(|point| point.step).collect();
+        assert_eq!(steps, [0, 1], "{key}: at each end, and the steps go on");
+    }
+    let unwatched = tracker.start_run(RunOptions::new().log_health(false)).unwrap();
+    let unwatched_id = unwatched.run_id().to_owned();
+    unwatched.finish().unwrap();
+    assert_eq!(tracker.get_run(&unwatched_id).unwrap().data.metrics.len(), 0);
 }

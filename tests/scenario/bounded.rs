@@ -62,6 +62,25 @@ pub(crate) fn log_past_the_bound(points: &str) -> Result<()> {
     Ok(())
 }
 
+/// Logs a thousand points when the test says so, and ends as it says, at once or when a signal comes.
+pub(crate) fn end_unstored(how: &str) -> Result<()> {
+    let run = runlog::start_run("end-unstored")?;
+    println!("{}", run.run_id());
+    wait_for_the_test();
+    for step in 0..1000 {
+        run.log_metric("loss", 0.5, step);
+    }
+    match how {
+        "finish" => run.finish(),
+        "exit" => std::process::exit(3),
+        _ => {
+            println!("logged");
+            wait_for_the_test();
+            run.finish()
+        }
+    }
+}
+
 fn log_alone(run: &ActiveRun, key: &str, points: u64) -> Logged {
     let metric = run.metric(key);
     let mut found = Logged { taken: 0, longest: Duration::ZERO };

@@ -178,6 +178,7 @@ fn main() -> Result<()> {
         ("set-experiments", []) => logging::set_experiments(),
         ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
+        ("end-unstored", [how]) => bounded::end_unstored(how),
         ("log-past-the-bound", [points]) => bounded::log_past_the_bound(points),
         ("log-stream", []) => {
             let run = runlog::start_run("log-stream")?;

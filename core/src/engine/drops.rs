@@ -67,3 +67,37 @@ impl Drops {
         self.0.iter().flat_map(|(_, counts)| counts).map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_run_has_its_own_counts_from_whatever_threads() {
+        const RUNS: u32 = 100;
+        let drops = Drops::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                // The last run first: its place is not there yet.
+                scope.spawn(|| {
+                    for run in (0..RUNS).rev() {
+                        for _ in 0..=run {
+                            drops.count(run, Dropped::Full);
+                        }
+                        drops.count(run, Dropped::Ending);
+                    }
+                });
+            }
+        });
+        for run in 0..RUNS {
+            let mut losses = Losses::default();
+            drops.add_to(&mut losses, run);
+            let counts: Vec<u64> = losses.iter().map(|(_, count)| count).collect();
+            assert_eq!(counts, [u64::from(run + 1) * 4, 4]);
+        }
+        let mut none = Losses::default();
+        drops.add_to(&mut none, 100_000);
+        assert!(none.is_empty());
+        assert_eq!(drops.total(), 4 * (5050 + 100));
+    }
+}
