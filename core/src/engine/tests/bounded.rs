@@ -79,7 +79,7 @@ fn a_receipt_of_a_dropped_record_says_why() {
     let rig = Rig::with(small(), stops_at(&gate));
     let refused = (0..)
         .map(|step| rig.engine.log_metric(Point { run: rig.run, key: 0, value: 0.5, timestamp: 1, step }));
-    let refused = refused.skip_while(|logged| !logged.is_refused()).next().unwrap();
+    let refused = refused.into_iter().find(|logged| logged.is_refused()).unwrap();
     let error = refused.wait().unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("full"), "{error}");
     gate.open();
