@@ -77,9 +77,9 @@ fn a_full_journal_drops_the_newest_metrics_counts_each_and_keeps_room_for_the_re
 fn a_receipt_of_a_dropped_record_says_why() {
     let gate = Gate::new();
     let rig = Rig::with(small(), stops_at(&gate));
-    let refused = (0..)
+    let mut refused = (0..)
         .map(|step| rig.engine.log_metric(Point { run: rig.run, key: 0, value: 0.5, timestamp: 1, step }));
-    let refused = refused.into_iter().find(|logged| logged.is_refused()).unwrap();
+    let refused = refused.find(|logged| logged.is_refused()).unwrap();
     let error = refused.wait().unwrap_err();
     assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("full"), "{error}");
     gate.open();
