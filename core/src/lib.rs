@@ -20,6 +20,7 @@ mod error;
 mod exit;
 pub mod flatten;
 pub mod fluent;
+mod health;
 mod id;
 mod in_run;
 mod journal;
@@ -59,6 +60,7 @@ pub use entity::{
 };
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
+pub use health::{Health, LastError};
 pub use in_run::{InRun, InScope};
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]

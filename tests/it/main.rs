@@ -7,6 +7,8 @@ mod artifacts;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bounded;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 #[path = "../scenario/counters.rs"]

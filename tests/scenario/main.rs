@@ -10,6 +10,7 @@
     reason = "these programs end in every way there is, and tell the tests how far they are"
 )]
 
+mod bounded;
 mod calls;
 mod counters;
 mod death;
@@ -186,6 +187,8 @@ fn main() -> Result<()> {
         ("log-on-a-full-disk", []) => disk::log_on_a_full_disk(),
         ("recover", [dir]) => killed::recover(Path::new(dir)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
+        ("end-unstored", [how]) => bounded::end_unstored(how),
+        ("log-past-the-bound", [points]) => bounded::log_past_the_bound(points),
         ("log-stream", []) => {
             let run = runlog::start_run("log-stream")?;
             run.log_text("what was there before", "big.bin")?;

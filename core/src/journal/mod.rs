@@ -32,6 +32,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use definitions::{Definitions, RunDefinition};
 use maker::Maker;
@@ -44,7 +45,7 @@ use reader::{Found, read_record};
 use record::{Point, Record, Text};
 pub(crate) use recovery::{Claim, dead_journals, waiting_journals};
 use segment::{FILE_BYTES, SLOTS};
-use slot::Kind;
+use slot::{Kind, PAYLOAD_BYTES};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -57,6 +58,8 @@ const WARM_MIN: u64 = 1 << 12;
 const WARM_MAX: u64 = 1 << 17;
 /// Slots whose pages are made writable again each time, as the kernel may have written them to the disk meanwhile.
 const WARM_AGAIN: u64 = 1 << 10;
+/// What a slot takes of memory and disk.
+pub(crate) const SLOT_BYTES: u64 = slot::BYTES as u64;
 /// Longer records stand in files of their own.
 const ASIDE_BYTES: usize = 64 * 1024;
 /// How their names begin.
@@ -96,6 +99,8 @@ impl Shape {
 #[derive(Debug)]
 pub(crate) struct Journal {
     queue: Queue,
+    /// How many slots wait that are not the first of a record of a run.
+    uncounted: AtomicU64,
     definitions: Definitions,
     home: Option<Home>,
 }
@@ -134,7 +139,8 @@ impl Journal {
             }
             None => (None, Definitions::default(), Maker::in_memory()),
         };
-        Self { queue: Queue::new(maker, shape.slots_max), definitions, home }
+        let uncounted = AtomicU64::new(0);
+        Self { queue: Queue::new(maker, shape.slots_max), uncounted, definitions, home }
     }
 
     pub(crate) fn definitions(&self) -> &Definitions {
@@ -149,6 +155,21 @@ impl Journal {
     /// Whether what is not shipped survives the process.
     pub(crate) fn is_durable(&self) -> bool {
         self.queue.maker.is_durable() && self.definitions.are_written()
+    }
+
+    /// The directory of this journal, if it has one.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        self.home.as_ref().map(|home| home.dir.as_path())
+    }
+
+    /// How many slots may be in use at once.
+    pub(crate) fn slots_max(&self) -> u64 {
+        self.queue.slots_max()
+    }
+
+    /// How many of the slots that wait are not the first of a record of a run.
+    pub(crate) fn uncounted(&self) -> u64 {
+        self.uncounted.load(Ordering::Relaxed)
     }
 
     /// The next sequence: everything logged so far is below it.
@@ -177,6 +198,18 @@ impl Journal {
         Ok(sequence)
     }
 
+    /// Gives up the lock that says that this process lives.
+    #[cfg(test)]
+    pub(crate) fn unlock(&self) {
+        lock(&self.home.as_ref().unwrap().lock).take();
+    }
+
+    /// Reserves a slot and never publishes it, as a thread that died in between.
+    #[cfg(test)]
+    pub(crate) fn leave_a_hole(&self) {
+        self.queue.reserve(1, Share::Metrics).unwrap();
+    }
+
     /// Appends any other record and returns its sequences.
     ///
     /// # Errors
@@ -201,7 +234,12 @@ impl Journal {
         if bytes.len() > slot::RECORD_BYTES_MAX {
             return Err(Full);
         }
-        self.queue.publish_text(&bytes)
+        // Before they are published: who acknowledges them takes them off again.
+        let uncounted = uncounted(text, bytes.len().div_ceil(PAYLOAD_BYTES) as u64);
+        self.uncounted.fetch_add(uncounted, Ordering::Relaxed);
+        self.queue.publish_text(&bytes).inspect_err(|Full| {
+            self.uncounted.fetch_sub(uncounted, Ordering::Relaxed);
+        })
     }
 
     /// Takes up to `max` records that were published, in the order of their sequences.
@@ -225,6 +263,9 @@ impl Journal {
     pub(crate) fn acknowledge(&self, entry: &Entry) {
         for sequence in entry.first..entry.first + entry.slots {
             self.queue.acknowledge(sequence);
+        }
+        if let Record::Text(text) = &entry.record {
+            self.uncounted.fetch_sub(uncounted(text, entry.slots), Ordering::Relaxed);
         }
     }
 
@@ -328,6 +369,14 @@ impl Home {
         })?;
         serde_json::to_vec(&Text::Aside { file })
             .map_err(|cause| Error::io("name a large record", &path, cause.into()))
+    }
+}
+
+/// How many slots of a record do not count as a record of a run.
+fn uncounted(text: &Text, slots: u64) -> u64 {
+    match text {
+        Text::Note { .. } => slots,
+        _ => slots - 1,
     }
 }
 

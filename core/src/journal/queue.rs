@@ -83,6 +83,11 @@ impl Queue {
         queue
     }
 
+    /// How many slots may be in use at once.
+    pub(super) fn slots_max(&self) -> u64 {
+        self.slots_max
+    }
+
     /// The next sequence: everything logged so far is below it.
     pub(super) fn tail(&self) -> u64 {
         self.tail.0.load(Ordering::Acquire)

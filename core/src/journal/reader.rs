@@ -67,9 +67,9 @@ impl Reader {
         self.passed.extend(entries.iter().map(|entry| entry.first));
     }
 
-    /// Whether a slot was reserved but not published when it was passed.
-    pub(crate) fn has_passed(&self) -> bool {
-        !self.passed.is_empty()
+    /// Everything below was read, or passed because it was not published.
+    pub(crate) fn read_below(&self) -> u64 {
+        self.next
     }
 }
 
