@@ -1,8 +1,10 @@
-//! Sizes and sections on a terminal; the rest is the core's.
+//! Sizes, counts, sections and values of reports on a terminal; the rest is the core's.
 
 use std::fmt::Write;
 
+use runlog_core::terminal::grouped;
 pub(super) use runlog_core::terminal::{number, plain, shortened, table};
+use serde_json::Value;
 
 /// A size in bytes as people read it.
 pub(super) fn bytes(count: u64) -> String {
@@ -24,6 +26,33 @@ pub(super) fn section(text: &mut String, heading: &str, body: &str) {
     if !body.is_empty() {
         writeln!(text, "\n{heading}\n{}", body.trim_end_matches('\n')).ok();
     }
+}
+
+/// `1 record`, `1,234 records`.
+pub(super) fn count(count: u64, name: &str) -> String {
+    let digits = grouped(usize::try_from(count).unwrap_or(usize::MAX));
+    let (first, rest) = name.split_once(' ').map_or((name, ""), |(first, _)| (first, &name[first.len()..]));
+    match (count, name) {
+        (1, _) => format!("{digits} {name}"),
+        (_, "process") => format!("{digits} processes"),
+        // Of `more run` the last word is what is counted, of `end of a run` the first.
+        _ if first == "more" || rest.is_empty() => format!("{digits} {name}s"),
+        _ => format!("{digits} {first}s{rest}"),
+    }
+}
+
+/// A text or number on one line; nothing for what is not there.
+pub(super) fn line(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => plain(text),
+        other => plain(&other.to_string()),
+    }
+}
+
+/// The elements of an array.
+pub(super) fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -38,9 +38,9 @@ fn claim(dir: &Path) -> Claim {
     let place = Place::Directory(dir.to_owned());
     loop {
         if let Some(dead) = dead_journals(&place).first()
-            && let Some(claim) = Claim::take(dead).unwrap()
+            && let Taken::Claim(claim) = Claim::take(dead).unwrap()
         {
-            return claim;
+            return *claim;
         }
         std::thread::yield_now();
     }
@@ -172,7 +172,7 @@ fn a_living_process_is_not_recovered_and_a_dead_one_only_once() {
     crash(living);
     let _held = claim(dir.path());
     for dead in dead_journals(&place) {
-        assert!(Claim::take(&dead).unwrap().is_none());
+        assert!(matches!(Claim::take(&dead).unwrap(), Taken::Busy));
     }
 }
 

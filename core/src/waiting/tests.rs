@@ -1,0 +1,1 @@
+//! What waits is listed and delivered, for every store.

@@ -1,0 +1,3 @@
+//! The report as people read it.
+
+use super::*;
