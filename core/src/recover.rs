@@ -578,4 +578,182 @@ mod tests {
             assert_eq!((run.info.status, run.tag("stage")), (RunStatus::Finished, Some("old")));
         }
     }
+
+    /// The directory of the only journal in `place`.
+    fn only_journal(place: &Place) -> PathBuf {
+        let [dir] = <[PathBuf; 1]>::try_from(crate::journal::all_journals(place).unwrap()).unwrap();
+        dir
+    }
+
+    #[test]
+    fn what_can_be_read_of_a_damaged_journal_is_delivered_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let (journal, run, run_id) = process(&store, &place, None);
+        for step in 2..70_000 {
+            journal.metric(Point { run, key: 0, value: 0.5, timestamp: 7, step }).unwrap();
+        }
+        drop(journal);
+        let damaged = only_journal(&place);
+        // The second segment's magic.
+        let segments = |path: &PathBuf| path.extension().is_some_and(|it| it == "seg");
+        let files = damaged.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(segments);
+        for path in files {
+            let mut bytes = std::fs::read(&path).unwrap();
+            if bytes[16] == 2 {
+                bytes[0] = b'x';
+                std::fs::write(&path, bytes).unwrap();
+            }
+        }
+        let other = dead_process(&store, &place, None);
+        let recovery = recover_all(&store, &place, 2).unwrap();
+        assert_eq!(recovery.journals, 1);
+        assert!(recovery.kept.len() == 1 && recovery.kept[0].1.contains("0 record(s) and 1 file(s)"));
+        let delivered = store.metric_history(&run_id, "loss").unwrap().len();
+        assert!((60_000..66_000).contains(&delivered), "{delivered}");
+        assert_eq!(store.get_run(&run_id).unwrap().info.status, RunStatus::Failed);
+        assert_eq!(store.get_run(&other).unwrap().info.status, RunStatus::Finished);
+        let again = recover_all(&store, &place, 1).unwrap();
+        assert_eq!((again.records, again.kept.len()), (0, 1));
+        assert_eq!(only_journal(&place), damaged);
+    }
+
+    #[test]
+    fn a_journal_of_another_version_is_left_as_it_is_and_keeps_no_other_back() {
+        for (file, at, text) in [
+            ("owner.json", 0, &b"{\"format\": 2}      "[..]),
+            ("definitions.jsonl", 0, b"{\"Unit\": 1}\n"),
+            ("0.seg", 8, &[2]),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+            let (journal, _, run_id) = process(&store, &place, None);
+            drop(journal);
+            let theirs = only_journal(&place);
+            let mut bytes = std::fs::read(theirs.join(file)).unwrap();
+            if file == "owner.json" {
+                bytes.clear();
+            }
+            bytes.splice(at..at + if at == 0 { 0 } else { text.len() }, text.iter().copied());
+            std::fs::write(theirs.join(file), bytes).unwrap();
+            let other = dead_process(&store, &place, None);
+            let recovery = recover_all(&store, &place, 2).unwrap();
+            assert_eq!(recovery.journals, 1, "{file}");
+            assert!(
+                recovery.kept.len() == 1 && recovery.kept[0].1.contains("with the version that wrote it"),
+                "{recovery:?}"
+            );
+            let run = store.get_run(&run_id).unwrap();
+            assert_eq!((run.info.status, run.metric("loss")), (RunStatus::Running, None), "{file}");
+            assert_eq!(store.get_run(&other).unwrap().info.status, RunStatus::Finished);
+            assert_eq!(only_journal(&place), theirs);
+        }
+    }
+
+    #[test]
+    fn a_record_whose_meaning_is_missing_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let (journal, run, run_id) = process(&store, &place, None);
+        journal.metric(Point { run, key: 9, value: 0.5, timestamp: 7, step: 1 }).unwrap();
+        journal.metric(Point { run: 9, key: 0, value: 0.5, timestamp: 7, step: 1 }).unwrap();
+        drop(journal);
+        let recovery = recover_all(&store, &place, 1).unwrap();
+        assert_eq!((recovery.records, recovery.refused), (2, 0));
+        assert!(recovery.kept[0].1.contains("2 record(s) and 0 file(s)"), "{recovery:?}");
+        assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_refused_record_that_cannot_be_kept_stays_in_its_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let (journal, run, run_id) = process(&store, &place, None);
+        for value in ["1", "2"] {
+            journal.text(&Text::Param { run, key: "k".to_owned(), value: value.to_owned() }).unwrap();
+        }
+        drop(journal);
+        let rejected = dir.path().join("rejected.jsonl");
+        std::fs::create_dir(&rejected).unwrap();
+        // Else it is taken for a journal.
+        let kept = recover_all(&store, &place, 1).unwrap().kept;
+        assert!(kept.len() == 1 && kept[0].1.contains("cannot be kept"), "{kept:?}");
+        std::fs::remove_dir(&rejected).unwrap();
+        let recovery = recover_all(&store, &place, 1).unwrap();
+        assert_eq!((recovery.journals, recovery.records, recovery.refused), (1, 0, 1));
+        assert_eq!(std::fs::read_to_string(&rejected).unwrap().lines().count(), 1);
+        assert_eq!(store.get_run(&run_id).unwrap().param("k"), Some("1"));
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_claimed_is_told_and_keeps_no_other_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        dead_process(&store, &place, None);
+        // Cannot be opened to write, even by root, as no file can in a directory that is read-only.
+        let lock = only_journal(&place).join("recovery.lock");
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        let other = dead_process(&store, &place, None);
+        let recovery = recover_all(&store, &place, 2).unwrap();
+        assert_eq!((recovery.journals, recovery.kept.len()), (1, 1));
+        assert_eq!(store.get_run(&other).unwrap().info.status, RunStatus::Finished);
+    }
+
+    #[test]
+    fn beside_a_training_it_goes_in_small_pieces() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (Arc::new(MemoryStore::new()), Place::Directory(dir.path().to_owned()));
+        let (journal, run, run_id) = process(&store, &place, None);
+        for step in 2..10_000 {
+            journal.metric(Point { run, key: 0, value: 0.5, timestamp: 7, step }).unwrap();
+        }
+        drop(journal);
+        let largest = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let seen = Arc::clone(&largest);
+        let watched = Faulty::scripted(Arc::clone(&store) as _, move |call| {
+            let points = call.batch.map_or(0, |batch| batch.metrics.len());
+            seen.fetch_max(points, std::sync::atomic::Ordering::Relaxed);
+            Fault::None
+        });
+        while dead_journals(&place).is_empty() {
+            std::thread::yield_now();
+        }
+        recover(&watched, &place, "s", Pace::Gentle).unwrap();
+        assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 9999);
+        let largest = largest.load(std::sync::atomic::Ordering::Relaxed);
+        assert!((1..=TAKE_GENTLY).contains(&largest), "{largest}");
+    }
+
+    #[test]
+    fn a_store_that_stays_busy_is_given_up_and_what_it_took_is_not_delivered_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (Arc::new(MemoryStore::new()), Place::Directory(dir.path().to_owned()));
+        dead_process(&store, &place, None);
+        while dead_journals(&place).is_empty() {
+            std::thread::yield_now();
+        }
+        // The tag and the point are stored, the end is not.
+        let busy = Faulty::scripted(Arc::clone(&store) as _, |call| match call.method {
+            crate::store::faulty::Method::UpdateRun => Fault::Fails(ErrorKind::Unavailable),
+            _ => Fault::None,
+        });
+        let mut recovery = Recovery::default();
+        let mut settled = 0;
+        let Taken::Claim(claim) = Claim::take(&only_journal(&place)).unwrap() else { panic!("it is dead") };
+        let stays = Delivery {
+            store: &busy,
+            place: &place,
+            pace: Pace::Full,
+            patience: Duration::ZERO,
+            settled: &mut |records| settled += records,
+        }
+        .deliver(*claim, &mut recovery);
+        let Err(Stays::Store(error)) = stays else { panic!("{stays:?}") };
+        assert!(error.is_temporary(), "{error}");
+        assert_eq!((recovery.records, settled), (2, 2));
+        let recovery = recover_all(&*store, &place, 1).unwrap();
+        assert_eq!((recovery.records, recovery.ended_runs.len()), (1, 1));
+        assert_eq!(recovery.ended_runs[0].reason, None, "its process had ended it");
+    }
 }

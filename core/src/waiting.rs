@@ -362,5 +362,5 @@ pub(crate) fn of_dead_processes(uri: &str, config: &Config) -> Result<Vec<Journa
     Ok(journals)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite", feature = "file"))]
 mod tests;

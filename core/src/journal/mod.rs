@@ -43,6 +43,8 @@ use queue::{Queue, Share, index, split};
 pub(crate) use reader::{Entry, Reader};
 use reader::{Found, read_record};
 use record::{Point, Record, Text};
+#[cfg(test)]
+pub(crate) use recovery::all_journals;
 pub(crate) use recovery::{Claim, Taken, dead_journals};
 use segment::{FILE_BYTES, SLOTS};
 use slot::{Kind, PAYLOAD_BYTES};
