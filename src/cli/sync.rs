@@ -20,7 +20,7 @@ const KINDS: [(&str, &str); 6] = [
     ("params", "param"),
     ("tags", "tag"),
     ("inputs", "input"),
-    ("ends", "end of a run"),
+    ("ends", "end of a run/ends of runs"),
     ("others", "note"),
 ];
 
@@ -189,7 +189,7 @@ fn add(lines: &mut Vec<String>, journal: &Value, now: i64) {
         tell(format!("delivered {}", count(records, "record")));
     }
     if let Some(records) = number("outdated") {
-        let these = count(records, "tag or end");
+        let these = count(records, "tag or end/tags or ends");
         tell(format!("dropped {these}, since another process has resumed the run"));
     }
     if let Some(records) = number("refused") {
@@ -224,7 +224,7 @@ fn summary(report: &Value) -> String {
         let kinds = journal["records"].as_object().into_iter().flat_map(serde_json::Map::values);
         kinds.filter_map(Value::as_u64).sum::<u64>()
     };
-    let processes = |count_of: usize| count(count_of as u64, "process");
+    let processes = |count_of: usize| count(count_of as u64, "process/processes");
     if report["dry_run"] == true {
         let records = count(dead.iter().map(records_of).sum(), "record");
         let of = processes(dead.len());

@@ -28,17 +28,12 @@ pub(super) fn section(text: &mut String, heading: &str, body: &str) {
     }
 }
 
-/// `1 record`, `1,234 records`.
+/// `1 record`, `1,234 records`; the name is that of one, and of several with a slash: `process/processes`.
 pub(super) fn count(count: u64, name: &str) -> String {
     let digits = grouped(usize::try_from(count).unwrap_or(usize::MAX));
-    let (first, rest) = name.split_once(' ').map_or((name, ""), |(first, _)| (first, &name[first.len()..]));
-    match (count, name) {
-        (1, _) => format!("{digits} {name}"),
-        (_, "process") => format!("{digits} processes"),
-        // Of `more run` the last word is what is counted, of `end of a run` the first.
-        _ if first == "more" || rest.is_empty() => format!("{digits} {name}s"),
-        _ => format!("{digits} {first}s{rest}"),
-    }
+    let (one, many) =
+        name.split_once('/').map_or((name, format!("{name}s")), |(one, many)| (one, many.to_owned()));
+    if count == 1 { format!("{digits} {one}") } else { format!("{digits} {many}") }
 }
 
 /// A text or number on one line; nothing for what is not there.
@@ -58,6 +53,17 @@ pub(super) fn list(value: &Value) -> &[Value] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_named_so_and_several_otherwise() {
+        for (number, name, shown) in [
+            (1, "record", "1 record"),
+            (1200, "record", "1,200 records"),
+            (0, "process/processes", "0 processes"),
+        ] {
+            assert_eq!(count(number, name), shown);
+        }
+    }
 
     #[test]
     fn sizes_are_rounded_down() {
