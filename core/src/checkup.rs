@@ -9,10 +9,10 @@ use crate::config::Config;
 use crate::entity::{Experiment, LifecycleStage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fluent::system_metrics;
-use crate::journal::{Place, waiting_journals};
+use crate::journal::Place;
 use crate::store::{self, Store};
 use crate::tracker::Tracker;
-use crate::{artifact, validate};
+use crate::{artifact, validate, waiting};
 
 /// What a program would use, and what is wrong with it.
 #[derive(Debug)]
@@ -71,24 +71,8 @@ pub struct JournalCheck {
     pub dir: Option<PathBuf>,
     /// Why what is logged would not be safe from a kill.
     pub trouble: Option<Error>,
-    /// Journals of processes that died, which the next program with this store delivers.
-    pub waiting: Vec<WaitingJournal>,
-}
-
-/// What a process left that died before everything was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WaitingJournal {
-    /// Its directory.
-    pub dir: PathBuf,
-    /// The id that the process had.
-    pub pid: u32,
-}
-
-impl WaitingJournal {
-    pub(crate) fn new(dir: PathBuf, pid: u32) -> Self {
-        Self { dir, pid }
-    }
+    /// Journals of processes that died, which the next program with this store delivers, or `runlog sync`.
+    pub waiting: Vec<waiting::Journal>,
 }
 
 /// Looks at what a program with this configuration would use, at the store `uri` if it is given.
@@ -193,10 +177,16 @@ fn journal(uri: &str, address: &str, config: &Config) -> JournalCheck {
     if config.disabled || store::is_in_memory(uri) {
         return JournalCheck { dir: None, trouble: None, waiting: Vec::new() };
     }
-    let place = Place::of(address, config);
-    let waiting = waiting_journals(&place);
-    let Place::Directory(dir) = place else { return JournalCheck { dir: None, trouble: None, waiting } };
-    JournalCheck { trouble: can_write_in(&dir).err(), dir: Some(dir), waiting }
+    let Place::Directory(dir) = Place::of(address, config) else {
+        return JournalCheck { dir: None, trouble: None, waiting: Vec::new() };
+    };
+    let waiting = waiting::of_dead_processes(uri, config);
+    let mut check = JournalCheck { trouble: can_write_in(&dir).err(), dir: Some(dir), waiting: Vec::new() };
+    match waiting {
+        Ok(waiting) => check.waiting = waiting,
+        Err(error) => check.trouble = check.trouble.or(Some(error)),
+    }
+    check
 }
 
 fn can_keep_files(root: &str) -> Result<()> {

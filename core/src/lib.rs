@@ -18,6 +18,7 @@ mod engine;
 mod entity;
 mod error;
 mod exit;
+mod file_system;
 pub mod flatten;
 pub mod fluent;
 mod health;
@@ -46,12 +47,13 @@ mod tracker;
 mod userinfo;
 pub mod validate;
 mod value;
+pub mod waiting;
 mod yaml;
 
 pub use artifact::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
 #[cfg(feature = "image")]
 pub use artifact::{ImageArray, Pixel, ToImage};
-pub use checkup::{ArtifactsCheck, Checkup, JournalCheck, StoreCheck, WaitingJournal, checkup};
+pub use checkup::{ArtifactsCheck, Checkup, JournalCheck, StoreCheck, checkup};
 pub use config::{Config, Variable};
 pub use entity::{
     Dataset, DatasetInput, Experiment, LifecycleStage, LoggedModel, Metric, ModelOutput, ModelStatus,
@@ -68,7 +70,7 @@ pub use journal::damage::check as check_damaged_journal;
 pub use launch::{Launch, Launcher};
 pub use logged::Logged;
 pub use options::{ExperimentOptions, RunOptions};
-pub use recover::Recovery;
+pub use recover::{EndedRun, Recovery};
 pub use run::{ActiveRun, MetricHandle, RunHandle};
 pub use store::{ExperimentQuery, ModelQuery, RunQuery};
 pub use table::RunTable;

@@ -1,14 +1,19 @@
 //! What a process that was killed left in its journal, brought to the store by another one.
+//!
+//! Invariant: a journal is never in memory as a whole; it is read, delivered and acknowledged piece by piece.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::deliver::{GaveUp, Ledger, TAKE_MAX, deliver};
 use crate::entity::{LifecycleStage, Run, RunChange, RunStatus, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
-use crate::journal::{Claim, Entry, Place, dead_journals};
+use crate::journal::{
+    Claim, Definitions, Entry, Place, Slot, Taken, Window, dead_journals, partly_unreadable,
+};
 use crate::notice;
 use crate::run::ENDED_BY;
 use crate::shipper::{keep_rejected, retry_pause, run_of};
@@ -17,11 +22,15 @@ use crate::store::{Batch, PageRequest, RunQuery, Store};
 /// The tag that names the process which has to end a run.
 pub(crate) const OWNER: &str = "runlog.owner";
 /// How long a busy store is tried for; the journal stays for the next time.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// How many runs a process may have been creating at the moment it died: one a thread.
 const UNNAMED_MAX: usize = 1000;
 /// A panic or signal explains a death only if nothing was logged much later.
 const LAST_WORDS_MS: i64 = 1000;
+/// Records taken at once beside a training, whose own are not to wait long.
+const TAKE_GENTLY: usize = 2048;
+/// Bytes of texts taken at once.
+const TEXT_BYTES_MAX: usize = 8 << 20;
 
 /// What a recovery brought to the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,57 +42,278 @@ pub struct Recovery {
     pub records: u64,
     /// Records that the store refused; they are kept in `rejected.jsonl` beside the journals.
     pub refused: u64,
-    /// The ids of the runs that were ended because their process had died.
-    pub ended_runs: Vec<String>,
+    /// Tags and ends of runs that another process has resumed since; they hold no more and were dropped.
+    pub outdated: u64,
+    /// The runs that were ended, as their process had wanted or because it had died.
+    pub ended_runs: Vec<EndedRun>,
+    /// The journals that stay because not all of them can be read or removed, and why.
+    pub kept: Vec<(PathBuf, String)>,
+}
+
+/// A run that was ended for a process that had died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndedRun {
+    /// Its id.
+    pub run_id: String,
+    /// Its name.
+    pub run_name: String,
+    /// What it ended as.
+    pub status: RunStatus,
+    /// Why; `None` if its process had ended it, and only the store had not heard of it.
+    pub reason: Option<String>,
+}
+
+/// How fast journals are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// As fast as the store takes them.
+    Full,
+    /// In small pieces, with a rest after each: a training begins beside it.
+    Gentle,
+}
+
+/// Why a journal stays.
+#[derive(Debug)]
+pub(crate) enum Stays {
+    /// The store does not take it.
+    Store(Error),
+    /// The journal cannot be read, marked or removed.
+    Journal(Error),
 }
 
 /// Delivers the journals of dead processes for the store at `address`, and ends their runs.
 ///
-/// A journal that cannot be delivered does not keep the others back; the first such error is returned at the end.
-pub(crate) fn recover(store: &dyn Store, place: &Place, address: &str) -> Result<Recovery> {
+/// A journal that cannot be delivered does not keep the others back.
+///
+/// # Errors
+/// The first trouble of the store.
+pub(crate) fn recover(store: &dyn Store, place: &Place, address: &str, pace: Pace) -> Result<Recovery> {
     let mut recovery = Recovery::default();
     let mut outcome = Ok(());
+    let settled = &mut |_| {};
+    let mut delivery = Delivery { store, place, pace, patience: PATIENCE, settled };
     for dir in dead_journals(place) {
-        let delivered = match Claim::take(&dir) {
-            Ok(Some(claim)) if claim.store() == address => deliver_claim(store, place, claim, &mut recovery),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
+        let stays = match Claim::take(&dir) {
+            Ok(Taken::Claim(claim)) if claim.store() == address => {
+                delivery.deliver(*claim, &mut recovery).err()
+            }
+            Ok(_) => None,
+            Err(error) => Some(Stays::Journal(error)),
         };
-        outcome = outcome.and(delivered);
+        match stays {
+            None => {}
+            Some(Stays::Journal(error)) => recovery.kept.push((dir, error.to_string())),
+            Some(Stays::Store(error)) => {
+                let is_busy = error.is_temporary();
+                outcome = outcome.and(Err(error));
+                if is_busy {
+                    break;
+                }
+            }
+        }
     }
     outcome.map(|()| recovery)
 }
 
-fn deliver_claim(store: &dyn Store, place: &Place, claim: Claim, recovery: &mut Recovery) -> Result<()> {
-    let taken_over = taken_over(store, &claim)?;
-    let is_outdated = |entry: &Entry| {
-        let text = matches!(
-            &entry.record,
-            Record::Text(Text::End { .. } | Text::Tag { .. } | Text::DeleteTag { .. })
-        );
-        text && taken_over.contains(&run_of(entry))
-    };
-    let mut entries = claim.unacknowledged().peekable();
-    while entries.peek().is_some() {
-        let taken: Vec<Entry> = entries.by_ref().take(TAKE_MAX).collect();
-        let (outdated, current): (Vec<Entry>, Vec<Entry>) = taken.into_iter().partition(is_outdated);
-        let mut ledger = Dead { claim: &claim, place, recovery, deadline: clock::instant() + PATIENCE };
-        deliver(store, claim.definitions(), &current, &mut ledger).map_err(|GaveUp| {
-            Error::new(
-                ErrorKind::Unavailable,
-                "the store is busy; a dead process's records stay in its journal",
-            )
+/// Brings journals of dead processes to one store.
+pub(crate) struct Delivery<'a> {
+    pub(crate) store: &'a dyn Store,
+    /// Where the journals are.
+    pub(crate) place: &'a Place,
+    pub(crate) pace: Pace,
+    /// How long a busy store is tried for.
+    pub(crate) patience: Duration,
+    /// Told how many records wait no more.
+    pub(crate) settled: &'a mut dyn FnMut(u64),
+}
+
+impl Delivery<'_> {
+    /// Delivers a journal, ends its runs and removes it. What was done is in `recovery` whatever the outcome.
+    pub(crate) fn deliver(&mut self, claim: Claim, recovery: &mut Recovery) -> Result<(), Stays> {
+        let taken_over = taken_over(self.store, &claim).map_err(Stays::Store)?;
+        let mut history = History::default();
+        let mut unreadable = 0;
+        let mut unkept = None;
+        let mut ends = Vec::new();
+        let damaged = claim.walk(|window| {
+            let mut batch = Vec::new();
+            let mut text_bytes = 0;
+            for slot in window.slots() {
+                let entry = match slot {
+                    Slot::Acknowledged(entry) => {
+                        history.note(&entry.record);
+                        continue;
+                    }
+                    Slot::Waiting(entry) if is_defined(claim.definitions(), &entry) => entry,
+                    Slot::Waiting(_) | Slot::Unreadable => {
+                        unreadable += 1;
+                        continue;
+                    }
+                };
+                history.note(&entry.record);
+                if is_outdated(&entry, &taken_over) {
+                    window.acknowledge(&entry);
+                    recovery.outdated += 1;
+                    (self.settled)(1);
+                    continue;
+                }
+                text_bytes += text_bytes_of(&entry.record);
+                batch.push(entry);
+                if batch.len() >= self.take_max() || text_bytes >= TEXT_BYTES_MAX {
+                    self.send(&claim, window, &batch, recovery, &mut unkept, &mut ends)?;
+                    batch.clear();
+                    text_bytes = 0;
+                }
+            }
+            self.send(&claim, window, &batch, recovery, &mut unkept, &mut ends)
         })?;
-        for entry in current.iter().chain(&outdated) {
-            claim.acknowledge(entry);
+        self.end_runs(&claim, &history, &ends, recovery).map_err(Stays::Store)?;
+        self.store.sync().map_err(Stays::Store)?;
+        if let Some(error) = unkept.or_else(|| partly_unreadable(claim.dir(), &damaged, unreadable)) {
+            return Err(Stays::Journal(error));
+        }
+        claim.remove().map_err(Stays::Journal)?;
+        recovery.journals += 1;
+        Ok(())
+    }
+
+    fn take_max(&self) -> usize {
+        match self.pace {
+            Pace::Full => TAKE_MAX,
+            Pace::Gentle => TAKE_GENTLY,
         }
     }
-    drop(entries);
-    end_runs(store, &claim, recovery)?;
-    store.sync()?;
-    claim.remove()?;
-    recovery.journals += 1;
-    Ok(())
+
+    fn send(
+        &mut self,
+        claim: &Claim,
+        window: &Window<'_>,
+        batch: &[Entry],
+        recovery: &mut Recovery,
+        unkept: &mut Option<Error>,
+        ends: &mut Vec<(u32, RunStatus)>,
+    ) -> Result<(), Stays> {
+        let start = clock::instant();
+        let (place, settled) = (self.place, &mut *self.settled);
+        let deadline = start + self.patience;
+        let trouble = None;
+        let mut ledger = Dead { claim, window, place, recovery, unkept, ends, settled, deadline, trouble };
+        if let Err(GaveUp) = deliver(self.store, claim.definitions(), batch, &mut ledger) {
+            let why = ledger.trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default();
+            let message = format!("the store is busy, and a dead process's records stay in its journal{why}");
+            return Err(Stays::Store(Error::new(ErrorKind::Unavailable, message)));
+        }
+        if self.pace == Pace::Gentle {
+            // Half of the time is for who logs now.
+            std::thread::park_timeout(start.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Ends the runs that the dead process had to end, and only those: one may have been resumed elsewhere since.
+    fn end_runs(
+        &self,
+        claim: &Claim,
+        history: &History,
+        ends: &[(u32, RunStatus)],
+        recovery: &mut Recovery,
+    ) -> Result<()> {
+        let ended_by_itself: BTreeMap<u32, RunStatus> = ends.iter().copied().collect();
+        for (number, definition) in claim.definitions().runs() {
+            let ended = ended_by_itself.get(&number);
+            if !definition.owned && ended.is_none() {
+                continue;
+            }
+            let run = match self.store.get_run(&definition.run_id) {
+                Ok(run) => run,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if definition.owned && is_left_by(claim, &run) {
+                recovery.ended_runs.push(self.end_run(claim, history, Some(number), run)?);
+            } else if let Some(status) = ended {
+                let (run_id, run_name) = (run.info.run_id, run.info.run_name);
+                recovery.ended_runs.push(EndedRun { run_id, run_name, status: *status, reason: None });
+            }
+        }
+        for run in unnamed(self.store, claim)? {
+            recovery.ended_runs.push(self.end_run(claim, history, None, run)?);
+        }
+        Ok(())
+    }
+
+    fn end_run(&self, claim: &Claim, history: &History, number: Option<u32>, run: Run) -> Result<EndedRun> {
+        // Timestamps are the user's to give; a run does not end before it starts.
+        let stored = run.data.metrics.iter().map(|metric| metric.timestamp);
+        let logged = number.and_then(|number| history.last_points.get(&number).copied());
+        let mut end_time = stored.chain(logged).max().unwrap_or_default().max(run.info.start_time);
+        let (status, why) = match &history.last_words {
+            Some((time, status, text)) if time + LAST_WORDS_MS >= end_time => {
+                end_time = end_time.max(*time);
+                (*status, text.clone())
+            }
+            _ => (RunStatus::Failed, format!("its process ({}) died without ending it", claim.pid())),
+        };
+        let (run_id, run_name) = (run.info.run_id, run.info.run_name);
+        let batch = Batch { tags: vec![Tag::new(ENDED_BY, why.clone())], ..Batch::default() };
+        self.store.log_batch(&run_id, &batch)?;
+        let change = RunChange { status: Some(status), end_time: Some(end_time), run_name: None };
+        self.store.update_run(&run_id, &change)?;
+        Ok(EndedRun { run_id, run_name, status, reason: Some(why) })
+    }
+}
+
+/// What a journal tells of the time at which its runs ended.
+#[derive(Default)]
+struct History {
+    /// The time of the last point of each run.
+    last_points: BTreeMap<u32, i64>,
+    last_words: Option<(i64, RunStatus, String)>,
+}
+
+impl History {
+    fn note(&mut self, record: &Record) {
+        let (run, time) = match record {
+            Record::Metric(point) => (point.run, point.timestamp),
+            Record::Text(Text::Measure { run, point }) => (*run, point.timestamp),
+            Record::Text(Text::Note { time, status, text }) => {
+                self.last_words = Some((*time, *status, text.clone()));
+                return;
+            }
+            Record::Text(_) => return,
+        };
+        let last = self.last_points.entry(run).or_insert(time);
+        *last = time.max(*last);
+    }
+}
+
+/// Whether the journal says which run and which metric a record is of.
+fn is_defined(definitions: &Definitions, entry: &Entry) -> bool {
+    match &entry.record {
+        Record::Text(Text::Note { .. } | Text::Aside { .. }) => true,
+        Record::Metric(point) if definitions.key_name(point.key).is_none() => false,
+        _ => definitions.run_of(run_of(entry)).is_some(),
+    }
+}
+
+/// Whether it is the end or a tag of a run that another process has resumed since.
+fn is_outdated(entry: &Entry, taken_over: &BTreeSet<u32>) -> bool {
+    let text =
+        matches!(&entry.record, Record::Text(Text::End { .. } | Text::Tag { .. } | Text::DeleteTag { .. }));
+    text && taken_over.contains(&run_of(entry))
+}
+
+fn text_bytes_of(record: &Record) -> usize {
+    match record {
+        Record::Text(Text::Param { value, .. } | Text::Tag { value, .. }) => value.len(),
+        Record::Text(Text::Input { input, .. }) => {
+            input.dataset.schema.as_ref().map_or(0, String::len)
+                + input.dataset.profile.as_ref().map_or(0, String::len)
+                + input.dataset.source.len()
+        }
+        _ => 0,
+    }
 }
 
 /// The runs of the dead process that another one has resumed since: their end and their tags are its to set.
@@ -102,54 +332,52 @@ fn taken_over(store: &dyn Store, claim: &Claim) -> Result<BTreeSet<u32>> {
     Ok(taken_over)
 }
 
+/// The ledger of a dead process.
 struct Dead<'a> {
     claim: &'a Claim,
+    window: &'a Window<'a>,
     place: &'a Place,
     recovery: &'a mut Recovery,
-    deadline: std::time::Instant,
+    /// Why a refused record could not be kept; it stays in the journal.
+    unkept: &'a mut Option<Error>,
+    /// The runs that the process had ended.
+    ends: &'a mut Vec<(u32, RunStatus)>,
+    settled: &'a mut dyn FnMut(u64),
+    deadline: Instant,
+    /// What the store said last.
+    trouble: Option<String>,
 }
 
 impl Ledger for Dead<'_> {
-    fn stored(&mut self, _: &Entry) {
+    fn stored(&mut self, entry: &Entry) {
+        self.window.acknowledge(entry);
         self.recovery.records += 1;
+        if let Record::Text(Text::End { run, status, .. }) = &entry.record {
+            self.ends.push((*run, *status));
+        }
+        (self.settled)(1);
     }
 
     fn refused(&mut self, entry: &Entry, error: &Error) {
+        (self.settled)(1);
+        if let Err(cause) = keep_rejected(self.place, self.claim.definitions(), entry, error) {
+            self.unkept.get_or_insert(cause);
+            return;
+        }
+        self.window.acknowledge(entry);
         self.recovery.refused += 1;
         notice::error(
             &format!("refused: {error}"),
             format_args!("a record of a dead process is lost, the store refused it: {error}"),
         );
-        keep_rejected(self.place, self.claim.definitions(), entry, error);
     }
 
-    fn wait_to_retry(&mut self, _: &Error, attempt: u32) -> bool {
-        std::thread::park_timeout(retry_pause(attempt));
+    fn wait_to_retry(&mut self, error: &Error, attempt: u32) -> bool {
+        self.trouble = Some(error.to_string());
+        let left = self.deadline.saturating_duration_since(clock::instant());
+        std::thread::park_timeout(retry_pause(attempt).min(left));
         clock::instant() < self.deadline
     }
-}
-
-/// Ends the runs that the dead process had to end, and only those: one may have been resumed elsewhere since.
-fn end_runs(store: &dyn Store, claim: &Claim, recovery: &mut Recovery) -> Result<()> {
-    for (number, definition) in claim.definitions().runs() {
-        if !definition.owned {
-            continue;
-        }
-        let run = match store.get_run(&definition.run_id) {
-            Ok(run) => run,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        if is_left_by(claim, &run) {
-            end_run(store, claim, Some(number), &run)?;
-            recovery.ended_runs.push(run.info.run_id);
-        }
-    }
-    for run in unnamed(store, claim)? {
-        end_run(store, claim, None, &run)?;
-        recovery.ended_runs.push(run.info.run_id);
-    }
-    Ok(())
 }
 
 fn is_left_by(claim: &Claim, run: &Run) -> bool {
@@ -181,34 +409,6 @@ fn unnamed(store: &dyn Store, claim: &Claim) -> Result<Vec<Run>> {
             Ok(Vec::new())
         }
     }
-}
-
-fn end_run(store: &dyn Store, claim: &Claim, number: Option<u32>, run: &Run) -> Result<()> {
-    // Timestamps are the user's to give; a run does not end before it starts.
-    let stored = run.data.metrics.iter().map(|metric| metric.timestamp);
-    let mut end_time = stored.max().unwrap_or_default().max(run.info.start_time);
-    let mut last_words = None;
-    for entry in claim.all() {
-        match entry.record {
-            Record::Metric(point) if Some(point.run) == number => end_time = end_time.max(point.timestamp),
-            Record::Text(Text::Measure { run, point }) if Some(run) == number => {
-                end_time = end_time.max(point.timestamp);
-            }
-            Record::Text(Text::Note { time, status, text }) => last_words = Some((time, status, text)),
-            _ => {}
-        }
-    }
-    let (status, why) = match last_words {
-        Some((time, status, text)) if time + LAST_WORDS_MS >= end_time => {
-            end_time = end_time.max(time);
-            (status, text)
-        }
-        _ => (RunStatus::Failed, format!("its process ({}) died without ending it", claim.pid())),
-    };
-    let batch = Batch { tags: vec![Tag::new(ENDED_BY, why)], ..Batch::default() };
-    store.log_batch(&run.info.run_id, &batch)?;
-    let change = RunChange { status: Some(status), end_time: Some(end_time), run_name: None };
-    store.update_run(&run.info.run_id, &change)
 }
 
 #[cfg(test)]
@@ -253,14 +453,14 @@ mod tests {
         while dead_journals(place).len() < journals {
             std::thread::yield_now();
         }
-        recover(store, place, "s")
+        recover(store, place, "s", Pace::Full)
     }
 
     /// Recovers until nothing is left, for the same reason: it may hold a copy of the lock of the recovery before, too.
     fn recover_rest(store: &dyn Store, place: &Place) {
         let Place::Directory(dir) = place else { return };
         while dir.read_dir().unwrap().next().is_some() {
-            recover(store, place, "s").unwrap();
+            recover(store, place, "s", Pace::Full).unwrap();
         }
     }
 
@@ -352,7 +552,8 @@ mod tests {
         };
         let (left, others) = ([create(journal.owner_name().unwrap())], create("somebody else"));
         drop(journal);
-        assert_eq!(recover_all(&store, &place, 1).unwrap().ended_runs, left);
+        let ended = recover_all(&store, &place, 1).unwrap().ended_runs;
+        assert_eq!(ended.iter().map(|run| &*run.run_id).collect::<Vec<_>>(), left);
         let left = store.get_run(&left[0]).unwrap();
         assert_eq!((left.info.status, left.info.end_time), (RunStatus::Failed, Some(5)));
         assert_eq!(store.get_run(&others).unwrap().info.status, RunStatus::Running);
@@ -370,10 +571,189 @@ mod tests {
         std::fs::remove_file(unreadable.join("definitions.jsonl")).unwrap();
         std::fs::create_dir(unreadable.join("definitions.jsonl")).unwrap();
         let runs: Vec<String> = (0..3).map(|_| dead_process(&store, &place, None)).collect();
-        recover_all(&store, &place, 4).unwrap_err();
+        let kept = recover_all(&store, &place, 4).unwrap().kept;
+        assert!(kept.len() == 1 && kept[0].0 == unreadable, "{kept:?}");
         for run_id in runs {
             let run = store.get_run(&run_id).unwrap();
             assert_eq!((run.info.status, run.tag("stage")), (RunStatus::Finished, Some("old")));
         }
+    }
+
+    /// The directory of the only journal in `place`.
+    fn only_journal(place: &Place) -> PathBuf {
+        let [dir] = <[PathBuf; 1]>::try_from(crate::journal::all_journals(place).unwrap()).unwrap();
+        dir
+    }
+
+    #[test]
+    fn what_can_be_read_of_a_damaged_journal_is_delivered_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let (journal, run, run_id) = process(&store, &place, None);
+        for step in 2..70_000 {
+            journal.metric(Point { run, key: 0, value: 0.5, timestamp: 7, step }).unwrap();
+        }
+        drop(journal);
+        let damaged = only_journal(&place);
+        // The second segment's magic.
+        let segments = |path: &PathBuf| path.extension().is_some_and(|it| it == "seg");
+        let files = damaged.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(segments);
+        for path in files {
+            let mut bytes = std::fs::read(&path).unwrap();
+            if bytes[16] == 2 {
+                bytes[0] = b'x';
+                std::fs::write(&path, bytes).unwrap();
+            }
+        }
+        let other = dead_process(&store, &place, None);
+        let recovery = recover_all(&store, &place, 2).unwrap();
+        assert_eq!(recovery.journals, 1);
+        assert!(recovery.kept.len() == 1 && recovery.kept[0].1.contains("0 record(s) and 1 file(s)"));
+        let delivered = store.metric_history(&run_id, "loss").unwrap().len();
+        assert!((60_000..66_000).contains(&delivered), "{delivered}");
+        assert_eq!(store.get_run(&run_id).unwrap().info.status, RunStatus::Failed);
+        assert_eq!(store.get_run(&other).unwrap().info.status, RunStatus::Finished);
+        let again = recover_all(&store, &place, 1).unwrap();
+        assert_eq!((again.records, again.kept.len()), (0, 1));
+        assert_eq!(only_journal(&place), damaged);
+    }
+
+    #[test]
+    fn a_journal_of_another_version_is_left_as_it_is_and_keeps_no_other_back() {
+        for (file, at, text) in [
+            ("owner.json", 0, &b"{\"format\": 2}      "[..]),
+            ("definitions.jsonl", 0, b"{\"Unit\": 1}\n"),
+            ("0.seg", 8, &[2]),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+            let (journal, _, run_id) = process(&store, &place, None);
+            drop(journal);
+            let theirs = only_journal(&place);
+            let mut bytes = std::fs::read(theirs.join(file)).unwrap();
+            if file == "owner.json" {
+                bytes.clear();
+            }
+            bytes.splice(at..at + if at == 0 { 0 } else { text.len() }, text.iter().copied());
+            std::fs::write(theirs.join(file), bytes).unwrap();
+            let other = dead_process(&store, &place, None);
+            let recovery = recover_all(&store, &place, 2).unwrap();
+            assert_eq!(recovery.journals, 1, "{file}");
+            assert!(
+                recovery.kept.len() == 1 && recovery.kept[0].1.contains("with the version that wrote it"),
+                "{recovery:?}"
+            );
+            let run = store.get_run(&run_id).unwrap();
+            assert_eq!((run.info.status, run.metric("loss")), (RunStatus::Running, None), "{file}");
+            assert_eq!(store.get_run(&other).unwrap().info.status, RunStatus::Finished);
+            assert_eq!(only_journal(&place), theirs);
+        }
+    }
+
+    #[test]
+    fn a_record_whose_meaning_is_missing_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let (journal, run, run_id) = process(&store, &place, None);
+        journal.metric(Point { run, key: 9, value: 0.5, timestamp: 7, step: 1 }).unwrap();
+        journal.metric(Point { run: 9, key: 0, value: 0.5, timestamp: 7, step: 1 }).unwrap();
+        drop(journal);
+        let recovery = recover_all(&store, &place, 1).unwrap();
+        assert_eq!((recovery.records, recovery.refused), (2, 0));
+        assert!(recovery.kept[0].1.contains("2 record(s) and 0 file(s)"), "{recovery:?}");
+        assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_refused_record_that_cannot_be_kept_stays_in_its_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        let (journal, run, run_id) = process(&store, &place, None);
+        for value in ["1", "2"] {
+            journal.text(&Text::Param { run, key: "k".to_owned(), value: value.to_owned() }).unwrap();
+        }
+        drop(journal);
+        let rejected = dir.path().join("rejected.jsonl");
+        std::fs::create_dir(&rejected).unwrap();
+        // Else it is taken for a journal.
+        let kept = recover_all(&store, &place, 1).unwrap().kept;
+        assert!(kept.len() == 1 && kept[0].1.contains("cannot be kept"), "{kept:?}");
+        std::fs::remove_dir(&rejected).unwrap();
+        let recovery = recover_all(&store, &place, 1).unwrap();
+        assert_eq!((recovery.journals, recovery.records, recovery.refused), (1, 0, 1));
+        assert_eq!(std::fs::read_to_string(&rejected).unwrap().lines().count(), 1);
+        assert_eq!(store.get_run(&run_id).unwrap().param("k"), Some("1"));
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_claimed_is_told_and_keeps_no_other_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
+        dead_process(&store, &place, None);
+        // Cannot be opened to write, even by root, as no file can in a directory that is read-only.
+        let lock = only_journal(&place).join("recovery.lock");
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        let other = dead_process(&store, &place, None);
+        let recovery = recover_all(&store, &place, 2).unwrap();
+        assert_eq!((recovery.journals, recovery.kept.len()), (1, 1));
+        assert_eq!(store.get_run(&other).unwrap().info.status, RunStatus::Finished);
+    }
+
+    #[test]
+    fn beside_a_training_it_goes_in_small_pieces() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (Arc::new(MemoryStore::new()), Place::Directory(dir.path().to_owned()));
+        let (journal, run, run_id) = process(&store, &place, None);
+        for step in 2..10_000 {
+            journal.metric(Point { run, key: 0, value: 0.5, timestamp: 7, step }).unwrap();
+        }
+        drop(journal);
+        let largest = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let seen = Arc::clone(&largest);
+        let watched = Faulty::scripted(Arc::clone(&store) as _, move |call| {
+            let points = call.batch.map_or(0, |batch| batch.metrics.len());
+            seen.fetch_max(points, std::sync::atomic::Ordering::Relaxed);
+            Fault::None
+        });
+        while dead_journals(&place).is_empty() {
+            std::thread::yield_now();
+        }
+        recover(&watched, &place, "s", Pace::Gentle).unwrap();
+        assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 9999);
+        let largest = largest.load(std::sync::atomic::Ordering::Relaxed);
+        assert!((1..=TAKE_GENTLY).contains(&largest), "{largest}");
+    }
+
+    #[test]
+    fn a_store_that_stays_busy_is_given_up_and_what_it_took_is_not_delivered_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, place) = (Arc::new(MemoryStore::new()), Place::Directory(dir.path().to_owned()));
+        dead_process(&store, &place, None);
+        while dead_journals(&place).is_empty() {
+            std::thread::yield_now();
+        }
+        // The tag and the point are stored, the end is not.
+        let busy = Faulty::scripted(Arc::clone(&store) as _, |call| match call.method {
+            crate::store::faulty::Method::UpdateRun => Fault::Fails(ErrorKind::Unavailable),
+            _ => Fault::None,
+        });
+        let mut recovery = Recovery::default();
+        let mut settled = 0;
+        let Taken::Claim(claim) = Claim::take(&only_journal(&place)).unwrap() else { panic!("it is dead") };
+        let stays = Delivery {
+            store: &busy,
+            place: &place,
+            pace: Pace::Full,
+            patience: Duration::ZERO,
+            settled: &mut |records| settled += records,
+        }
+        .deliver(*claim, &mut recovery);
+        let Err(Stays::Store(error)) = stays else { panic!("{stays:?}") };
+        assert!(error.is_temporary(), "{error}");
+        assert_eq!((recovery.records, settled), (2, 2));
+        let recovery = recover_all(&*store, &place, 1).unwrap();
+        assert_eq!((recovery.records, recovery.ended_runs.len()), (1, 1));
+        assert_eq!(recovery.ended_runs[0].reason, None, "its process had ended it");
     }
 }

@@ -68,6 +68,7 @@ impl Shipper {
     fn run(mut self) {
         let mut pause = PAUSE_MIN;
         loop {
+            self.engine.journal.beat();
             self.engine.journal.stay_ahead(&mut self.reader);
             let due = self.engine.log_health_when_due();
             let closing = self.engine.begin_look();
@@ -161,7 +162,10 @@ impl Ledger for Live<'_> {
             format_args!("a record is lost, the store refused it: {error}"),
         );
         self.engine.refused(run, entry, error);
-        keep_rejected(&self.engine.place, self.engine.journal.definitions(), entry, error);
+        if let Err(cause) = keep_rejected(&self.engine.place, self.engine.journal.definitions(), entry, error)
+        {
+            tracing::debug!(target: "runlog::shipper", %cause, "a refused record could not be kept");
+        }
     }
 
     fn wait_to_retry(&mut self, error: &Error, attempt: u32) -> bool {
@@ -177,6 +181,7 @@ impl Ledger for Live<'_> {
         loop {
             // The journal holds what comes meanwhile: it stays ahead of the log calls, and safe from a power cut.
             let journal = &self.engine.journal;
+            journal.beat();
             journal.stay_ahead(self.reader);
             if journal.needs_sync(self.reader) {
                 journal.sync(self.reader);
@@ -214,9 +219,20 @@ pub(crate) fn run_of(entry: &Entry) -> u32 {
     }
 }
 
-/// Appends a refused record, with the reason, to the file `rejected.jsonl` beside the journals of the store.
-pub(crate) fn keep_rejected(place: &Place, definitions: &Definitions, entry: &Entry, error: &Error) {
-    let Place::Directory(dir) = place else { return };
+/// The file that keeps what a store refused, beside its journals.
+pub(crate) const REJECTED: &str = "rejected.jsonl";
+
+/// Appends a refused record, with the reason, to the file [`REJECTED`].
+///
+/// # Errors
+/// The file cannot be written, or is as large as it may get.
+pub(crate) fn keep_rejected(
+    place: &Place,
+    definitions: &Definitions,
+    entry: &Entry,
+    error: &Error,
+) -> Result<()> {
+    let Place::Directory(dir) = place else { return Ok(()) };
     let run = definitions.run_of(run_of(entry));
     let record = match &entry.record {
         Record::Metric(point) => serde_json::json!({
@@ -232,15 +248,18 @@ pub(crate) fn keep_rejected(place: &Place, definitions: &Definitions, entry: &En
         "refused_because": error.to_string(),
         "record": record,
     });
-    if let Err(cause) = append_bounded(&dir.join("rejected.jsonl"), &format!("{line}\n")) {
-        tracing::debug!(target: "runlog::shipper", %cause, "a refused record could not be kept");
-    }
+    let path = dir.join(REJECTED);
+    append_bounded(&path, &format!("{line}\n")).map_err(|cause| {
+        let message =
+            format!("a refused record cannot be kept, move the file away or free some space: {cause}");
+        Error::new(ErrorKind::Unavailable, message).with("path", path.display()).because(cause)
+    })
 }
 
 fn append_bounded(path: &Path, line: &str) -> std::io::Result<()> {
     let mut file = std::fs::File::options().create(true).append(true).open(path)?;
-    if file.metadata()?.len() < REJECTED_BYTES_MAX {
-        file.write_all(line.as_bytes())?;
+    if file.metadata()?.len() >= REJECTED_BYTES_MAX {
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "the file is full"));
     }
-    Ok(())
+    file.write_all(line.as_bytes())
 }

@@ -10,7 +10,7 @@ use runlog_core::{Checkup, Variable, checkup};
 use serde_json::{Value, json};
 
 use super::Output;
-use super::text::{number, plain, section, shortened, table};
+use super::text::{count, line, list, number, plain, section, shortened, table};
 
 /// Characters of a description that stand in a line; `--json` has the whole.
 const WHAT_CHARS_MAX: usize = 60;
@@ -99,11 +99,20 @@ fn store(found: &Checkup) -> Value {
 
 fn journal(found: &Checkup) -> Value {
     let journal = &found.journal;
-    let waiting = journal.waiting.iter();
+    let waiting = journal.waiting.iter().map(|it| {
+        json!({
+            "pid": it.pid,
+            "directory": it.dir,
+            "records": it.records.total(),
+            "bytes": it.bytes,
+            "since": it.since,
+            "problem": problem(it.trouble.as_ref()),
+        })
+    });
     json!({
         "directory": journal.dir,
         "problem": problem(journal.trouble.as_ref()),
-        "waiting": waiting.map(|it| json!({ "pid": it.pid, "directory": it.dir })).collect::<Vec<_>>(),
+        "waiting": waiting.collect::<Vec<_>>(),
     })
 }
 
@@ -258,7 +267,14 @@ fn store_rows(report: &Value) -> Vec<Vec<String>> {
         }
     }
     for waiting in list(&journal["waiting"]) {
-        let what = format!("of the dead process {}; the next program delivers it", line(&waiting["pid"]));
+        let records = count(waiting["records"].as_u64().unwrap_or_default(), "record");
+        let process = waiting["pid"].as_u64().map_or("a process".to_owned(), |pid| format!("process {pid}"));
+        let what = match waiting["problem"].as_str() {
+            Some(problem) => format!("{records} of {process}, which died: {}", plain(problem)),
+            None => {
+                format!("{records} of {process}, which died; the next program or `runlog sync` delivers them")
+            }
+        };
         rows.push(vec!["waiting".to_owned(), what]);
     }
     rows
@@ -352,19 +368,6 @@ fn reading(metric: &Value) -> Vec<String> {
     let value = metric["value"].as_f64().map_or("-".to_owned(), number);
     let what = shortened(&line(&metric["description"]), WHAT_CHARS_MAX);
     vec![line(&metric["name"]), value, line(&metric["unit"]), what]
-}
-
-/// A text or number on one line; nothing for what is not there.
-fn line(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => plain(text),
-        other => plain(&other.to_string()),
-    }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 fn strings(value: &Value) -> Vec<&str> {

@@ -1,10 +1,13 @@
 //! The subcommands of `runlog`, one file each.
 //!
-//! Each makes its whole output as text first; only this file writes to the terminal. Looking never creates a store.
+//! Each makes its whole output as text first, which only this file writes. Beside it only `progress.rs` draws on the
+//! terminal, and clears what it drew before that. No command creates a store.
 
 mod doctor;
 mod list;
+mod progress;
 mod show;
+mod sync;
 mod text;
 mod time;
 
@@ -12,9 +15,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use progress::Bar;
 use runlog::{Config, Error, Experiment, Result, Tracker};
 
-/// Looks at recorded training runs.
+/// Looks at recorded training runs, and brings them home.
 #[derive(Debug, Parser)]
 #[command(name = "runlog", version, arg_required_else_help = true)]
 struct Cli {
@@ -33,6 +37,8 @@ enum Command {
     List(list::Arguments),
     /// Shows everything that one run recorded
     Show(show::Arguments),
+    /// Delivers what processes that died left in their journals, and ends their runs, for every store
+    Sync(sync::Arguments),
 }
 
 /// Runs the command; the exit code is 1 if it failed and 2 if it was called wrongly.
@@ -70,6 +76,10 @@ fn run(cli: &Cli) -> Result<Output> {
     let text = match &cli.command {
         Command::Doctor(arguments) => return Ok(doctor::run(uri, arguments)),
         Command::List(arguments) => list::run(&open(uri)?, arguments, now)?,
+        Command::Sync(arguments) => {
+            let bar = Bar::new(!arguments.json);
+            return sync::run(uri, arguments, now, &mut |progress| bar.show(progress));
+        }
         Command::Show(arguments) => show::run(&open(uri)?, arguments, now)?,
     };
     Ok(Output { text, failed: false })

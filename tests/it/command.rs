@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{Place, text};
 
 impl Place {
-    fn runlog_command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn runlog_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_runlog"));
         command.args(arguments);
         command
@@ -127,7 +127,7 @@ fn a_name_of_two_runs_is_answered_with_their_ids() {
 }
 
 /// The paths of all fields, `[]` for the elements of an array; what a probe calls its facts is its own.
-fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+pub(crate) fn fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields_of) if path != "system_metrics.probes[].facts" => {
             for (name, value) in fields_of {

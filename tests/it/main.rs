@@ -61,6 +61,8 @@ mod search;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod sync;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod system_metrics;
 #[cfg(test)]

@@ -155,16 +155,24 @@ fn a_store_that_is_no_place_needs_none() {
 #[test]
 fn journals_of_dead_processes_are_counted_and_stay() {
     let dir = tempfile::tempdir().unwrap();
-    let store = check(dir.path(), &[]).journal.dir.unwrap();
-    for name in ["dead", ".gone-1", ".new-1"] {
+    let found = check(dir.path(), &[]);
+    let (store, address) = (found.journal.dir.unwrap(), found.store.uri);
+    for name in ["dead", ".gone-1", ".new-1", "elsewhere"] {
         fs::create_dir_all(store.join(name)).unwrap();
-        drop(Owner::this_process("s").write(&store.join(name)).unwrap());
+        fs::write(store.join(name).join("definitions.jsonl"), "").unwrap();
+        let address = if name == "elsewhere" { "sqlite:////another.db" } else { &address };
+        drop(Owner::this_process(address).write(&store.join(name)).unwrap());
     }
     fs::create_dir_all(store.join("alive")).unwrap();
-    let _alive = Owner::this_process("s").write(&store.join("alive")).unwrap();
-    let expected = [WaitingJournal::new(store.join("dead"), std::process::id())];
+    let _alive = Owner::this_process(&address).write(&store.join("alive")).unwrap();
     // A child that another test spawns at this moment may hold a copy of the lock until it executes its program.
-    while check(dir.path(), &[]).journal.waiting != expected {
+    loop {
+        let waiting = check(dir.path(), &[]).journal.waiting;
+        if let [one] = &waiting[..] {
+            assert_eq!((&one.dir, one.pid), (&store.join("dead"), Some(std::process::id())));
+            assert!(one.trouble.is_none(), "{one:?}");
+            return;
+        }
         std::thread::yield_now();
     }
 }

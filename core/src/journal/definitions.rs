@@ -1,7 +1,8 @@
 //! What the numbers in records mean: names of metric keys, ids of runs. Also the experiments that runs were made in.
 //!
 //! One JSON object a line, appended before the number's first use and never recycled. A line that a crash cut short was
-//! never used, so readers pass over it. What a full disk does not take is kept in memory, and written when it can be.
+//! never used, so readers pass over it. A whole line that is none of these is of another version: its journal is refused.
+//! What a full disk does not take is kept in memory, and written when it can be.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,11 +14,15 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{KEYS_MAX, Keys};
 use super::maker::warn_of_kills;
+use super::owner::unknown_format;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{lock, read, write};
 
 /// The file's name in a journal's directory.
 pub(super) const FILE: &str = "definitions.jsonl";
+
+/// What stands for a run whose line is missing: no id of a run is empty.
+const UNNAMED: &str = "";
 
 #[derive(Serialize, Deserialize)]
 enum Line {
@@ -76,14 +81,26 @@ impl Definitions {
                 .with("path", path.display()));
         }
         let keys = Keys::default();
-        let mut runs = Vec::new();
+        let mut runs: Vec<Arc<RunDefinition>> = Vec::new();
         let mut experiments = BTreeSet::new();
         for line in BufReader::new(file).split(b'\n') {
-            match serde_json::from_slice(&line.map_err(fail)?) {
-                Ok(Line::Key { id, name }) if id as usize == keys.count() => keys.push(name),
-                Ok(Line::Run { id, run }) if id as usize == runs.len() => runs.push(Arc::new(run)),
+            let line = line.map_err(fail)?;
+            match serde_json::from_slice(&line) {
+                Ok(Line::Key { id, name }) if (keys.count()..KEYS_MAX).contains(&(id as usize)) => {
+                    // Lines may be missing where a disk lost them; what has no name has no meaning.
+                    keys.skip_to(id as usize);
+                    keys.push(name);
+                }
+                Ok(Line::Run { id, run }) if (runs.len()..KEYS_MAX).contains(&(id as usize)) => {
+                    let unnamed = RunDefinition { run_id: UNNAMED.to_owned(), owned: false };
+                    runs.resize(id as usize, Arc::new(unnamed));
+                    runs.push(Arc::new(run));
+                }
                 Ok(Line::CreatesRunIn { experiment_id }) => {
                     experiments.insert(experiment_id);
+                }
+                Err(_) if serde_json::from_slice::<serde_json::Map<_, _>>(&line).is_ok() => {
+                    return Err(unknown_format(dir).with("definition", String::from_utf8_lossy(&line)));
                 }
                 _ => {}
             }
@@ -168,12 +185,13 @@ impl Definitions {
 
     /// The run of a number.
     pub(crate) fn run_of(&self, id: u32) -> Option<Arc<RunDefinition>> {
-        read(&self.runs).get(id as usize).map(Arc::clone)
+        read(&self.runs).get(id as usize).filter(|run| run.run_id != UNNAMED).map(Arc::clone)
     }
 
     /// Every run with its number.
     pub(crate) fn runs(&self) -> Vec<(u32, Arc<RunDefinition>)> {
-        (0..).zip(read(&self.runs).iter().map(Arc::clone)).collect()
+        let runs = read(&self.runs);
+        (0..).zip(runs.iter().map(Arc::clone)).filter(|(_, run)| run.run_id != UNNAMED).collect()
     }
 
     /// Brings the definitions to the disk.
@@ -241,6 +259,24 @@ mod tests {
         assert_eq!(read.key_name(2), None);
         assert_eq!(*read.run_of(0).unwrap(), run("r1"));
         assert_eq!(read.experiments(), BTreeSet::from(["7".to_owned()]));
+    }
+
+    #[test]
+    fn a_line_that_is_missing_takes_no_other_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let line = |id: u32| serde_json::json!({ "Key": { "id": id, "name": format!("k{id}") } });
+        let damaged = format!("{}\n{{\"Key\":{{\"id\":1,\"\0\0\0\n{}\n", line(0), line(2));
+        std::fs::write(&path, damaged).unwrap();
+        let read = Definitions::read(dir.path()).unwrap();
+        assert_eq!([0, 1, 2].map(|id| read.key_name(id)), [Some("k0".into()), None, Some("k2".into())]);
+    }
+
+    #[test]
+    fn definitions_of_another_version_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "\n{\"Unit\":{\"id\":0,\"name\":\"ms\"}}").unwrap();
+        assert_eq!(Definitions::read(dir.path()).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 
     #[test]

@@ -18,6 +18,9 @@ const FIRST: usize = 256;
 /// Tables until the last has room for every key.
 const TABLES: usize = (2 * KEYS_MAX / FIRST).ilog2() as usize + 1;
 
+/// What stands for a number that no key has: no key is empty.
+const UNNAMED: &str = "";
+
 /// The upper half of an entry is the upper half of the key's hash, the lower half its number plus one; 0 is no entry.
 type Table = Box<[AtomicU64]>;
 
@@ -52,11 +55,18 @@ impl Keys {
     /// The name of a number.
     #[inline]
     pub(super) fn name(&self, id: u32) -> Option<&str> {
-        self.names.get(id as usize).map(|name| &**name)
+        self.names.get(id as usize).map(|name| &**name).filter(|name| *name != UNNAMED)
     }
 
     pub(super) fn count(&self) -> usize {
         self.names.count()
+    }
+
+    /// Gives the next numbers, below `id`, to no key.
+    pub(super) fn skip_to(&self, id: usize) {
+        while self.count() < id {
+            self.names.push(UNNAMED.into());
+        }
     }
 
     /// Gives the next number to a key that has none; the caller sees to it that no other thread does the same.
@@ -73,7 +83,7 @@ impl Keys {
             insert(table, hash, id);
         } else {
             let table: Table = (0..size(current)).map(|_| AtomicU64::new(0)).collect();
-            for (id, name) in &self.names {
+            for (id, name) in self.names.iter().filter(|(_, name)| !name.is_empty()) {
                 insert(&table, self::hash(name), id);
             }
             place.get_or_init(|| table);

@@ -3,6 +3,7 @@
 //! ```text
 //! <place>/<store>/<process>/   owner.json           who writes it, locked while that process lives
 //!                              recovery.lock        locked while another process delivers it
+//!                              alive                written to now and then, where other machines see it
 //!                              definitions.jsonl    what the numbers in records mean
 //!                              0.seg 1.seg …        slots, recycled
 //!                              aside-N.json         records over 64 KiB
@@ -19,6 +20,7 @@ mod definitions;
 mod keys;
 mod maker;
 mod memory;
+mod observer;
 mod owner;
 mod place;
 mod queue;
@@ -27,6 +29,8 @@ pub(crate) mod record;
 mod recovery;
 mod segment;
 mod slot;
+mod survey;
+mod window;
 
 use std::fs::File;
 use std::ops::Range;
@@ -36,19 +40,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use definitions::{Definitions, RunDefinition};
 use maker::Maker;
+use observer::Heartbeat;
 pub(crate) use owner::Owner;
 pub(crate) use place::Place;
 pub(crate) use queue::Full;
 use queue::{Queue, Share, index, split};
 pub(crate) use reader::{Entry, Reader};
-use reader::{Found, read_record};
 use record::{Point, Record, Text};
-pub(crate) use recovery::{Claim, dead_journals, waiting_journals};
+#[cfg(test)]
+pub(crate) use recovery::all_journals;
+pub(crate) use recovery::{Claim, Taken, dead_journals};
 use segment::{FILE_BYTES, SLOTS};
 use slot::{Kind, PAYLOAD_BYTES};
+pub(crate) use survey::survey;
+pub(crate) use window::{Slot, Window};
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::notice;
 use crate::sync::lock;
 
@@ -110,6 +118,7 @@ struct Home {
     dir: PathBuf,
     name: String,
     lock: Mutex<Option<File>>,
+    heartbeat: Option<Heartbeat>,
 }
 
 impl Journal {
@@ -321,6 +330,13 @@ impl Journal {
         reader.synced = tail;
     }
 
+    /// Gives a sign of life where other machines see the journal and no lock of this one.
+    pub(crate) fn beat(&self) {
+        if let Some(heartbeat) = self.home.as_ref().and_then(|home| home.heartbeat.as_ref()) {
+            heartbeat.beat();
+        }
+    }
+
     /// Removes the journal, which is sealed, if everything in it is stored or refused.
     pub(crate) fn close(&self, reader: &Reader) {
         let Some(home) = &self.home else { return };
@@ -346,7 +362,8 @@ impl Home {
             Ok(made)
         });
         let (lock, definitions) = made.inspect_err(|_| drop(std::fs::remove_dir_all(&temporary)))?;
-        Ok((Self { dir, name, lock: Mutex::new(Some(lock)) }, definitions))
+        let heartbeat = Heartbeat::of(&dir);
+        Ok((Self { dir, name, lock: Mutex::new(Some(lock)), heartbeat }, definitions))
     }
 
     /// Makes a directory with all that is in a journal from its beginning.
@@ -378,6 +395,20 @@ fn uncounted(text: &Text, slots: u64) -> u64 {
         Text::Note { .. } => slots,
         _ => slots - 1,
     }
+}
+
+/// What to say of a journal in `dir` of which some files or records cannot be read; `None` if all can.
+pub(crate) fn partly_unreadable(dir: &Path, files: &[String], records: u64) -> Option<Error> {
+    if files.is_empty() && records == 0 {
+        return None;
+    }
+    let message = format!(
+        "{records} record(s) and {} file(s) of a journal cannot be read and stay, the rest is delivered; look at \
+         them, and remove the journal if they are of no use",
+        files.len()
+    );
+    let error = Error::new(ErrorKind::Corrupt, message).with("journal", dir.display());
+    Some(files.iter().fold(error, |error, why| error.with("because", why)))
 }
 
 /// A large record from its file, which is one of the journal's own and nothing else that a name may lead to.

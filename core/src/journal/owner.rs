@@ -1,10 +1,9 @@
-//! Who writes a journal, and whether that process still lives.
+//! Who writes a journal.
 //!
-//! A file lock alone is not enough: a forked child keeps the lock of its parent alive. A process id alone is not
-//! enough: ids are reused, and a container sees other ones. So the owner is dead when the lock is free, *or* when that
-//! process, told by its id, start time, boot and namespace, is gone.
+//! Whether that process still lives is for an [`Observer`](super::observer::Observer) to say.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -14,18 +13,32 @@ use crate::error::{Error, ErrorKind, Result};
 /// The file's name in a journal's directory.
 pub(super) const FILE: &str = "owner.json";
 const FORMAT: u32 = 1;
+/// More than any owner says: what is longer is none.
+const BYTES_MAX: u64 = 64 * 1024;
 
 /// The process that writes a journal, and the store it writes for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owner {
-    format: u32,
-    pid: u32,
+    pub(super) format: u32,
+    pub(super) pid: u32,
     /// In clock ticks since boot, which tells a reused id from the old process.
-    start_time: Option<u64>,
-    boot_id: Option<String>,
-    pid_namespace: Option<String>,
+    pub(super) start_time: Option<u64>,
+    #[serde(flatten)]
+    pub(super) machine: Machine,
     /// The store's address, without secrets.
     pub(crate) store: String,
+}
+
+/// What tells one machine, one boot of it and one of its containers from another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Machine {
+    /// New with every boot.
+    pub(super) boot_id: Option<String>,
+    /// Where process ids mean the same.
+    pub(super) pid_namespace: Option<String>,
+    /// The same in every boot.
+    pub(super) machine_id: Option<String>,
+    pub(super) host_name: Option<String>,
 }
 
 impl Owner {
@@ -36,8 +49,7 @@ impl Owner {
             format: FORMAT,
             pid,
             start_time: start_time(pid),
-            boot_id: boot_id(),
-            pid_namespace: pid_namespace(),
+            machine: Machine::here(),
             store: store.to_owned(),
         }
     }
@@ -54,49 +66,93 @@ impl Owner {
         Ok(file)
     }
 
-    /// Reads the owner of the journal in `dir`.
-    pub(super) fn read(dir: &Path) -> Result<(Self, File)> {
+    /// Opens the owner file of the journal in `dir`; it may lie where nothing can be written.
+    pub(super) fn open(dir: &Path) -> Result<File> {
         let path = dir.join(FILE);
-        let file = File::options().read(true).write(true).open(&path);
         let fail = |cause| Error::io("read the journal's owner", &path, cause);
-        let file = file.map_err(fail)?;
-        let corrupt =
-            || Error::new(ErrorKind::Corrupt, "not a journal's owner file").with("path", path.display());
+        let file = File::open(&path).map_err(fail)?;
         if !file.metadata().map_err(fail)?.is_file() {
-            return Err(corrupt());
+            return Err(
+                Error::new(ErrorKind::Corrupt, "not a journal's owner file").with("path", path.display())
+            );
         }
-        let owner: Self = serde_json::from_reader(&file).map_err(|cause| corrupt().because(cause))?;
-        if owner.format != FORMAT {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "a journal has a format that this version does not know; deliver it with the version that wrote it",
-            )
-            .with("format", owner.format)
-            .with("path", dir.display()));
-        }
-        Ok((owner, file))
+        Ok(file)
     }
 
-    /// Whether the process is gone; `file` is its owner file, which is locked if so.
-    pub(super) fn is_dead(&self, file: &File) -> bool {
-        match file.try_lock() {
-            Ok(()) => true,
-            // Held by that process, by a child of it, or no file system for locks.
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => self.is_gone(),
+    /// Reads the owner of the journal in `dir` from its file.
+    pub(super) fn read(file: &File, dir: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
         }
-    }
-
-    /// Whether this machine shows that the process is gone; elsewhere, nothing can be said.
-    fn is_gone(&self) -> bool {
-        let here =
-            self.boot_id.is_some() && self.boot_id == boot_id() && self.pid_namespace == pid_namespace();
-        here && self.start_time.is_some() && start_time(self.pid) != self.start_time
+        let no_owner = |cause: serde_json::Error| {
+            let message =
+                "the journal does not say whose it is; look at it, and remove it if it is of no use";
+            Error::new(ErrorKind::Corrupt, message).with("journal", dir.display()).because(cause)
+        };
+        let bytes = std::io::read_to_string(Read::take(file, BYTES_MAX))
+            .map_err(|cause| Error::io("read the journal's owner", &dir.join(FILE), cause))?;
+        // By itself: another format may have other fields.
+        let head: Head = serde_json::from_str(&bytes).map_err(no_owner)?;
+        if head.format != FORMAT {
+            return Err(unknown_format(dir).with("format", head.format));
+        }
+        serde_json::from_str(&bytes).map_err(no_owner)
     }
 
     /// For messages.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
+
+    /// The machine that the process ran on, for messages; `None` if that is this one.
+    pub(super) fn elsewhere(&self) -> Option<&str> {
+        let here = Machine::here();
+        let is_here = self.machine.boot_id == here.boot_id || self.machine.host_name == here.host_name;
+        self.machine.host_name.as_deref().filter(|_| !is_here)
+    }
+
+    /// Whether the ids of processes here are those of the owner's time and place, and it has none of them any more.
+    pub(super) fn is_gone(&self, here: &Machine) -> bool {
+        self.is_visible_from(here) && start_time(self.pid) != self.start_time
+    }
+
+    /// Whether the process, if it lives, is among those that are seen here.
+    pub(super) fn is_visible_from(&self, here: &Machine) -> bool {
+        self.start_time.is_some()
+            && self.machine.is_same_boot(here)
+            && self.machine.pid_namespace == here.pid_namespace
+    }
+}
+
+impl Machine {
+    /// Where this process runs.
+    pub(super) fn here() -> Self {
+        Self {
+            boot_id: boot_id(),
+            pid_namespace: pid_namespace(),
+            machine_id: machine_id(),
+            host_name: host_name(),
+        }
+    }
+
+    pub(super) fn is_same_boot(&self, other: &Self) -> bool {
+        self.boot_id.is_some() && self.boot_id == other.boot_id
+    }
+
+    /// Whether both are certainly one machine, whatever the boot. Images of machines are copied, with the one or the
+    /// other of these, so both must agree.
+    pub(super) fn is_same_machine(&self, other: &Self) -> bool {
+        let agree = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        agree(&self.machine_id, &other.machine_id) && agree(&self.host_name, &other.host_name)
+    }
+}
+
+/// A journal that another version wrote.
+pub(super) fn unknown_format(dir: &Path) -> Error {
+    let message =
+        "a journal has a format that this version does not know; deliver it with the version that wrote it";
+    Error::new(ErrorKind::Unsupported, message).with("journal", dir.display())
 }
 
 /// When the process started; a zombie counts as gone.
@@ -111,12 +167,33 @@ fn start_time(pid: u32) -> Option<u64> {
 
 #[cfg(target_os = "linux")]
 fn boot_id() -> Option<String> {
-    Some(std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+    line_of("/proc/sys/kernel/random/boot_id")
+}
+
+#[cfg(target_os = "linux")]
+fn machine_id() -> Option<String> {
+    line_of("/etc/machine-id")
 }
 
 #[cfg(target_os = "linux")]
 fn pid_namespace() -> Option<String> {
     Some(std::fs::read_link("/proc/self/ns/pid").ok()?.to_string_lossy().into_owned())
+}
+
+#[cfg(target_os = "linux")]
+fn line_of(path: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned()).filter(|line| !line.is_empty())
+}
+
+#[cfg(unix)]
+fn host_name() -> Option<String> {
+    Some(rustix::system::uname().nodename().to_string_lossy().into_owned()).filter(|name| !name.is_empty())
+}
+
+#[cfg(not(unix))]
+fn host_name() -> Option<String> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -130,6 +207,11 @@ fn boot_id() -> Option<String> {
 }
 
 #[cfg(not(target_os = "linux"))]
+fn machine_id() -> Option<String> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
 fn pid_namespace() -> Option<String> {
     None
 }
@@ -138,38 +220,35 @@ fn pid_namespace() -> Option<String> {
 mod tests {
     use super::*;
 
+    fn read(dir: &Path) -> Result<Owner> {
+        Owner::read(&Owner::open(dir).unwrap(), dir)
+    }
+
     #[test]
-    fn a_held_lock_means_alive_and_a_free_one_dead() {
+    fn an_owner_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        let lock = Owner::this_process("s").write(dir.path()).unwrap();
-        let (owner, file) = Owner::read(dir.path()).unwrap();
-        assert!(!owner.is_dead(&file));
-        drop(lock);
-        // A child that another test spawns at this moment may hold a copy of the lock until it executes its program.
-        while !owner.is_dead(&file) {
-            std::thread::yield_now();
+        let owner = Owner::this_process("s");
+        let _lock = owner.write(dir.path()).unwrap();
+        assert_eq!(read(dir.path()).unwrap(), owner);
+        assert_eq!(owner.elsewhere(), None);
+        let machine = Machine {
+            boot_id: Some("other".to_owned()),
+            host_name: Some("gpu-3".to_owned()),
+            ..owner.machine.clone()
+        };
+        assert_eq!(Owner { machine, ..owner }.elsewhere(), Some("gpu-3"));
+    }
+
+    #[test]
+    fn an_unknown_format_is_refused_whatever_else_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        for (text, kind) in [
+            (r#"{"format": 2, "process": {"id": 7}}"#, ErrorKind::Unsupported),
+            (r#"{"format": 1}"#, ErrorKind::Corrupt),
+            ("", ErrorKind::Corrupt),
+        ] {
+            std::fs::write(dir.path().join(FILE), text).unwrap();
+            assert_eq!(read(dir.path()).unwrap_err().kind(), kind, "{text}");
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_process_that_is_gone_is_dead_though_its_lock_is_held() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut gone = std::process::Command::new("true").spawn().unwrap();
-        let owner = Owner { pid: gone.id(), start_time: Some(1), ..Owner::this_process("s") };
-        gone.wait().unwrap();
-        let _inherited_by_a_child = owner.write(dir.path()).unwrap();
-        let (owner, file) = Owner::read(dir.path()).unwrap();
-        assert!(owner.is_dead(&file));
-        let elsewhere = Owner { boot_id: Some("another boot".to_owned()), ..owner };
-        assert!(!elsewhere.is_dead(&file));
-    }
-
-    #[test]
-    fn an_unknown_format_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let owner = Owner { format: 2, ..Owner::this_process("s") };
-        drop(owner.write(dir.path()).unwrap());
-        assert_eq!(Owner::read(dir.path()).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 }

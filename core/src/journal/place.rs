@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::segment::Backing;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::file_system;
 
 /// The journals of one store.
 #[derive(Clone, Debug)]
@@ -19,15 +20,41 @@ pub(crate) enum Place {
 
 impl Place {
     /// Where the journals for the store at `address` are.
-    ///
-    /// `RUNLOG_JOURNAL_DIR`, else the user's state directory, else the directory for temporary files.
     pub(crate) fn of(address: &str, config: &Config) -> Self {
-        let base = match (&config.journal_dir, &config.state_home) {
-            (Some(dir), _) => dir.clone(),
-            (None, Some(state)) => state.join("runlog"),
-            (None, None) => config.temp_dir.join(format!("runlog-{}", user_id())),
+        Self::Directory(base(config).join(format!("{:016x}", xxh3_64(address.as_bytes()))))
+    }
+
+    /// The places of all stores that have one.
+    ///
+    /// # Errors
+    /// The directory that they are in cannot be read.
+    pub(crate) fn all(config: &Config) -> Result<Vec<Self>> {
+        let base = base(config);
+        let fail = |cause| Error::io("look for journals", &base, cause);
+        let listing = match std::fs::read_dir(&base) {
+            Ok(listing) => listing,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(fail(cause)),
         };
-        Self::Directory(base.join(format!("{:016x}", xxh3_64(address.as_bytes()))))
+        let mut dirs = Vec::new();
+        for entry in listing {
+            let path = entry.map_err(fail)?.path();
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            if name.len() == 16 && name.iter().all(u8::is_ascii_hexdigit) && path.is_dir() {
+                dirs.push(path);
+            }
+        }
+        dirs.sort();
+        Ok(dirs.into_iter().map(Self::Directory).collect())
+    }
+}
+
+/// `RUNLOG_JOURNAL_DIR`, else in the user's state directory, else in the directory for temporary files.
+fn base(config: &Config) -> PathBuf {
+    match (&config.journal_dir, &config.state_home) {
+        (Some(dir), _) => dir.clone(),
+        (None, Some(state)) => state.join("runlog"),
+        (None, None) => config.temp_dir.join(format!("runlog-{}", user_id())),
     }
 }
 
@@ -43,21 +70,8 @@ pub(super) fn make_private(dir: &Path) -> Result<()> {
 /// How slots are kept in files of `dir`.
 ///
 /// Mapped only if that is wanted, and where reserving space means that a write cannot fail later.
-#[cfg(target_os = "linux")]
 pub(super) fn backing_in(dir: &Path, may_map: bool) -> Backing {
-    // From linux/magic.h: ext4, XFS, tmpfs, overlayfs.
-    const RESERVING: [u32; 4] = [0xef53, 0x5846_5342, 0x0102_1994, 0x794c_7630];
-    match rustix::fs::statfs(dir) {
-        Ok(stat) if may_map && u32::try_from(stat.f_type).is_ok_and(|kind| RESERVING.contains(&kind)) => {
-            Backing::Mapped
-        }
-        _ => Backing::Written,
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn backing_in(_: &Path, _: bool) -> Backing {
-    Backing::Written
+    if may_map && file_system::keeps_reservations(dir) { Backing::Mapped } else { Backing::Written }
 }
 
 #[cfg(unix)]

@@ -1,16 +1,17 @@
 //! The journals of dead processes: found, claimed, read, removed.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::Place;
 use super::definitions::Definitions;
+use super::observer::{Observer, Seen};
 use super::owner::Owner;
-use super::segment::{FREE, SLOTS, SLOTS_LOG2, Segment};
-use super::{Entry, Found, Place, index, read_aside, read_record};
-use crate::checkup::WaitingJournal;
+use super::window::{Segments, Window};
+#[cfg(test)]
+use super::{Entry, Slot};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::record::{Record, Text};
 
 /// How a directory is called before it is locked.
 pub(super) const NEW: &str = ".new-";
@@ -21,6 +22,9 @@ const GONE: &str = ".gone-";
 ///
 /// It is made with the journal, never by who delivers it, so that nobody makes a file in a directory that is going.
 pub(super) const LOCK: &str = "recovery.lock";
+/// How often a lock is tried for that somebody who only looks may hold for a moment.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// A dead process's journal, which nobody else will deliver while this is held.
 #[derive(Debug)]
@@ -29,84 +33,119 @@ pub(crate) struct Claim {
     name: String,
     owner: Owner,
     definitions: Definitions,
-    segments: BTreeMap<u64, Segment>,
-    _locks: [File; 2],
+    segments: Segments,
+    _lock: File,
 }
 
-/// The directories of journals in `place` whose process is gone. What a kill left half made or half removed is swept.
-pub(crate) fn dead_journals(place: &Place) -> Vec<PathBuf> {
-    let Place::Directory(dir) = place else { return Vec::new() };
-    let Ok(listing) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut dead = Vec::new();
-    for path in listing.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()) {
-        if is_named(&path, GONE) {
-            std::fs::remove_dir_all(&path).ok();
-        } else if Owner::read(&path).is_ok_and(|(owner, file)| owner.is_dead(&file)) {
-            if is_named(&path, NEW) {
-                std::fs::remove_dir_all(&path).ok();
-            } else {
-                dead.push(path);
-            }
+/// The directories of journals in `place`, whoever writes them, in order.
+///
+/// # Errors
+/// The directory cannot be read.
+pub(crate) fn all_journals(place: &Place) -> Result<Vec<PathBuf>> {
+    let Place::Directory(dir) = place else { return Ok(Vec::new()) };
+    let fail = |cause| Error::io("look for journals", dir, cause);
+    let listing = match std::fs::read_dir(dir) {
+        Ok(listing) => listing,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(fail(cause)),
+    };
+    let mut found = Vec::new();
+    for entry in listing {
+        let path = entry.map_err(fail)?.path();
+        if !is_named(&path, ".") && path.is_dir() {
+            found.push(path);
         }
     }
-    dead.sort();
+    found.sort();
+    Ok(found)
+}
+
+/// The directories of journals in `place` whose process is gone, or whose owner nobody can read. What a kill left half
+/// made or half removed is swept.
+pub(crate) fn dead_journals(place: &Place) -> Vec<PathBuf> {
+    let Place::Directory(dir) = place else { return Vec::new() };
+    sweep(dir);
+    let observer = Observer::of(dir);
+    let mut dead = all_journals(place).unwrap_or_default();
+    dead.retain(|dir| matches!(observer.look(dir), Ok(Seen::Dead(_) | Seen::Unreadable(_))));
     dead
 }
 
-/// The journals in `place` whose process is gone, with the id that it had; nothing is swept.
-pub(crate) fn waiting_journals(place: &Place) -> Vec<WaitingJournal> {
-    let Place::Directory(dir) = place else { return Vec::new() };
-    let Ok(listing) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut waiting: Vec<_> = listing
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| !is_named(path, GONE) && !is_named(path, NEW))
-        .filter_map(|path| {
-            let (owner, file) = Owner::read(&path).ok()?;
-            owner.is_dead(&file).then(|| WaitingJournal::new(path, owner.pid()))
-        })
-        .collect();
-    waiting.sort_by(|a, b| a.dir.cmp(&b.dir));
-    waiting
+/// Removes what a kill left half made or half removed.
+fn sweep(dir: &Path) {
+    let Ok(listing) = std::fs::read_dir(dir) else { return };
+    let observer = Observer::of(dir);
+    for path in listing.filter_map(|entry| Some(entry.ok()?.path())) {
+        if is_named(&path, GONE) || is_named(&path, NEW) && matches!(observer.look(&path), Ok(Seen::Dead(_)))
+        {
+            std::fs::remove_dir_all(&path).ok();
+        }
+    }
 }
 
 fn is_named(path: &Path, prefix: &str) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+}
+
+/// What became of the attempt to claim a journal.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Claim(Box<Claim>),
+    /// Its process lives.
+    Lives,
+    /// Another process is delivering it.
+    Busy,
+    /// Another process has delivered it meanwhile.
+    Gone,
 }
 
 impl Claim {
-    /// Claims the journal in `dir`; `None` if its process lives or another one is delivering it.
+    /// Claims the journal in `dir`.
     ///
     /// # Errors
-    /// The journal is of an unknown format, or cannot be read.
-    pub(crate) fn take(dir: &Path) -> Result<Option<Self>> {
+    /// The journal is of an unknown format, or cannot be read or written.
+    pub(crate) fn take(dir: &Path) -> Result<Taken> {
+        let gone =
+            |error: Error| if error.kind() == ErrorKind::NotFound { Ok(Taken::Gone) } else { Err(error) };
+        // Another version may have other files, so its owner comes first.
+        let observer = Observer::of(dir.parent().unwrap_or(dir));
+        match observer.look(dir) {
+            Ok(Seen::Dead(_)) => {}
+            Ok(Seen::Living(_)) => return Ok(Taken::Lives),
+            Ok(Seen::Unreadable(error)) => return Err(error),
+            Err(error) => return gone(error),
+        }
         let path = dir.join(LOCK);
         let lock = match File::options().write(true).open(&path) {
             Ok(lock) => lock,
-            // Delivered and removed by another one just now.
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(Error::io("claim a dead process's journal", &path, cause)),
+            Err(cause) if is_read_only(&cause) => return Err(read_only(dir, cause)),
+            Err(cause) => return gone(Error::io("claim a dead process's journal", &path, cause)),
         };
-        if lock.try_lock().is_err() {
-            return Ok(None);
+        if !locks(&lock) {
+            return Ok(Taken::Busy);
         }
-        let (owner, file) = match Owner::read(dir) {
-            Ok(owner) => owner,
-            // Delivered and removed by another one just now.
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+        // Once more, since it may have been delivered and removed before it was locked here.
+        let owner = match observer.look(dir) {
+            Ok(Seen::Dead(owner)) => owner,
+            Ok(Seen::Living(_)) => return Ok(Taken::Lives),
+            Ok(Seen::Unreadable(error)) => return Err(error),
+            Err(error) => return gone(error),
         };
-        if !owner.is_dead(&file) {
-            return Ok(None);
-        }
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let segments = read_segments(dir)?;
+        let segments = Segments::find(dir)?;
         let definitions = Definitions::read(dir)?;
-        Ok(Some(Self { dir: dir.to_owned(), name, owner, definitions, segments, _locks: [lock, file] }))
+        let claim = Self { dir: dir.to_owned(), name, owner, definitions, segments, _lock: lock };
+        Ok(Taken::Claim(Box::new(claim)))
     }
 
     /// The store that the journal is for.
     pub(crate) fn store(&self) -> &str {
         &self.owner.store
+    }
+
+    /// Where the journal is.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// What the runs' tag `runlog.owner` says.
@@ -123,46 +162,42 @@ impl Claim {
         &self.definitions
     }
 
+    /// Shows every segment to `visit`, in order, and returns what cannot be read.
+    ///
+    /// # Errors
+    /// What `visit` returns; the rest is not visited then.
+    pub(crate) fn walk<'a, E>(
+        &'a self,
+        visit: impl FnMut(&Window<'a>) -> Result<(), E>,
+    ) -> Result<Vec<String>, E> {
+        self.segments.walk(&self.dir, visit)
+    }
+
     /// Every record, acknowledged or not, in the order of their sequences.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Entry> {
-        self.entries(|_, _| true)
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn all(&self) -> std::vec::IntoIter<Entry> {
+        self.entries(|slot| match slot {
+            Slot::Waiting(entry) | Slot::Acknowledged(entry) => Some(entry),
+            Slot::Unreadable => None,
+        })
     }
 
     /// The records that were not acknowledged, in the order of their sequences.
-    pub(crate) fn unacknowledged(&self) -> impl Iterator<Item = Entry> {
-        self.entries(|segment, slot| !segment.is_acknowledged(slot))
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn unacknowledged(&self) -> std::vec::IntoIter<Entry> {
+        self.entries(|slot| if let Slot::Waiting(entry) = slot { Some(entry) } else { None })
     }
 
-    fn entries(&self, wanted: impl Fn(&Segment, usize) -> bool) -> impl Iterator<Item = Entry> {
-        let get = |sequence: u64| self.segments.get(&(sequence >> SLOTS_LOG2))?.read(index(sequence));
-        self.segments
-            .iter()
-            .flat_map(|(number, segment)| (0..SLOTS).map(move |slot| (*number, segment, slot)))
-            .filter(move |(_, segment, slot)| wanted(segment, *slot))
-            .filter_map(move |(number, _, slot)| {
-                match read_record(get, (number << SLOTS_LOG2) + slot as u64) {
-                    Found::Record(entry) => Some(self.fetch_aside(entry)),
-                    Found::Continuation | Found::Nothing => None,
-                }
-            })
-    }
-
-    fn fetch_aside(&self, mut entry: Entry) -> Entry {
-        if let Record::Text(Text::Aside { file }) = &entry.record
-            && let Some(text) = read_aside(&self.dir, file)
-        {
-            entry.record = Record::Text(text);
-        }
-        entry
-    }
-
-    /// Notes that a record is stored or refused.
-    pub(crate) fn acknowledge(&self, entry: &Entry) {
-        for sequence in entry.first..entry.first + entry.slots {
-            if let Some(segment) = self.segments.get(&(sequence >> SLOTS_LOG2)) {
-                segment.acknowledge(index(sequence));
-            }
-        }
+    /// What of it can be read.
+    #[cfg(any(test, feature = "testing"))]
+    fn entries(&self, wanted: impl Fn(Slot) -> Option<Entry>) -> std::vec::IntoIter<Entry> {
+        let mut entries = Vec::new();
+        let walked = self.walk::<Error>(|window| {
+            entries.extend(window.slots().filter_map(&wanted));
+            Ok(())
+        });
+        debug_assert!(walked.is_ok(), "nothing here fails");
+        entries.into_iter()
     }
 
     /// Removes the journal, whose records are all delivered.
@@ -170,8 +205,43 @@ impl Claim {
     /// # Errors
     /// A file cannot be removed.
     pub(crate) fn remove(self) -> Result<()> {
-        remove(&self.dir).map_err(|cause| Error::io("remove a delivered journal", &self.dir, cause))
+        remove(&self.dir).map_err(|cause| {
+            if is_read_only(&cause) {
+                read_only(&self.dir, cause)
+            } else {
+                Error::io("remove a delivered journal", &self.dir, cause)
+            }
+        })
     }
+}
+
+/// Takes the lock, if nobody delivers the journal.
+fn locks(lock: &File) -> bool {
+    for attempt in 0..LOCK_TRIES {
+        if attempt > 0 {
+            std::thread::park_timeout(LOCK_PAUSE);
+        }
+        if lock.try_lock().is_ok() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether somebody delivers the journal in `dir` at this moment.
+pub(super) fn is_being_delivered(dir: &Path) -> bool {
+    let busy = |lock: File| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock));
+    File::open(dir.join(LOCK)).is_ok_and(busy)
+}
+
+fn is_read_only(cause: &std::io::Error) -> bool {
+    matches!(cause.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn read_only(dir: &Path, cause: std::io::Error) -> Error {
+    let message = "a dead process's journal cannot be written, so what is delivered of it could not be marked; give \
+                   this user write permission on it, or copy it and name the copy by RUNLOG_JOURNAL_DIR";
+    Error::new(ErrorKind::Denied, message).with("journal", dir.display()).because(cause)
 }
 
 /// Removes a journal's directory in one step, so that nobody finds half of it.
@@ -180,27 +250,4 @@ pub(super) fn remove(dir: &Path) -> std::io::Result<()> {
     let gone = dir.with_file_name(format!("{GONE}{name}"));
     std::fs::rename(dir, &gone)?;
     std::fs::remove_dir_all(&gone)
-}
-
-fn read_segments(dir: &Path) -> Result<BTreeMap<u64, Segment>> {
-    let fail = |cause| Error::io("read a dead process's journal", dir, cause);
-    let mut segments = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        if path.extension().is_none_or(|extension| extension != "seg") {
-            continue;
-        }
-        match Segment::open(&path) {
-            Ok(segment) if segment.number() == FREE => {}
-            Ok(segment) => {
-                segments.insert(segment.number(), segment);
-            }
-            // The process died while it made the file; nothing can be in it.
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                tracing::debug!(target: "runlog::journal", %error, "passed over");
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(segments)
 }

@@ -38,9 +38,9 @@ fn claim(dir: &Path) -> Claim {
     let place = Place::Directory(dir.to_owned());
     loop {
         if let Some(dead) = dead_journals(&place).first()
-            && let Some(claim) = Claim::take(dead).unwrap()
+            && let Taken::Claim(claim) = Claim::take(dead).unwrap()
         {
-            return claim;
+            return *claim;
         }
         std::thread::yield_now();
     }
@@ -172,8 +172,36 @@ fn a_living_process_is_not_recovered_and_a_dead_one_only_once() {
     crash(living);
     let _held = claim(dir.path());
     for dead in dead_journals(&place) {
-        assert!(Claim::take(&dead).unwrap().is_none());
+        assert!(matches!(Claim::take(&dead).unwrap(), Taken::Busy));
     }
+}
+
+#[test]
+fn a_record_that_ends_in_the_next_segment_is_read_and_acknowledged_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    for step in 1..SLOTS {
+        journal.metric(point(i64::try_from(step).unwrap())).unwrap();
+    }
+    let long = tag(&"over the edge ".repeat(100));
+    journal.text(&long).unwrap();
+    journal.metric(point(0)).unwrap();
+    crash(journal);
+    let claim = claim(dir.path());
+    let left: Vec<_> = claim.unacknowledged().skip(SLOTS - 1).map(|entry| entry.record).collect();
+    assert_eq!(left, [Record::Text(long), Record::Metric(point(0))]);
+    claim
+        .walk::<Error>(|window| {
+            for slot in window.slots() {
+                if let Slot::Waiting(entry) = slot {
+                    window.acknowledge(&entry);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(claim.unacknowledged().count(), 0);
+    assert_eq!(claim.all().count(), SLOTS + 1);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::journal::{Journal, Place, Shape, dead_journals};
 use crate::notice;
 use crate::options::RunOptions;
 use crate::provenance::FilesOfRuns;
-use crate::recover::{Recovery, recover};
+use crate::recover::{Pace, Recovery, recover};
 use crate::run::{ActiveRun, RunHandle};
 use crate::store::{self, MemoryStore, Store};
 use crate::sync::lock;
@@ -329,7 +329,7 @@ impl Tracker {
     /// The store cannot be written; the journals stay.
     pub fn recover(&self) -> Result<Recovery> {
         let engine = self.engine()?;
-        recover(&*engine.store, &engine.place, &self.0.address)
+        recover(&*engine.store, &engine.place, &self.0.address, Pace::Full)
     }
 
     fn recover_in_background(&self) {
@@ -339,15 +339,13 @@ impl Tracker {
         }
         let (store, place, address) =
             (Arc::clone(&engine.store), engine.place.clone(), self.0.address.clone());
-        let recovery = move || match recover(&*store, &place, &address) {
-            Ok(recovery) if recovery.journals == 0 => {}
-            Ok(Recovery { records, ended_runs, .. }) => notice::tell(format_args!(
-                "delivered {records} record(s) of a process that had died, and ended {} run(s) of it",
-                ended_runs.len()
-            )),
+        let recovery = move || match recover(&*store, &place, &address, Pace::Gentle) {
+            Ok(recovery) => tell_of(&recovery),
             Err(error) => notice::warn(
                 "recovery",
-                format_args!("what a dead process left in its journal is not delivered yet: {error}"),
+                format_args!(
+                    "what a dead process left in its journal is not delivered yet; `runlog sync` delivers it: {error}"
+                ),
             ),
         };
         let thread = std::thread::Builder::new().name("runlog-recovery".to_owned());
@@ -365,6 +363,21 @@ impl Tracker {
             Place::Directory(dir) => Some(dir.clone()),
             Place::Memory => None,
         }
+    }
+}
+
+/// Says what a recovery in the background did.
+fn tell_of(recovery: &Recovery) {
+    let Recovery { journals, records, refused, ended_runs, kept, .. } = recovery;
+    if *journals > 0 || *records > 0 {
+        let refused = if *refused == 0 { String::new() } else { format!(", {refused} refused") };
+        notice::tell(format_args!(
+            "delivered {records} record(s) of {journals} process(es) that had died{refused}, and ended {} run(s)",
+            ended_runs.len()
+        ));
+    }
+    for (_, why) in kept {
+        notice::warn(why, format_args!("a dead process's journal stays, see `runlog sync`: {why}"));
     }
 }
 

@@ -13,7 +13,7 @@ fn a_healthy_machine_is_laid_out_in_columns() {
             "experiment": { "experiment_id": "0", "name": "Default\u{1b}" }, "problem": null,
         },
         "artifacts": { "root": "/w/mlruns/0", "problem": "cannot write" },
-        "journal": { "directory": "/j", "problem": null, "waiting": [{ "pid": 7, "directory": "/j/a" }] },
+        "journal": { "directory": "/j", "problem": null, "waiting": [{ "pid": 7, "directory": "/j/a", "records": 1200 }] },
         "variables": [
             { "name": "MLFLOW_RUN_ID", "value": "0123", "is_read": true },
             { "name": "MLFLOW_TRACKING_TOKEN", "value": "***", "is_read": false },
@@ -53,7 +53,7 @@ Store
   experiment  Default\\u{1b} (0)
   files       /w/mlruns/0: cannot write
   journal     /j
-  waiting     of the dead process 7; the next program delivers it
+  waiting     1,200 records of process 7, which died; the next program or `runlog sync` delivers them
 
 Variables
   MLFLOW_RUN_ID          0123

@@ -14,10 +14,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::failure::Outcome;
-use super::file_system;
 use super::schema::{self, Readiness};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::file_system;
 use crate::sync::lock;
 
 /// How long a statement waits for other processes, as MLflow does.

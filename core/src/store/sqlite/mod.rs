@@ -8,7 +8,6 @@ mod batch;
 mod connection;
 mod experiments;
 mod failure;
-mod file_system;
 mod inputs;
 mod models;
 mod runs;
