@@ -13,6 +13,8 @@
 mod calls;
 mod death;
 mod logging;
+#[cfg(target_os = "linux")]
+mod seccomp;
 mod signals;
 mod store;
 mod training;
@@ -174,6 +176,8 @@ fn main() -> Result<()> {
         ("parent-process", []) => logging::parent_process(),
         ("child-process", []) => logging::child_process(),
         ("log-many", []) => logging::log_many(),
+        #[cfg(target_os = "linux")]
+        ("log-without-a-system-call", more) => seccomp::log_without_a_system_call(*more == ["and-ask"]),
         ("set-experiments", []) => logging::set_experiments(),
         ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
