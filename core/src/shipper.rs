@@ -174,22 +174,9 @@ impl Ledger for Live<'_> {
         );
         self.engine.announce(|progress| progress.trouble = Some(error.to_string()));
         // The journal holds what comes meanwhile: it stays ahead of the log calls, and safe from a power cut.
-        let retry_at = clock::instant() + retry_pause(attempt);
-        loop {
-            self.engine.journal.stay_ahead(self.reader);
-            if self.engine.journal.needs_sync(self.reader) {
-                self.engine.journal.sync(self.reader);
-            }
-            let begin = clock::instant();
-            let pause = retry_at.saturating_duration_since(begin).min(SYNC_EVERY);
-            if !self.engine.wait_in_trouble(RETRY_MIN, pause) {
-                return false;
-            }
-            // Whoever wants the shipper ends the pause.
-            if begin.elapsed() < pause || clock::instant() >= retry_at {
-                return true;
-            }
-        }
+        self.engine.journal.stay_ahead(self.reader);
+        self.engine.journal.sync(self.reader);
+        self.engine.wait_in_trouble(RETRY_MIN, retry_pause(attempt))
     }
 }
 

@@ -12,6 +12,7 @@
 //! release store: no lock, no system call, no allocation. One reader, the shipper, takes records in order, delivers
 //! them and acknowledges each slot; a segment whose slots are all acknowledged is used again.
 
+mod checksum;
 mod definitions;
 mod keys;
 mod maker;

@@ -12,6 +12,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::checksum::checksum;
+
 /// Words in a slot: one cache line.
 pub(super) const WORDS: usize = 8;
 /// Bytes in a slot.
@@ -71,7 +73,7 @@ pub(super) fn seal(
     words[0] = kind.code() << 32 | (extent as u64) << 40;
     words[1] = sequence;
     words[2..].copy_from_slice(&payload);
-    words[0] |= checksum(&words, salt);
+    words[0] |= u64::from(checksum(&words, salt));
     words
 }
 
@@ -107,7 +109,7 @@ pub(super) fn read(slot: &Slot, sequence: u64, salt: u64) -> Option<Read> {
         return None;
     }
     words[0] = head & !CHECKSUM;
-    if head & CHECKSUM != checksum(&words, salt) {
+    if head & CHECKSUM != u64::from(checksum(&words, salt)) {
         return None;
     }
     let kind = Kind::from_code(head >> 32 & 0xff)?;
@@ -117,36 +119,6 @@ pub(super) fn read(slot: &Slot, sequence: u64, salt: u64) -> Option<Read> {
 }
 
 const CHECKSUM: u64 = 0xffff_ffff;
-
-/// What whitens the words before they are multiplied: digits of pi.
-const KEYS: [u64; WORDS] = [
-    0x243f_6a88_85a3_08d3,
-    0x1319_8a2e_0370_7344,
-    0xa409_3822_299f_31d0,
-    0x082e_fa98_ec4e_6c89,
-    0x4528_21e6_38d0_1377,
-    0xbe54_66cf_34e9_0c6c,
-    0xc0ac_29b7_c97c_50dd,
-    0x3f84_d5b5_b547_0917,
-];
-
-/// The slot with an empty checksum, two words at a time by a 128-bit product whose halves are folded together, as in
-/// wyhash and XXH3; 32 bits of it.
-#[inline]
-fn checksum(words: &[u64; WORDS], salt: u64) -> u64 {
-    let mut hash = salt;
-    for (pair, keys) in words.as_chunks::<2>().0.iter().zip(KEYS.as_chunks::<2>().0) {
-        hash = hash.wrapping_add(fold(pair[0] ^ keys[0] ^ salt, pair[1] ^ keys[1].wrapping_add(salt)));
-    }
-    fold(hash ^ KEYS[0], KEYS[1]) & CHECKSUM
-}
-
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
-}
 
 /// Packs up to 48 bytes into a payload, padded with zeros.
 pub(super) fn pack(bytes: &[u8]) -> [u64; WORDS - 2] {
