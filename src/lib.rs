@@ -76,7 +76,7 @@ pub use runlog_core::fluent::{
     delete_experiment_tag, delete_logged_model_tag, delete_run, delete_tag, disable_system_metrics_logging,
     enable_system_metrics_logging, end_run, finalize_logged_model, flush_async_logging, get_active_model_id,
     get_experiment, get_experiment_by_name, get_logged_model, get_parent_run, get_run, get_tracking_uri,
-    initialize_logged_model, is_tracking_uri_set, last_active_run, last_logged_model, load_model,
+    health, initialize_logged_model, is_tracking_uri_set, last_active_run, last_logged_model, load_model,
     log_artifact, log_dict, log_input, log_inputs, log_metric, log_metric_at, log_metrics, log_metrics_at,
     log_model, log_model_params, log_outputs, log_param, log_params, log_points, log_text, rename_experiment,
     restore_experiment, restore_run, run, run_handle, search_experiments, search_logged_models, search_runs,
@@ -93,9 +93,10 @@ pub use runlog_core::fluent::{
 pub use runlog_core::fluent::{load_image, log_image, log_image_at, log_image_step};
 pub use runlog_core::{
     ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
-    ExperimentQuery, InRun, InScope, Launch, Launcher, LifecycleStage, Logged, LoggedModel, Losses, Metric,
-    MetricHandle, ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result, Run, RunData, RunHandle,
-    RunInfo, RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag, Tracker, Value, ViewType,
+    ExperimentQuery, Health, InRun, InScope, LastError, Launch, Launcher, LifecycleStage, Logged,
+    LoggedModel, Losses, Metric, MetricHandle, ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result,
+    Run, RunData, RunHandle, RunInfo, RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag,
+    Tracker, Value, ViewType,
 };
 pub use runlog_core::{Figure, FileInfo, Html, LoadTable, Png, Progress, Svg, Table, Upload};
 #[cfg(feature = "image")]

@@ -6,6 +6,7 @@
 //! one that was deleted meanwhile, the batch is given back as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::entity::{LifecycleStage, Metric, ModelOutput, Param, RunChange, Tag};
 use crate::error::{Error, ErrorKind, Result};
@@ -222,7 +223,7 @@ impl Delivery<'_> {
         };
         let mut attempt = 0;
         loop {
-            match call(self.store, &run.run_id) {
+            match guarded(|| call(self.store, &run.run_id)) {
                 Err(error) if error.is_temporary() || !blames_the_record(error.kind()) => {
                     if !self.ledger.wait_to_retry(&error, attempt) {
                         return Err(GaveUp);
@@ -233,6 +234,12 @@ impl Delivery<'_> {
             }
         }
     }
+}
+
+/// Makes a call of a store; one that panics is in trouble, as one that cannot be reached.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_panic| Err(Error::new(ErrorKind::Unexpected, "the store panicked")))
 }
 
 /// Whether an error says that the store will never take this record, and not that the store itself is in trouble.

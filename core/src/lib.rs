@@ -20,6 +20,7 @@ mod error;
 mod exit;
 pub mod flatten;
 pub mod fluent;
+mod health;
 mod id;
 mod in_run;
 mod journal;
@@ -59,7 +60,11 @@ pub use entity::{
 };
 pub use error::{Error, ErrorKind, Losses, Result};
 pub use flatten::flatten;
+pub use health::{Health, LastError};
 pub use in_run::{InRun, InScope};
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub use journal::damage::check as check_damaged_journal;
 pub use launch::{Launch, Launcher};
 pub use logged::Logged;
 pub use options::{ExperimentOptions, RunOptions};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::engine;
+use crate::engine::{self, Dropped};
 use crate::error::{Error, Result};
 
 /// What a log call returns: a receipt that may be ignored, or waited on.
@@ -37,6 +37,8 @@ pub(crate) enum Outcome {
     Journalled { first: u64, end: u64 },
     /// Refused at once; the reason is kept under this number.
     Refused { ticket: u64 },
+    /// Not taken.
+    Dropped(Dropped),
 }
 
 impl Logged {
@@ -53,19 +55,19 @@ impl Logged {
     /// One receipt for both.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
-        use Outcome::{Journalled, Nothing, Nowhere, Refused};
+        use Outcome::{Dropped, Journalled, Nothing, Nowhere, Refused};
         let outcome = match (self.outcome, other.outcome) {
             (Nothing, _) => return other,
-            (_, Nothing) | (Refused { .. } | Nowhere, _) => return self,
-            (_, Refused { .. } | Nowhere) => return other,
+            (_, Nothing) | (Refused { .. } | Dropped(_) | Nowhere, _) => return self,
+            (_, Refused { .. } | Dropped(_) | Nowhere) => return other,
             (Journalled { first, .. }, Journalled { end, .. }) => Journalled { first, end },
         };
         Self { outcome, ..self }
     }
 
-    /// Whether the record was refused at once, because its key or value cannot be stored.
+    /// Whether the record was refused at once, because its key or value cannot be stored or the journal is full.
     pub fn is_refused(self) -> bool {
-        matches!(self.outcome, Outcome::Refused { .. } | Outcome::Nowhere)
+        matches!(self.outcome, Outcome::Refused { .. } | Outcome::Dropped(_) | Outcome::Nowhere)
     }
 
     /// Blocks until the record is in the store.
@@ -79,6 +81,7 @@ impl Logged {
     pub fn wait(self) -> Result<()> {
         match (self.outcome, engine::find(self.engine)) {
             (Outcome::Nothing, _) => Ok(()),
+            (Outcome::Dropped(why), _) => Err(why.error()),
             (Outcome::Nowhere, _) => {
                 Err(Error::invalid("nothing was logged, since there was no run to log to; it was said why"))
             }

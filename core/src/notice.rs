@@ -10,6 +10,9 @@ use std::sync::Mutex;
 
 use crate::sync::lock;
 
+/// What is remembered of a kind.
+const KIND_CHARS_MAX: usize = 500;
+
 static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 thread_local! {
@@ -69,9 +72,10 @@ fn traced(event: impl FnOnce()) -> bool {
 }
 
 fn first(kind: &str) -> bool {
+    let end = kind.char_indices().nth(KIND_CHARS_MAX).map_or(kind.len(), |(end, _)| end);
     let mut said = lock(&SAID);
     // Kinds are few, but some name a key or a run.
-    said.len() < 10_000 && said.insert(kind.to_owned())
+    said.len() < 10_000 && said.insert(kind[..end].to_owned())
 }
 
 /// The one place that speaks to a user without a subscriber. A terminal that is gone must not end a training.

@@ -29,6 +29,7 @@ pub struct RunOptions {
     pub(crate) log_system_metrics: LogSystemMetrics,
     pub(crate) log_environment: Option<bool>,
     pub(crate) log_git_diff: Option<bool>,
+    pub(crate) log_health: Option<bool>,
     pub(crate) silent: bool,
     pub(crate) origin: Origin,
 }
@@ -113,6 +114,24 @@ impl RunOptions {
     /// Unset or `None`, the environment variable `RUNLOG_LOG_GIT_DIFF` decides, and without it runs have none.
     pub fn log_git_diff(mut self, log: impl Into<Option<bool>>) -> Self {
         self.log_git_diff = log.into();
+        self
+    }
+
+    /// Whether the run has metrics that tell how logging itself does, as [`Health`](crate::Health) does by the
+    /// program: every ten seconds and at its end, of all that the tracker logs.
+    ///
+    /// | metric | what it is |
+    /// |---|---|
+    /// | `runlog/waiting_records` | records that are logged and not stored yet |
+    /// | `runlog/waiting_bytes` | the bytes of the journal that they take |
+    /// | `runlog/dropped_records` | records that were not taken since the tracker was opened: the journal was full |
+    /// | `runlog/refused_records` | records that were refused since then |
+    /// | `runlog/lag_seconds` | how long ago the oldest record was logged that waits |
+    ///
+    /// They wait in the journal as other metrics do while the store takes nothing. Unset or `None`, the environment
+    /// variable `RUNLOG_LOG_HEALTH` decides, and without it runs have none.
+    pub fn log_health(mut self, log: impl Into<Option<bool>>) -> Self {
+        self.log_health = log.into();
         self
     }
 

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::deliver::{GaveUp, Ledger, TAKE_MAX, deliver};
-use crate::engine::Engine;
+use crate::deliver::{GaveUp, Ledger, TAKE_MAX, deliver, guarded};
+use crate::engine::{Engine, Turn};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
 use crate::journal::{Definitions, Entry, Place, Reader};
@@ -41,6 +41,7 @@ pub(crate) fn start(engine: Arc<Engine>) -> Result<()> {
                 "the thread that stores what is logged panicked; the next process delivers what is left";
             guarded.announce(|progress| {
                 progress.trouble = Some(why.to_owned());
+                progress.note_error(why);
                 progress.closed = true;
             });
             notice::error("shipper-panicked", format_args!("{why}"));
@@ -68,17 +69,14 @@ impl Shipper {
         let mut pause = PAUSE_MIN;
         loop {
             self.engine.journal.stay_ahead(&mut self.reader);
-            let closing = self.engine.progress().close_by;
+            let due = self.engine.log_health_when_due();
+            let closing = self.engine.begin_look();
             match self.ship() {
                 Ok(0) if closing.is_some() => break,
                 Err(GaveUp) => break,
                 Ok(0) => {
                     self.sync_when_due();
-                    if self.reader.has_passed() {
-                        // Somebody waits for a slot that is about to be published.
-                        std::thread::park_timeout(Duration::from_millis(1));
-                    }
-                    self.engine.wait_until_wanted(pause);
+                    self.engine.wait_until_wanted(due.map_or(pause, |due| pause.min(due)));
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
                 Ok(_) => {
@@ -104,11 +102,7 @@ impl Shipper {
         for entry in &*taken {
             engine.journal.acknowledge(entry);
         }
-        let done_below = reader.done_below();
-        engine.announce(|progress| {
-            progress.done_below = done_below;
-            progress.trouble = None;
-        });
+        engine.end_look(reader);
         Ok(taken.len())
     }
 
@@ -125,12 +119,15 @@ impl Shipper {
         if !self.engine.journal.needs_sync(&self.reader) {
             return;
         }
-        match self.engine.store.sync() {
+        match guarded(|| self.engine.store.sync()) {
             Ok(()) => self.engine.journal.recycle(&mut self.reader),
-            Err(error) => notice::warn(
-                "store-sync",
-                format_args!("the store cannot be synced, so the journal grows until it can: {error}"),
-            ),
+            Err(error) => {
+                notice::warn(
+                    "store-sync",
+                    format_args!("the store cannot be synced, so the journal grows until it can: {error}"),
+                );
+                self.engine.progress().note_error(&error.to_string());
+            }
         }
         self.engine.journal.sync(&mut self.reader);
     }
@@ -172,11 +169,25 @@ impl Ledger for Live<'_> {
             "store-unavailable",
             format_args!("the store cannot be reached; what is logged waits in the journal: {error}"),
         );
-        self.engine.announce(|progress| progress.trouble = Some(error.to_string()));
-        // The journal holds what comes meanwhile: it stays ahead of the log calls, and safe from a power cut.
-        self.engine.journal.stay_ahead(self.reader);
-        self.engine.journal.sync(self.reader);
-        self.engine.wait_in_trouble(RETRY_MIN, retry_pause(attempt))
+        self.engine.announce(|progress| {
+            progress.trouble = Some(error.to_string());
+            progress.note_error(&error.to_string());
+        });
+        let begin = clock::instant();
+        loop {
+            // The journal holds what comes meanwhile: it stays ahead of the log calls, and safe from a power cut.
+            let journal = &self.engine.journal;
+            journal.stay_ahead(self.reader);
+            if journal.needs_sync(self.reader) {
+                journal.sync(self.reader);
+            }
+            self.engine.log_health_when_due();
+            match self.engine.wait_in_trouble(begin, retry_pause(attempt), SYNC_EVERY) {
+                Turn::Tend => {}
+                Turn::Retry => return true,
+                Turn::GiveUp => return false,
+            }
+        }
     }
 }
 

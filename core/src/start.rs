@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::autolog::{self, MonitorDriver, MonitorSink, SystemMetrics, Watch};
 use crate::context;
 use crate::current;
-use crate::engine::Engine;
+use crate::engine::{Engine, HEALTH_PREFIX};
 use crate::entity::{LifecycleStage, Metric, NewRun, Run, RunChange, RunStatus, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fluent::system_metrics;
@@ -20,6 +20,7 @@ use crate::store::{Batch, RUN_NAME_TAG};
 use crate::tracker::Tracker;
 use crate::{clock, exit, names, notice, validate};
 
+const SYSTEM_PREFIX: &str = "system/";
 const NOTE: &str = "mlflow.note.content";
 pub(crate) const PARENT: &str = "mlflow.parentRunId";
 
@@ -44,13 +45,17 @@ pub(crate) fn start_run(
 
     let by_environment = tracker.take_run_to_resume();
     let resumed = options.run_id.as_ref().or(by_environment.as_ref());
-    let (handle, earlier) = open(tracker, options, resumed, mine.last())
+    let (handle, mut earlier) = open(tracker, options, resumed, mine.last())
         .inspect_err(|_| tracker.resume_next(by_environment.clone()))?;
     exit::watch(tracker.config());
     current::push(&handle, options.origin);
+    if options.log_health.unwrap_or(tracker.config().log_health) {
+        log_health(&handle, &earlier);
+    }
     let active = ActiveRun::new(handle, started_at);
 
     if let Some((driver, settings)) = monitoring {
+        earlier.retain(|metric| metric.key.starts_with(SYSTEM_PREFIX));
         watch_machine(driver, settings, earlier, tracker, &active);
     }
     if !options.silent {
@@ -59,7 +64,7 @@ pub(crate) fn start_run(
     Ok(active)
 }
 
-/// The run in the store and in the journal, and the system metrics that it has already.
+/// The run in the store and in the journal, and what it has already of the metrics that go on where it is resumed.
 fn open(
     tracker: &Tracker,
     options: &RunOptions,
@@ -81,7 +86,7 @@ fn open(
     let (run_id, store) = (run.info.run_id.clone(), Arc::clone(&engine.store));
     let (inputs, outputs, tags) = (run.inputs, run.outputs, run.data.tags);
     let mut earlier = run.data.metrics;
-    earlier.retain(|metric| metric.key.starts_with("system/"));
+    earlier.retain(|metric| metric.key.starts_with(SYSTEM_PREFIX) || metric.key.starts_with(HEALTH_PREFIX));
     let handle = RunHandle::new(tracker, engine, run.info, parent, true).inspect_err(|_unwritten| {
         // Nobody else would end it. If this fails too, the error at hand says what is wrong.
         let change =
@@ -124,6 +129,15 @@ fn parent_of_new_run(
             .with("parent_run_id", wanted));
     }
     Ok(Some(parent.info.run_id))
+}
+
+/// Starts to log how logging does; where a resumed run did so `earlier`, the steps go on.
+fn log_health(run: &RunHandle, earlier: &[Metric]) {
+    let last =
+        earlier.iter().filter(|metric| metric.key.starts_with(HEALTH_PREFIX)).map(|metric| metric.step);
+    if let Err(error) = run.log_health(last.max().map_or(0, |last| last.saturating_add(1))) {
+        notice::warn("log-health", format_args!("there will be no metrics `runlog/…`: {error}"));
+    }
 }
 
 /// Starts to sample the machine; where a resumed run has system metrics `earlier`, their steps go on.

@@ -1,9 +1,11 @@
-//! Locks and waits, in one place that a concurrency model can replace.
+//! Atomics, locks and waits, in one place that a concurrency model can replace.
 //!
 //! A lock that a panicking thread held is taken all the same: what these locks guard is changed in single steps, and
 //! tracking must not end because some thread of the training did.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use std::sync::{Mutex, OnceLock, atomic};
+
+use std::sync::{Condvar, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -186,7 +186,7 @@ fn the_doctor_reports_every_documented_field_and_makes_nothing() {
     let rows = documentation.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let documented: BTreeSet<_> = rows.map(|(field, _)| field.to_owned()).collect();
     assert_eq!(found, documented);
-    assert_eq!(place.journals(), 1, "what was waiting still is");
+    assert_eq!(place.journals().len(), 1, "what was waiting still is");
     assert_eq!(place.run().info.status, RunStatus::Running, "and nothing was ended");
 }
 

@@ -329,7 +329,7 @@ fn a_guard_held_across_awaits_moves_between_workers_and_keeps_no_tracker_open() 
         drop(tracker);
     });
     // The tracker was closed with its last handle, so its journal is gone, although the workers live on.
-    assert_eq!(place.journals(), 0);
+    assert_eq!(place.journals().len(), 0);
     let runs = place.runs();
     assert_eq!(runs.len(), 20);
     assert!(runs.iter().all(|run| run.info.status == RunStatus::Finished && run.metric("step") == Some(4.0)));

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use runlog::{Run, RunStatus};
 
-use crate::support::{Counter, Place, text};
+use crate::counters::Counters;
+use crate::support::{Place, text};
 
 /// Rows that are tested at the same time: most of each is waiting.
 const AT_ONCE: usize = 8;
@@ -299,12 +300,12 @@ fn the_monitor_of_a_run_that_an_exit_ends_has_its_last_word() {
 #[test]
 fn a_record_that_was_taken_while_the_process_exited_is_kept() {
     let place = Place::new();
-    let counter = Counter::new(&place.path().join("counter"));
+    let counter = Counters::open(&place.path().join("counter"));
     let mut child = place.start(&["exit-while-logging", place.path().join("counter").to_str().unwrap()]);
     assert_eq!(Told::of(&mut child).line(), "going");
     child.stdin.as_mut().unwrap().write_all(b"g").unwrap();
     assert!(child.wait().unwrap().success());
-    let taken = counter.get();
+    let taken = counter.at(0).load(Ordering::Acquire);
     let tracker = place.recovered();
     let run = place.run();
     assert_eq!(run.info.status, RunStatus::Finished);

@@ -7,7 +7,12 @@ mod artifacts;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod bounded;
+#[cfg(test)]
 mod command;
+#[cfg(test)]
+#[path = "../scenario/counters.rs"]
+mod counters;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
@@ -46,6 +51,9 @@ mod provenance;
 mod python;
 #[cfg(test)]
 mod ranks;
+#[cfg(test)]
+#[path = "../scenario/records.rs"]
+mod records;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]

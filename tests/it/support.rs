@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::MmapRaw;
 use runlog::{Config, Run, RunQuery, Tracker};
 
 /// A directory with a store and a journal.
@@ -61,17 +59,21 @@ impl Place {
     pub(crate) fn recovered(&self) -> Tracker {
         let tracker = self.tracker();
         // The recovery in the background may be at it; whoever is second finds nothing left.
-        while self.journals() > 1 {
+        while self.journals().len() > 1 {
             tracker.recover().unwrap();
         }
         tracker
     }
 
-    /// The journals there are, of living processes and dead ones.
-    pub(crate) fn journals(&self) -> usize {
-        let Ok(stores) = std::fs::read_dir(self.journal()) else { return 0 };
-        let dirs = stores.flat_map(|store| std::fs::read_dir(store.unwrap().path()).unwrap());
-        dirs.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
+    /// The journals there are, of living processes and dead ones. What a kill left half made is none.
+    pub(crate) fn journals(&self) -> Vec<PathBuf> {
+        let Ok(stores) = std::fs::read_dir(self.journal()) else { return Vec::new() };
+        let entries = stores.flat_map(|store| std::fs::read_dir(store.unwrap().path()).unwrap());
+        let is_half_made = |path: &Path| path.file_name().unwrap().to_string_lossy().starts_with(".new-");
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir() && !is_half_made(path))
+            .collect()
     }
 
     /// A program in this place, in a clean environment.
@@ -125,27 +127,4 @@ impl Place {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// A number in memory that the child shares.
-#[derive(Debug)]
-pub(crate) struct Counter(MmapRaw);
-
-impl Counter {
-    pub(crate) fn new(path: &Path) -> Self {
-        std::fs::write(path, [0; 4096]).unwrap();
-        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
-        Self(MmapRaw::map_raw(&file).unwrap())
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        #[expect(
-            unsafe_code,
-            clippy::cast_ptr_alignment,
-            reason = "a counter in memory shared with the child"
-        )]
-        // SAFETY: the file is a page long and stays so, and both processes use the word atomically.
-        let counter = unsafe { &*self.0.as_mut_ptr().cast::<AtomicU64>() };
-        counter.load(Ordering::Acquire)
-    }
 }

@@ -1,14 +1,14 @@
-//! Programs that log: through processes, while they are killed, while they exit.
+//! Programs that log: through processes, and while they exit.
 
 use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use memmap2::MmapRaw;
 use runlog::{Result, RunOptions};
 
+use crate::counters::Counters;
 use crate::start;
 
 /// Starts runs with system metrics as `options` say: switched on by the options of the run, or for the process.
@@ -102,27 +102,10 @@ pub(crate) fn set_experiments() -> Result<()> {
     Ok(())
 }
 
-/// Logs one point each millisecond, and after each call counts it in shared memory.
-pub(crate) fn log_and_count(counter: &Path) -> Result<()> {
-    let counter = Counter::open(counter);
-    let run = runlog::start_run("log-and-count")?;
-    println!("{}", run.run_id());
-    // The test says when the store is as it wants it.
-    std::io::stdin().read_exact(&mut [0]).unwrap();
-    let loss = run.metric("loss");
-    for step in 0_u64.. {
-        loss.log(0.5, step);
-        counter.get().store(step + 1, Ordering::Release);
-        // The pace of a training, not a wait for something.
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    run.finish()
-}
-
 /// Exits while a thread logs as fast as it can; what the calls took is counted in shared memory.
 pub(crate) fn exit_while_logging(counter: &Path) -> Result<()> {
     const LOGGED_BEFORE: u64 = 1000;
-    let counter = Counter::open(counter);
+    let counter = Counters::open(counter);
     let run = start()?;
     let steps = run.metric("steps");
     std::thread::spawn(move || {
@@ -130,7 +113,7 @@ pub(crate) fn exit_while_logging(counter: &Path) -> Result<()> {
             if steps.log(0.5, step).is_refused() {
                 return;
             }
-            counter.get().store(step + 1, Ordering::Release);
+            counter.at(0).store(step + 1, Ordering::Release);
             if step == LOGGED_BEFORE {
                 println!("going");
             }
@@ -139,26 +122,4 @@ pub(crate) fn exit_while_logging(counter: &Path) -> Result<()> {
     // The test answers when it read that the thread is going.
     std::io::stdin().read_exact(&mut [0]).unwrap();
     std::process::exit(0);
-}
-
-/// A number in memory that is shared with the test.
-struct Counter(MmapRaw);
-
-impl Counter {
-    fn open(path: &Path) -> Self {
-        let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
-        Self(MmapRaw::map_raw(&file).unwrap())
-    }
-
-    fn get(&self) -> &AtomicU64 {
-        #[expect(
-            unsafe_code,
-            clippy::cast_ptr_alignment,
-            reason = "a counter in memory shared with the test"
-        )]
-        // SAFETY: the file is a page long and stays so, and both processes use the word atomically.
-        unsafe {
-            &*self.0.as_mut_ptr().cast::<AtomicU64>()
-        }
-    }
 }

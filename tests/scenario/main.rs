@@ -10,9 +10,14 @@
     reason = "these programs end in every way there is, and tell the tests how far they are"
 )]
 
+mod bounded;
 mod calls;
+mod counters;
 mod death;
+mod disk;
+mod killed;
 mod logging;
+mod records;
 #[cfg(target_os = "linux")]
 mod seccomp;
 mod signals;
@@ -179,8 +184,15 @@ fn main() -> Result<()> {
         #[cfg(target_os = "linux")]
         ("log-without-a-system-call", more) => seccomp::log_without_a_system_call(*more == ["and-ask"]),
         ("set-experiments", []) => logging::set_experiments(),
-        ("log-and-count", [counter]) => logging::log_and_count(Path::new(counter)),
+        ("log-and-count", [counters, mix, pause_us, told]) => {
+            killed::log_and_count(Path::new(counters), mix, pause_us, Path::new(told))
+        }
+        ("on-small-disk", [kib, dir, arguments @ ..]) => disk::on_small_disk(kib, dir, arguments),
+        ("log-on-a-full-disk", []) => disk::log_on_a_full_disk(),
+        ("recover", [dir]) => killed::recover(Path::new(dir)),
         ("exit-while-logging", [counter]) => logging::exit_while_logging(Path::new(counter)),
+        ("end-unstored", [how]) => bounded::end_unstored(how),
+        ("log-past-the-bound", [points]) => bounded::log_past_the_bound(points),
         ("log-stream", []) => {
             let run = runlog::start_run("log-stream")?;
             run.log_text("what was there before", "big.bin")?;

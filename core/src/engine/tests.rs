@@ -1,5 +1,8 @@
 //! What becomes of log calls when the store fails, hangs, tears or dies: nothing is lost uncounted, nothing doubled.
 
+mod bounded;
+mod health;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +30,17 @@ struct Rig {
 
 impl Rig {
     fn new(script: impl Fn(&Call<'_>) -> Fault + Send + Sync + 'static) -> Self {
+        Self::with(Shape::default(), script)
+    }
+
+    fn with(shape: Shape, script: impl Fn(&Call<'_>) -> Fault + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::new());
         let new = NewRun { experiment_id: "0".to_owned(), run_name: "r".to_owned(), ..NewRun::default() };
         let run_id = store.create_run(&new).unwrap().info.run_id;
         let faulty = Arc::new(Faulty::scripted(Arc::clone(&store) as _, script));
         let place = Place::Directory(dir.path().to_owned());
-        let journal = Journal::open(&place, "s", Shape::default());
+        let journal = Journal::open(&place, "s", shape);
         let engine = Engine::start(Arc::clone(&faulty) as _, journal, place, false, END_PATIENCE).unwrap();
         let definitions = engine.journal.definitions();
         definitions.key("loss").unwrap();
@@ -76,6 +83,23 @@ impl Rig {
         assert_eq!(run.inputs.datasets.len(), 1);
         assert_eq!((run.info.status, run.info.end_time), (RunStatus::Finished, Some(200)));
         assert!(self.engine.losses(self.run).is_empty());
+    }
+
+    /// Whether the journal takes a point.
+    fn takes(&self, key: u32, step: i64) -> bool {
+        let point = Point { run: self.run, key, value: 0.5, timestamp: step, step };
+        !self.engine.log_metric(point).is_refused()
+    }
+
+    /// Delivers what the engine, which has ended, left in its journal.
+    fn recover(&self) {
+        let place = Place::Directory(self.dir.path().to_owned());
+        // A child that another test spawns may hold a copy of its lock for a moment.
+        while dead_journals(&place).is_empty() {
+            std::thread::yield_now();
+        }
+        let recovery = recover(&*self.store, &place, "s").unwrap();
+        assert_eq!((recovery.journals, recovery.refused), (1, 0));
     }
 
     fn stored(&self) -> Run {
@@ -195,13 +219,8 @@ fn what_a_store_that_died_has_not_taken_at_the_end_the_next_process_delivers() {
     assert!(rig.engine.close(PATIENCE), "it has given up");
     assert_eq!(std::fs::read_dir(rig.dir.path()).unwrap().count(), 1, "the journal stays");
     let place = Place::Directory(rig.dir.path().to_owned());
-    // A child that another test spawns may hold a copy of its lock for a moment.
-    while dead_journals(&place).is_empty() {
-        std::thread::yield_now();
-    }
     assert_eq!(rig.stored().info.status, RunStatus::Running);
-    let recovery = recover(&*rig.store, &place, "s").unwrap();
-    assert_eq!((recovery.journals, recovery.refused), (1, 0));
+    rig.recover();
     rig.check_all_kinds();
     assert_eq!(recover(&*rig.store, &place, "s").unwrap().journals, 0, "and nothing is left");
 }

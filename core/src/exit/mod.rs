@@ -24,6 +24,9 @@ use crate::sync::lock;
 /// How long an exiting process waits for its store; what is left then is safe in the journal.
 const EXIT_WAIT: Duration = Duration::from_secs(5);
 
+/// The process exits, or dies of a signal.
+static EXITING: AtomicBool = AtomicBool::new(false);
+
 /// Counts the forks between the first process and this one, so that a child can tell what is its parent's.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
@@ -56,6 +59,16 @@ pub(crate) fn watch_forks() {
             }
         });
     }
+}
+
+/// Whether the process exits, or dies of a signal.
+pub(crate) fn is_exiting() -> bool {
+    EXITING.load(Ordering::Relaxed)
+}
+
+/// How long an end waits that would wait for `patience`: a process that exits has less time.
+pub(crate) fn at_most(patience: Duration) -> Duration {
+    if is_exiting() { patience.min(EXIT_WAIT) } else { patience }
 }
 
 /// Delivers from now on what is left when the process exits.
@@ -125,6 +138,7 @@ fn note(status: RunStatus, text: &str) {
 fn end_all(status: RunStatus, ended_by: Option<&str>) {
     static ENDING: Mutex<Ending> = Mutex::new(Ending::Not);
     static ENDED: Condvar = Condvar::new();
+    EXITING.store(true, Ordering::Relaxed);
     let mut ending = lock(&ENDING);
     if *ending == Ending::Not {
         *ending = Ending::Begun;
@@ -134,9 +148,12 @@ fn end_all(status: RunStatus, ended_by: Option<&str>) {
             // What the monitor may say cannot be told any more.
             let _watched = run.end_now(status, ended_by);
         }
-        for engine in engine::all() {
+        let engines = engine::all();
+        // All of them at once: together they take no longer than one.
+        let deadlines = engines.iter().map(|engine| engine.begin_close(at_most(engine.patience_now())));
+        for (engine, deadline) in engines.iter().zip(deadlines.collect::<Vec<_>>()) {
             // A shipper that is still at it needs the store. A store that panics costs the others nothing.
-            if engine.close(EXIT_WAIT) {
+            if engine.close(deadline.saturating_duration_since(clock::instant())) {
                 catch_unwind(AssertUnwindSafe(|| engine.store.close())).ok();
             }
         }

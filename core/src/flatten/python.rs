@@ -1,65 +1,73 @@
 //! Numbers and strings as Python's `repr` writes them, so that a param set from Rust equals one set from Python.
 
+use std::borrow::Cow;
+
 /// The shortest text that reads back as `value`, in Python's layout: `0.1`, `1e-05`, `1e+16`, `inf`, `nan`.
 ///
 /// ```
 /// assert_eq!(runlog_core::flatten::python_float(1e-5), "1e-05");
 /// ```
 pub fn float(value: f64) -> String {
-    let shortest = format!("{value:e}");
-    let even = format!("{value:.*e}", decimals(&shortest));
-    let is_as_good = even.parse::<f64>().is_ok_and(|parsed| parsed.to_bits() == value.to_bits());
-    layout(value.is_nan(), value.is_infinite(), if is_as_good { &even } else { &shortest })
+    float_in(&mut zmij::Buffer::new(), value).into_owned()
 }
 
 /// As [`float`], with the digits that an `f32` needs: `0.1`, not `0.10000000149011612`.
 pub fn float32(value: f32) -> String {
-    let shortest = format!("{value:e}");
-    let even = format!("{value:.*e}", decimals(&shortest));
-    let is_as_good = even.parse::<f32>().is_ok_and(|parsed| parsed.to_bits() == value.to_bits());
-    layout(value.is_nan(), value.is_infinite(), if is_as_good { &even } else { &shortest })
+    layout(zmij::Buffer::new().format(value), value.is_finite())
 }
 
-/// Digits behind the point. Where two texts with as many are equally near, Rust's shortest one is the greater, and
-/// Python's, as well as Rust's with so many digits, the one that ends evenly.
-fn decimals(scientific: &str) -> usize {
-    let mantissa = scientific.split_once('e').map_or(scientific, |(mantissa, _)| mantissa);
-    mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len())
-}
-
-/// Turns Rust's `1.25e-5` into Python's layout: exponents below -4 and from 16 on, with two digits at least.
-fn layout(nan: bool, infinite: bool, scientific: &str) -> String {
-    if nan {
-        return "nan".to_owned();
+/// As [`float`], without an allocation for most.
+pub(crate) fn float_in(buffer: &mut zmij::Buffer, value: f64) -> Cow<'_, str> {
+    let shortest = buffer.format(value);
+    // There both have one layout.
+    if (1e-4..1e16).contains(&value.abs()) {
+        Cow::Borrowed(shortest)
+    } else {
+        Cow::Owned(layout(shortest, value.is_finite()))
     }
-    let (sign, magnitude) = match scientific.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", scientific),
-    };
-    if infinite {
-        return format!("{sign}inf");
+}
+
+/// Turns a number as Rust's libraries write it, such as `0.00001` or `1e16`, into Python's layout: exponents below -4
+/// and from 16 on, with two digits at least.
+fn layout(shortest: &str, is_finite: bool) -> String {
+    let (sign, magnitude) = shortest.strip_prefix('-').map_or(("", shortest), |rest| ("-", rest));
+    if !is_finite {
+        return if magnitude == "inf" { shortest } else { "nan" }.to_owned();
     }
     let (mantissa, exponent) = magnitude.split_once('e').unwrap_or((magnitude, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole, fraction].concat();
+    let significant = digits.trim_start_matches('0');
+    if significant.is_empty() {
+        return format!("{sign}0.0");
+    }
+    let zeros = digits.len() - significant.len();
+    let significant = significant.trim_end_matches('0');
+    // Of the first digit that is not 0.
+    let exponent = exponent.parse().unwrap_or(0) + place(whole.len()) - place(zeros) - 1;
     match usize::try_from(exponent) {
-        Ok(whole) if whole < 16 => {
-            let whole = whole + 1;
-            if digits.len() <= whole {
-                format!("{sign}{digits:0<whole$}.0")
-            } else {
-                format!("{sign}{}.{}", &digits[..whole], &digits[whole..])
-            }
+        Ok(exponent) if exponent < 16 => {
+            let whole = exponent + 1;
+            let (whole_digits, fraction) = significant.split_at(whole.min(significant.len()));
+            let fraction = if fraction.is_empty() { "0" } else { fraction };
+            format!("{sign}{whole_digits:0<whole$}.{fraction}")
         }
         Err(_) if exponent >= -4 => {
             let zeros = "0".repeat(usize::try_from(-exponent - 1).unwrap_or(0));
-            format!("{sign}0.{zeros}{digits}")
+            format!("{sign}0.{zeros}{significant}")
         }
         _ => {
+            let (first, rest) = significant.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
             let direction = if exponent < 0 { '-' } else { '+' };
-            format!("{sign}{mantissa}e{direction}{:02}", exponent.unsigned_abs())
+            format!("{sign}{first}{point}{rest}e{direction}{:02}", exponent.unsigned_abs())
         }
     }
+}
+
+/// A count of digits, of which a number has a few hundred at most.
+fn place(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// `text` as it stands in a Python list: in single quotes, unless only those are in it.
@@ -126,8 +134,20 @@ mod tests {
         assert_eq!(float(23_356_677_250_032.0 + 0.5625), "23356677250032.562");
         assert_eq!(float(-23_356_677_250_032.0 - 0.6875), "-23356677250032.688");
         assert_eq!(float32(2_097_152.0 + 0.25), "2097152.2");
-        assert_eq!(float32(0.1), "0.1");
-        assert_eq!(float32(16_777_216.0), "16777216.0");
+        for (value, expect) in [
+            (0.1, "0.1"),
+            (-0.0, "-0.0"),
+            (16_777_216.0, "16777216.0"),
+            (-2e13, "-20000000000000.0"),
+            (1e16, "1e+16"),
+            (0.000_1, "0.0001"),
+            (0.000_012_5, "1.25e-05"),
+            (1e-6, "1e-06"),
+            (f32::NEG_INFINITY, "-inf"),
+            (f32::NAN, "nan"),
+        ] {
+            assert_eq!(float32(value), expect);
+        }
     }
 
     #[test]
@@ -144,7 +164,21 @@ mod tests {
         }
     }
 
+    /// The digits of a number without those that say only where the point is.
+    fn digits(text: &str) -> String {
+        let mantissa = text.split('e').next().unwrap_or_default();
+        mantissa.replace(['-', '.'], "").trim_matches('0').to_owned()
+    }
+
     proptest! {
+        #[test]
+        fn no_text_is_longer_than_the_shortest(bits in any::<u64>(), short in any::<i32>(), places in 0..12) {
+            let short = f64::from(short) / 10_f64.powi(places);
+            for value in [f64::from_bits(bits), short] {
+                prop_assert_eq!(digits(&float(value)).len(), digits(&format!("{value:e}")).len());
+            }
+        }
+
         #[test]
         fn texts_read_back_as_the_same_bits(bits in any::<u64>()) {
             let value = f64::from_bits(bits);

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::current;
 use crate::error::{Error, ErrorKind, Result};
+use crate::health::Health;
 use crate::run::{ActiveRun, RunHandle};
 use crate::sync::lock;
 use crate::tracker::Tracker;
@@ -152,6 +153,24 @@ pub fn set_tracking_uri(uri: impl Into<String>) -> Result<()> {
 /// The tracker that the fluent functions use on this thread, if there is one already.
 fn open_tracker() -> Option<Tracker> {
     local_tracker().or_else(|| lock(&PROCESS).tracker.clone())
+}
+
+/// How logging does: what waits, what was lost, whether the store takes it. Nothing is opened; before there is something
+/// to log to, everything is zero.
+///
+/// ```
+/// # use runlog_core::{Tracker, fluent};
+/// # let tracker = Tracker::open("memory:")?;
+/// # fluent::with_tracker(&tracker, || {
+/// let health = fluent::health();
+/// if health.dropped_records > 0 {
+///     eprintln!("{} records are lost; the oldest that waits is {:?} old", health.dropped_records, health.lag);
+/// }
+/// # });
+/// # Ok::<(), runlog_core::Error>(())
+/// ```
+pub fn health() -> Health {
+    open_tracker().map(|tracker| tracker.health()).unwrap_or_default()
 }
 
 /// The store that this process uses: what [`set_tracking_uri`] said, else `MLFLOW_TRACKING_URI`, else MLflow's default.

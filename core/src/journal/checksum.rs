@@ -1,4 +1,7 @@
 //! The checksum of a slot.
+//!
+//! Alone in its file: the concurrency model puts a weaker one in its place, which covers no payload, so that payloads are
+//! whole by the order of loads and stores alone.
 
 use super::slot::WORDS;
 

@@ -1,17 +1,18 @@
 //! What the numbers in records mean: names of metric keys, ids of runs. Also the experiments that runs were made in.
 //!
 //! One JSON object a line, appended before the number's first use and never recycled. A line that a crash cut short was
-//! never used, so readers pass over it.
+//! never used, so readers pass over it. What a full disk does not take is kept in memory, and written when it can be.
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
 use serde::{Deserialize, Serialize};
 
 use super::keys::{KEYS_MAX, Keys};
+use super::maker::warn_of_kills;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{lock, read, write};
 
@@ -36,10 +37,17 @@ pub(crate) struct RunDefinition {
 /// The definitions of one journal.
 #[derive(Debug, Default)]
 pub(crate) struct Definitions {
-    file: Mutex<Option<File>>,
+    file: Mutex<Lines>,
     keys: Keys,
     runs: RwLock<Vec<Arc<RunDefinition>>>,
     experiments: RwLock<BTreeSet<String>>,
+}
+
+/// The file, if there is one, and what it did not take yet.
+#[derive(Debug, Default)]
+struct Lines {
+    file: Option<File>,
+    unwritten: Vec<u8>,
 }
 
 impl Definitions {
@@ -55,19 +63,23 @@ impl Definitions {
                     .map_err(|cause| Error::io("make the journal's definitions", &path, cause))
             })
             .transpose()?;
-        Ok(Self { file: Mutex::new(file), ..Self::default() })
+        Ok(Self { file: Mutex::new(Lines { file, unwritten: Vec::new() }), ..Self::default() })
     }
 
     /// The definitions of a dead process.
     pub(super) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
-        let bytes = std::fs::read(&path)
-            .map_err(|cause| Error::io("read the journal's definitions", &path, cause))?;
+        let fail = |cause| Error::io("read the journal's definitions", &path, cause);
+        let file = File::open(&path).map_err(fail)?;
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Err(Error::new(ErrorKind::Corrupt, "a journal's definitions are not a file")
+                .with("path", path.display()));
+        }
         let keys = Keys::default();
         let mut runs = Vec::new();
         let mut experiments = BTreeSet::new();
-        for line in bytes.split(|byte| *byte == b'\n') {
-            match serde_json::from_slice(line) {
+        for line in BufReader::new(file).split(b'\n') {
+            match serde_json::from_slice(&line.map_err(fail)?) {
                 Ok(Line::Key { id, name }) if id as usize == keys.count() => keys.push(name),
                 Ok(Line::Run { id, run }) if id as usize == runs.len() => runs.push(Arc::new(run)),
                 Ok(Line::CreatesRunIn { experiment_id }) => {
@@ -77,7 +89,7 @@ impl Definitions {
             }
         }
         Ok(Self {
-            file: Mutex::new(None),
+            file: Mutex::default(),
             keys,
             runs: RwLock::new(runs),
             experiments: RwLock::new(experiments),
@@ -93,7 +105,7 @@ impl Definitions {
     /// The number of a key, defined now if it was not.
     ///
     /// # Errors
-    /// There are 65,536 keys already, or the definition cannot be written.
+    /// There are 65,536 keys already.
     pub(crate) fn key(&self, name: &str) -> Result<u32> {
         if let Some(id) = self.find_key(name) {
             return Ok(id);
@@ -109,7 +121,7 @@ impl Definitions {
             )));
         }
         let id = u32::try_from(id).unwrap_or(u32::MAX);
-        append(&mut file, &Line::Key { id, name: name.into() })?;
+        file.append(&Line::Key { id, name: name.into() })?;
         self.keys.push(name.into());
         Ok(id)
     }
@@ -117,7 +129,7 @@ impl Definitions {
     /// Defines a run.
     ///
     /// # Errors
-    /// The definition cannot be written.
+    /// None: what cannot be written is kept in memory.
     pub(crate) fn run(&self, run: RunDefinition) -> Result<u32> {
         let mut file = lock(&self.file);
         let mut runs = write(&self.runs);
@@ -125,7 +137,7 @@ impl Definitions {
             return Ok(u32::try_from(known).unwrap_or(u32::MAX));
         }
         let id = u32::try_from(runs.len()).unwrap_or(u32::MAX);
-        append(&mut file, &Line::Run { id, run: run.clone() })?;
+        file.append(&Line::Run { id, run: run.clone() })?;
         runs.push(Arc::new(run));
         Ok(id)
     }
@@ -133,11 +145,11 @@ impl Definitions {
     /// Notes that this process is about to create a run in an experiment, whose id nobody knows yet.
     ///
     /// # Errors
-    /// The note cannot be written.
+    /// None: what cannot be written is kept in memory.
     pub(crate) fn creates_run_in(&self, experiment_id: &str) -> Result<()> {
         let mut file = lock(&self.file);
         if !read(&self.experiments).contains(experiment_id) {
-            append(&mut file, &Line::CreatesRunIn { experiment_id: experiment_id.to_owned() })?;
+            file.append(&Line::CreatesRunIn { experiment_id: experiment_id.to_owned() })?;
             write(&self.experiments).insert(experiment_id.to_owned());
         }
         Ok(())
@@ -166,22 +178,41 @@ impl Definitions {
 
     /// Brings the definitions to the disk.
     pub(super) fn sync(&self) {
-        if let Some(file) = &*lock(&self.file) {
-            // Costs durability against a power cut only, and the next one tries again.
+        let mut lines = lock(&self.file);
+        // A failure costs durability only, and the next one tries again.
+        lines.write().ok();
+        if let Some(file) = &lines.file {
             file.sync_data().ok();
         }
     }
+
+    /// Whether the file, if there is one, has all of them.
+    pub(super) fn are_written(&self) -> bool {
+        lock(&self.file).unwritten.is_empty()
+    }
 }
 
-fn append(file: &mut Option<File>, line: &Line) -> Result<()> {
-    let Some(file) = file else { return Ok(()) };
-    let fail = |cause: std::io::Error| {
-        Error::new(ErrorKind::Unavailable, format!("cannot write to the journal: {cause}")).because(cause)
-    };
-    // A leading line break, so that a line a full disk cut short spoils only itself.
-    let mut text = b"\n".to_vec();
-    serde_json::to_writer(&mut text, line).map_err(|cause| fail(cause.into()))?;
-    file.write_all(&text).map_err(fail)
+impl Lines {
+    /// Writes a line, or keeps it until that can be, which is warned of.
+    fn append(&mut self, line: &Line) -> Result<()> {
+        // A leading line break, so that a line a full disk cut short spoils only itself.
+        self.unwritten.push(b'\n');
+        serde_json::to_writer(&mut self.unwritten, line)
+            .map_err(|cause| Error::new(ErrorKind::Unexpected, "a name is no text").because(cause))?;
+        if let Err(cause) = self.write() {
+            warn_of_kills(&cause);
+        }
+        Ok(())
+    }
+
+    /// Writes what is not written yet. Lines that come twice, as a part of them was written, are passed over by readers.
+    fn write(&mut self) -> std::io::Result<()> {
+        if let Some(file) = self.file.as_mut().filter(|_| !self.unwritten.is_empty()) {
+            file.write_all(&self.unwritten)?;
+        }
+        self.unwritten.clear();
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,21 @@
 //! Makes segments: on disk where that can be, else in memory, which is said once.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::segment::{Backing, Segment};
 use crate::notice;
+
+/// Says, once, that what is logged from here on may not be on disk; before the call that logs it returns.
+pub(super) fn warn_of_kills(cause: &dyn fmt::Display) {
+    notice::warn(
+        "journal-durability",
+        format_args!(
+            "the journal cannot be written, so a kill will lose records that are not stored yet; free some space: {cause}"
+        ),
+    );
+}
 
 /// Where and how segments are made.
 #[derive(Debug)]
@@ -36,22 +47,17 @@ impl Maker {
             backing => attempt(backing),
         };
         made.or_else(|error| {
-            notice::warn(
-                "journal-segment-in-memory",
-                format_args!(
-                    "the journal cannot grow on disk, so a kill will lose records that are not stored yet; free some \
-                     space: {error}"
-                ),
-            );
-            self.degrade();
+            self.degrade(&error);
             attempt(Backing::Memory)
         })
         .ok()
     }
 
     /// Notes that something that was logged is not on disk.
-    pub(super) fn degrade(&self) {
+    #[cold]
+    pub(super) fn degrade(&self, cause: &dyn fmt::Display) {
         self.degraded.store(true, Ordering::Relaxed);
+        warn_of_kills(cause);
     }
 
     /// Whether everything that was logged is on disk, or on its way there.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::slot::{self, Slot};
+use super::slot::{self, Slot, WORDS};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Slots in a segment, as a power of two.
@@ -63,7 +63,11 @@ impl Memory {
         };
         let reserved = match (&file, backing) {
             (Some(file), Backing::Mapped) => reserve(file),
-            (Some(file), _) => file.set_len(FILE_BYTES as u64),
+            // Where space cannot be reserved the file has holes, and a write to it may fail later.
+            (Some(file), _) => match reserve(file) {
+                Err(cause) if !is_full(&cause) => file.set_len(FILE_BYTES as u64),
+                reserved => reserved,
+            },
             (None, _) => Ok(()),
         };
         if let Err(cause) = reserved {
@@ -95,8 +99,9 @@ impl Memory {
         }
         let mut header = [0; HEADER_BYTES];
         read_exact_at(&file, &mut header, 0).map_err(fail)?;
-        // A file whose space is not reserved must not be mapped: writing to it on a full disk kills the process.
-        if header[RESERVED_WORD * 8] == 1 {
+        // A file whose space is not reserved must not be mapped: writing to it on a full disk kills the process. A copy of
+        // one that was reserved may have holes.
+        if header[RESERVED_WORD * 8] == 1 && reserve(&file).is_ok() {
             let map = MmapOptions::new().len(FILE_BYTES).map_raw(&file).map_err(fail)?;
             Ok(Self { map, file: Some(file), backing: Backing::Mapped })
         } else {
@@ -136,6 +141,16 @@ impl Memory {
         self.slot_at(COPIES_AT + index * slot::BYTES)
     }
 
+    /// Writes the words of a slot to the file, where the memory is not the file.
+    pub(super) fn write_slot(&self, index: usize, words: &[u64; WORDS]) -> std::io::Result<()> {
+        let (Backing::Written, Some(file)) = (self.backing, &self.file) else { return Ok(()) };
+        let mut bytes = [0; slot::BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        write_all_at(file, &bytes, (SLOTS_AT + index * slot::BYTES) as u64)
+    }
+
     #[inline]
     pub(super) fn slot(&self, index: usize) -> &Slot {
         self.slot_at(SLOTS_AT + (index & (SLOTS - 1)) * slot::BYTES)
@@ -170,6 +185,7 @@ impl Memory {
         }
     }
 }
+
 /// Reserves the file's space, so that a later write through the mapping cannot die of a full disk.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn reserve(file: &File) -> std::io::Result<()> {
@@ -180,6 +196,11 @@ fn reserve(file: &File) -> std::io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn reserve(_: &File) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
+}
+
+fn is_full(cause: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(cause.kind(), StorageFull | QuotaExceeded)
 }
 
 #[cfg(unix)]

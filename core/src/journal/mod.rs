@@ -13,6 +13,8 @@
 //! them and acknowledges each slot; a segment whose slots are all acknowledged is used again.
 
 mod checksum;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod damage;
 mod definitions;
 mod keys;
 mod maker;
@@ -30,6 +32,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use definitions::{Definitions, RunDefinition};
 use maker::Maker;
@@ -55,8 +58,12 @@ const WARM_MIN: u64 = 1 << 12;
 const WARM_MAX: u64 = 1 << 17;
 /// Slots whose pages are made writable again each time, as the kernel may have written them to the disk meanwhile.
 const WARM_AGAIN: u64 = 1 << 10;
+/// What a slot takes of memory and disk.
+pub(crate) const SLOT_BYTES: u64 = slot::BYTES as u64;
 /// Longer records stand in files of their own.
 const ASIDE_BYTES: usize = 64 * 1024;
+/// How their names begin.
+const ASIDE: &str = "aside-";
 
 /// How large a journal may get, and how it is kept.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +99,8 @@ impl Shape {
 #[derive(Debug)]
 pub(crate) struct Journal {
     queue: Queue,
+    /// How many slots wait that are not the first of a record of a run.
+    uncounted: AtomicU64,
     definitions: Definitions,
     home: Option<Home>,
 }
@@ -113,7 +122,7 @@ impl Journal {
             Place::Directory(dir) => Home::create(dir, address)
                 .inspect_err(|error| {
                     notice::warn(
-                        "journal-in-memory",
+                        "journal-durability",
                         format_args!(
                             "no journal can be kept, so a kill will lose records that are not stored yet; point \
                              RUNLOG_JOURNAL_DIR at a directory that can be written: {error}"
@@ -130,7 +139,8 @@ impl Journal {
             }
             None => (None, Definitions::default(), Maker::in_memory()),
         };
-        Self { queue: Queue::new(maker, shape.slots_max), definitions, home }
+        let uncounted = AtomicU64::new(0);
+        Self { queue: Queue::new(maker, shape.slots_max), uncounted, definitions, home }
     }
 
     pub(crate) fn definitions(&self) -> &Definitions {
@@ -144,7 +154,22 @@ impl Journal {
 
     /// Whether what is not shipped survives the process.
     pub(crate) fn is_durable(&self) -> bool {
-        self.queue.maker.is_durable()
+        self.queue.maker.is_durable() && self.definitions.are_written()
+    }
+
+    /// The directory of this journal, if it has one.
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        self.home.as_ref().map(|home| home.dir.as_path())
+    }
+
+    /// How many slots may be in use at once.
+    pub(crate) fn slots_max(&self) -> u64 {
+        self.queue.slots_max()
+    }
+
+    /// How many of the slots that wait are not the first of a record of a run.
+    pub(crate) fn uncounted(&self) -> u64 {
+        self.uncounted.load(Ordering::Relaxed)
     }
 
     /// The next sequence: everything logged so far is below it.
@@ -173,6 +198,18 @@ impl Journal {
         Ok(sequence)
     }
 
+    /// Gives up the lock that says that this process lives.
+    #[cfg(test)]
+    pub(crate) fn unlock(&self) {
+        lock(&self.home.as_ref().unwrap().lock).take();
+    }
+
+    /// Reserves a slot and never publishes it, as a thread that died in between.
+    #[cfg(test)]
+    pub(crate) fn leave_a_hole(&self) {
+        self.queue.reserve(1, Share::Metrics).unwrap();
+    }
+
     /// Appends any other record and returns its sequences.
     ///
     /// # Errors
@@ -182,51 +219,32 @@ impl Journal {
         if bytes.len() > ASIDE_BYTES
             && let Some(home) = &self.home
         {
-            bytes = home.put_aside(&bytes).map_err(|error| {
-                notice::warn("journal-aside", format_args!("a large record is lost: {error}"));
-                Full
-            })?;
+            match home.put_aside(&bytes) {
+                Ok(named) => bytes = named,
+                Err(error) if bytes.len() > slot::RECORD_BYTES_MAX => {
+                    notice::error("journal-aside", format_args!("a large record is lost: {error}"));
+                    return Err(Full);
+                }
+                // There may be no space for the file, and yet many slots that are free.
+                Err(error) => {
+                    tracing::debug!(target: "runlog::journal", %error, "a large record goes into slots")
+                }
+            }
         }
         if bytes.len() > slot::RECORD_BYTES_MAX {
             return Err(Full);
         }
-        let slots = bytes.len().div_ceil(PAYLOAD_BYTES) as u64;
-        let first = self.queue.reserve(slots, Share::All)?;
-        // The first slot last: until then the reader passes over all of them.
-        for (place, chunk) in bytes.chunks(PAYLOAD_BYTES).enumerate().rev() {
-            let (kind, extent) =
-                if place == 0 { (Kind::Text, bytes.len()) } else { (Kind::Continuation, place) };
-            self.queue.publish(first + place as u64, kind, extent, slot::pack(chunk))?;
-        }
-        Ok(first..first + slots)
+        // Before they are published: who acknowledges them takes them off again.
+        let uncounted = uncounted(text, bytes.len().div_ceil(PAYLOAD_BYTES) as u64);
+        self.uncounted.fetch_add(uncounted, Ordering::Relaxed);
+        self.queue.publish_text(&bytes).inspect_err(|Full| {
+            self.uncounted.fetch_sub(uncounted, Ordering::Relaxed);
+        })
     }
 
     /// Takes up to `max` records that were published, in the order of their sequences.
     pub(crate) fn read(&self, reader: &mut Reader, max: usize, into: &mut Vec<Entry>) {
-        let tail = self.tail();
-        let get = |sequence| self.queue.read(sequence);
-        reader.passed.retain(|sequence| match read_record(get, *sequence) {
-            Found::Record(entry) => {
-                into.push(entry);
-                false
-            }
-            Found::Continuation => false,
-            Found::Nothing => true,
-        });
-        while reader.next < tail && into.len() < max {
-            match read_record(get, reader.next) {
-                Found::Record(entry) => {
-                    reader.next += entry.slots;
-                    into.push(entry);
-                }
-                // Its first slot was passed over, and brings this one along later.
-                Found::Continuation => reader.next += 1,
-                Found::Nothing => {
-                    reader.passed.push(reader.next);
-                    reader.next += 1;
-                }
-            }
-        }
+        reader.take(&self.queue, max, into);
         for entry in into {
             self.fetch_aside(entry);
         }
@@ -245,6 +263,9 @@ impl Journal {
     pub(crate) fn acknowledge(&self, entry: &Entry) {
         for sequence in entry.first..entry.first + entry.slots {
             self.queue.acknowledge(sequence);
+        }
+        if let Record::Text(text) = &entry.record {
+            self.uncounted.fetch_sub(uncounted(text, entry.slots), Ordering::Relaxed);
         }
     }
 
@@ -299,13 +320,7 @@ impl Journal {
                 segment.sync(usize::try_from(end).unwrap_or(SLOTS));
             }
             if segment.take_write_failure() {
-                self.queue.maker.degrade();
-                notice::warn(
-                    "journal-write",
-                    format_args!(
-                        "writing to the journal failed, so a kill will lose records; free some space"
-                    ),
-                );
+                self.queue.maker.degrade(&"writing to it failed");
             }
         }
         reader.synced = tail;
@@ -329,31 +344,56 @@ impl Home {
         place::make_private(place)?;
         let name = format!("{}-{:016x}", std::process::id(), crate::id::random_u64());
         let temporary = place.join(format!("{}{name}", recovery::NEW));
-        place::make_private(&temporary)?;
-        let lock = Owner::this_process(address).write(&temporary)?;
-        let recovery_lock = temporary.join(recovery::LOCK);
+        let dir = place.join(&name);
+        let made = Self::fill(&temporary, address).and_then(|made| {
+            std::fs::rename(&temporary, &dir)
+                .map_err(|cause| Error::io("make the journal's directory", &dir, cause))?;
+            Ok(made)
+        });
+        let (lock, definitions) = made.inspect_err(|_| drop(std::fs::remove_dir_all(&temporary)))?;
+        Ok((Self { dir, name, lock: Mutex::new(Some(lock)) }, definitions))
+    }
+
+    /// Makes a directory with all that is in a journal from its beginning.
+    fn fill(dir: &Path, address: &str) -> Result<(File, Definitions)> {
+        place::make_private(dir)?;
+        let lock = Owner::this_process(address).write(dir)?;
+        let recovery_lock = dir.join(recovery::LOCK);
         std::fs::write(&recovery_lock, "")
             .map_err(|cause| Error::io("make the journal's directory", &recovery_lock, cause))?;
-        let definitions = Definitions::create(Some(&temporary))?;
-        let dir = place.join(&name);
-        std::fs::rename(&temporary, &dir)
-            .map_err(|cause| Error::io("make the journal's directory", &dir, cause))?;
-        Ok((Self { dir, name, lock: Mutex::new(Some(lock)) }, definitions))
+        Ok((lock, Definitions::create(Some(dir))?))
     }
 
     /// Writes a large record to a file of its own and returns the record that names it.
     fn put_aside(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        let file = format!("aside-{:016x}.json", crate::id::random_u64());
+        let file = format!("{ASIDE}{:016x}.json", crate::id::random_u64());
         let path = self.dir.join(&file);
-        std::fs::write(&path, bytes).map_err(|cause| Error::io("write a large record", &path, cause))?;
+        std::fs::write(&path, bytes).map_err(|cause| {
+            std::fs::remove_file(&path).ok();
+            Error::io("write a large record", &path, cause)
+        })?;
         serde_json::to_vec(&Text::Aside { file })
             .map_err(|cause| Error::io("name a large record", &path, cause.into()))
     }
 }
 
-/// A large record from its file.
+/// How many slots of a record do not count as a record of a run.
+fn uncounted(text: &Text, slots: u64) -> u64 {
+    match text {
+        Text::Note { .. } => slots,
+        _ => slots - 1,
+    }
+}
+
+/// A large record from its file, which is one of the journal's own and nothing else that a name may lead to.
 fn read_aside(dir: &Path, file: &str) -> Option<Text> {
-    serde_json::from_slice(&std::fs::read(dir.join(file)).ok()?).ok()
+    let digits = file.strip_prefix(ASIDE)?.strip_suffix(".json")?;
+    let path = dir.join(file);
+    let is_ours = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_ours || !std::fs::symlink_metadata(&path).ok()?.is_file() {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 #[cfg(test)]

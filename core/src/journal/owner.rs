@@ -47,9 +47,10 @@ impl Owner {
         let path = dir.join(FILE);
         let fail = |cause: std::io::Error| Error::io("mark the journal as ours", &path, cause);
         let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(fail)?;
-        serde_json::to_writer(&file, self).map_err(|cause| fail(cause.into()))?;
-        // Not every file system has locks; the process id serves there.
+        // Before there is an owner to read: whoever finds one that is not locked takes it for dead. Not every file system
+        // has locks; the process id serves there.
         file.try_lock().ok();
+        serde_json::to_writer(&file, self).map_err(|cause| fail(cause.into()))?;
         Ok(file)
     }
 
@@ -57,12 +58,14 @@ impl Owner {
     pub(super) fn read(dir: &Path) -> Result<(Self, File)> {
         let path = dir.join(FILE);
         let file = File::options().read(true).write(true).open(&path);
-        let file = file.map_err(|cause| Error::io("read the journal's owner", &path, cause))?;
-        let owner: Self = serde_json::from_reader(&file).map_err(|cause| {
-            Error::new(ErrorKind::Corrupt, "not a journal's owner file")
-                .with("path", path.display())
-                .because(cause)
-        })?;
+        let fail = |cause| Error::io("read the journal's owner", &path, cause);
+        let file = file.map_err(fail)?;
+        let corrupt =
+            || Error::new(ErrorKind::Corrupt, "not a journal's owner file").with("path", path.display());
+        if !file.metadata().map_err(fail)?.is_file() {
+            return Err(corrupt());
+        }
+        let owner: Self = serde_json::from_reader(&file).map_err(|cause| corrupt().because(cause))?;
         if owner.format != FORMAT {
             return Err(Error::new(
                 ErrorKind::Unsupported,

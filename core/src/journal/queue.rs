@@ -7,13 +7,12 @@
 //! - a slot that is reserved but not published delays nobody: the reader passes over it and looks again.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use super::maker::Maker;
 use super::segment::{SLOTS, SLOTS_LOG2, Segment};
-use super::slot::{self, Kind, WORDS};
-use crate::sync::lock;
+use super::slot::{self, Kind, PAYLOAD_BYTES, WORDS};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, OnceLock, lock};
 
 /// Room beside the segments of the bound, for what is reserved while it is being checked.
 const SEGMENTS_SLACK: u64 = 16;
@@ -84,14 +83,21 @@ impl Queue {
         queue
     }
 
+    /// How many slots may be in use at once.
+    pub(super) fn slots_max(&self) -> u64 {
+        self.slots_max
+    }
+
     /// The next sequence: everything logged so far is below it.
     pub(super) fn tail(&self) -> u64 {
         self.tail.0.load(Ordering::Acquire)
     }
 
-    /// As [`tail`](Self::tail), in one order with [`seal`](Self::seal).
+    /// As [`tail`](Self::tail), after [`seal`](Self::seal): whatever is reserved later is refused.
     pub(super) fn final_tail(&self) -> u64 {
-        self.tail.0.load(Ordering::SeqCst)
+        // A change, not a load: all changes of one atomic stand in one order, so a reservation is either counted here, or
+        // follows this one and sees the seal.
+        self.tail.0.fetch_add(0, Ordering::AcqRel)
     }
 
     /// Reserves slots and returns the sequence of the first.
@@ -126,8 +132,27 @@ impl Queue {
         payload: [u64; WORDS - 2],
     ) -> Result<(), Full> {
         let segment = self.segment(sequence).ok_or(Full)?;
-        segment.publish(index(sequence), &slot::seal(kind, extent, sequence, payload, segment.salt()));
+        let words = slot::seal(kind, extent, sequence, payload, segment.salt());
+        if let Err(cause) = segment.publish(index(sequence), &words) {
+            self.maker.degrade(&cause);
+        }
         Ok(())
+    }
+
+    /// Reserves and publishes a text record.
+    ///
+    /// # Errors
+    /// The journal is full or sealed, or there is no memory for it.
+    pub(super) fn publish_text(&self, bytes: &[u8]) -> Result<Range<u64>, Full> {
+        let slots = bytes.len().div_ceil(PAYLOAD_BYTES) as u64;
+        let first = self.reserve(slots, Share::All)?;
+        // The first slot last: until then the reader passes over all of them.
+        for (place, chunk) in bytes.chunks(PAYLOAD_BYTES).enumerate().rev() {
+            let (kind, extent) =
+                if place == 0 { (Kind::Text, bytes.len()) } else { (Kind::Continuation, place) };
+            self.publish(first + place as u64, kind, extent, slot::pack(chunk))?;
+        }
+        Ok(first..first + slots)
     }
 
     /// Reads a slot, if it is published.
@@ -174,6 +199,9 @@ impl Queue {
         };
         let segment = self.segments.get(place as usize)?.get()?;
         segment.assign(number, crate::id::random_u64());
+        if segment.take_write_failure() {
+            self.maker.degrade(&"writing to it failed");
+        }
         self.ring[self.ring_index(number)].store(place + 1, Ordering::Release);
         Some(segment)
     }

@@ -1,5 +1,6 @@
 //! Records as they are read from slots, and how far their one reader is.
 
+use super::queue::Queue;
 use super::record::{Point, Record};
 use super::slot::{self, Kind, PAYLOAD_BYTES};
 
@@ -28,6 +29,34 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// Takes up to `max` records that were published, in the order of their sequences.
+    pub(super) fn take(&mut self, queue: &Queue, max: usize, into: &mut Vec<Entry>) {
+        let tail = queue.tail();
+        let get = |sequence| queue.read(sequence);
+        self.passed.retain(|sequence| match read_record(get, *sequence) {
+            Found::Record(entry) => {
+                into.push(entry);
+                false
+            }
+            Found::Continuation => false,
+            Found::Nothing => true,
+        });
+        while self.next < tail && into.len() < max {
+            match read_record(get, self.next) {
+                Found::Record(entry) => {
+                    self.next += entry.slots;
+                    into.push(entry);
+                }
+                // Its first slot was passed over, and brings this one along later.
+                Found::Continuation => self.next += 1,
+                Found::Nothing => {
+                    self.passed.push(self.next);
+                    self.next += 1;
+                }
+            }
+        }
+    }
+
     /// Everything below is stored or refused, once every record that was read is acknowledged or given back.
     pub(crate) fn done_below(&self) -> u64 {
         self.passed.iter().copied().min().unwrap_or(self.next).min(self.next)
@@ -38,9 +67,9 @@ impl Reader {
         self.passed.extend(entries.iter().map(|entry| entry.first));
     }
 
-    /// Whether a slot was reserved but not published when it was passed.
-    pub(crate) fn has_passed(&self) -> bool {
-        !self.passed.is_empty()
+    /// Everything below was read, or passed because it was not published.
+    pub(crate) fn read_below(&self) -> u64 {
+        self.next
     }
 }
 

@@ -18,16 +18,18 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::memory::{BITMAP_AT, Memory, PAGE, SLOTS_A_PAGE, SLOTS_AT};
 pub(super) use super::memory::{Backing, FILE_BYTES, SLOTS, SLOTS_LOG2};
 use super::queue::index;
 use super::slot::{self, WORDS};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-const MAGIC: u64 = u64::from_le_bytes(*b"runlogj\n");
-const FORMAT: u64 = 1;
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"runlogj\n");
+pub(super) const FORMAT: u64 = 1;
+/// The highest number that is taken for one: no journal gets so far, and above it sequences would overflow.
+const NUMBER_MAX: u64 = u64::MAX >> (SLOTS_LOG2 + 1);
 /// The number of a segment that holds nothing.
 pub(super) const FREE: u64 = u64::MAX;
 
@@ -49,7 +51,7 @@ struct Reading {
     /// How many were acknowledged at the last sync.
     synced: AtomicU32,
     /// How often slots were copied.
-    copied: AtomicUsize,
+    copied: AtomicU32,
     /// Set when a write to the file failed, for the shipper to tell.
     write_failed: AtomicBool,
 }
@@ -80,10 +82,16 @@ impl Segment {
             .with("format", format)
             .with("path", path.display()));
         }
-        segment.number.store(word(2).wrapping_sub(1), Ordering::Relaxed);
+        let number = word(2).wrapping_sub(1);
+        if number != FREE && number > NUMBER_MAX {
+            return Err(Error::new(ErrorKind::Corrupt, "a journal segment has a number that none can have")
+                .with("number", number)
+                .with("path", path.display()));
+        }
+        segment.number.store(number, Ordering::Relaxed);
         segment.salt.store(word(3), Ordering::Relaxed);
         let acknowledged: u32 =
-            (0..SLOTS / 64).map(|word| segment.bits(word).load(Ordering::Relaxed).count_ones()).sum();
+            (0..SLOTS.div_ceil(64)).map(|word| segment.bits(word).load(Ordering::Relaxed).count_ones()).sum();
         segment.reading.acknowledged.store(acknowledged, Ordering::Relaxed);
         segment.put_back();
         Ok(segment)
@@ -97,7 +105,7 @@ impl Segment {
     ///
     /// The header says "free" until the bitmap is empty: a crash in between must not bring old records back.
     pub(super) fn assign(&self, number: u64, salt: u64) {
-        for word in 0..SLOTS / 64 {
+        for word in 0..SLOTS.div_ceil(64) {
             self.bits(word).store(0, Ordering::Relaxed);
         }
         self.write_back(BITMAP_AT, SLOTS_AT - BITMAP_AT);
@@ -130,12 +138,19 @@ impl Segment {
     }
 
     /// Publishes a slot.
+    ///
+    /// # Errors
+    /// It is published, but not in the file.
     #[inline]
-    pub(super) fn publish(&self, index: usize, words: &[u64; WORDS]) {
+    pub(super) fn publish(&self, index: usize, words: &[u64; WORDS]) -> std::io::Result<()> {
+        // The file first: once memory shows the slot, it may be read, acknowledged and given to a later record, which a
+        // write of this one must not cover.
+        let written = match self.memory.backing() {
+            Backing::Written => self.memory.write_slot(index, words),
+            Backing::Mapped | Backing::Memory => Ok(()),
+        };
         slot::publish(self.memory.slot(index), words);
-        if self.memory.backing() == Backing::Written {
-            self.write_back(SLOTS_AT + index * slot::BYTES, slot::BYTES);
-        }
+        written
     }
 
     /// Reads the slot at `index`, if it is published for this generation.
@@ -192,7 +207,8 @@ impl Segment {
         let acknowledged = self.reading.acknowledged.load(Ordering::Relaxed);
         let open_page = end / SLOTS_A_PAGE * SLOTS_A_PAGE;
         if self.memory.backing() == Backing::Mapped && open_page < end {
-            let half = self.reading.copied.fetch_add(1, Ordering::Relaxed) % 2 * SLOTS_A_PAGE;
+            let is_odd = self.reading.copied.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+            let half = if is_odd { SLOTS_A_PAGE } else { 0 };
             for place in 0..SLOTS_A_PAGE {
                 slot::copy(self.memory.slot(open_page + place), self.memory.copy(half + place));
             }
@@ -220,13 +236,17 @@ impl Segment {
     }
 
     fn write_back(&self, from: usize, bytes: usize) {
-        if self.memory.write_back(from, bytes).is_err() {
+        self.note(&self.memory.write_back(from, bytes));
+    }
+
+    fn note(&self, written: &std::io::Result<()>) {
+        if written.is_err() {
             self.reading.write_failed.store(true, Ordering::Relaxed);
         }
     }
 
     fn bits(&self, word: usize) -> &AtomicU64 {
-        assert!(word < SLOTS / 64, "the bitmap has a bit for each slot");
+        assert!(word < SLOTS.div_ceil(64), "the bitmap has a bit for each slot");
         self.memory.word(BITMAP_AT / 8 + word)
     }
 }
@@ -239,7 +259,7 @@ mod tests {
 
     fn put(segment: &Segment, index: usize) {
         let sequence = (segment.number() << SLOTS_LOG2) + index as u64;
-        segment.publish(index, &seal(Kind::Metric, 0, sequence, [1, 2, 3, 4, 5, 6], segment.salt()));
+        segment.publish(index, &seal(Kind::Metric, 0, sequence, [1, 2, 3, 4, 5, 6], segment.salt())).unwrap();
     }
 
     #[test]
@@ -318,7 +338,7 @@ mod tests {
             assert_eq!(cut(std::fs::read(&path).unwrap(), end), (0..end).collect::<Vec<_>>());
             let mut cut_while_syncing = std::fs::read(&path).unwrap();
             if segment.reading.copied.load(Ordering::Relaxed) > turn {
-                cut_while_syncing[COPIES_AT + turn % 2 * PAGE..][..PAGE].fill(7);
+                cut_while_syncing[COPIES_AT + turn as usize % 2 * PAGE..][..PAGE].fill(7);
             }
             assert_eq!(cut(cut_while_syncing, synced), (0..synced).collect::<Vec<_>>());
             synced = end;

@@ -10,9 +10,8 @@
 //! checksum salted by its segment's generation. So a stale slot of a recycled segment, a torn one, or user bytes that
 //! look like a slot are never taken for a record.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::checksum::checksum;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Words in a slot: one cache line.
 pub(super) const WORDS: usize = 8;
@@ -101,14 +100,15 @@ pub(super) fn sequence(slot: &Slot) -> u64 {
 /// Reads the slot that should hold `sequence`; `None` if it is not published (yet), stale or torn.
 pub(super) fn read(slot: &Slot, sequence: u64, salt: u64) -> Option<Read> {
     let head = slot[0].load(Ordering::Acquire);
-    let mut words = [0; WORDS];
-    for (word, place) in words.iter_mut().zip(slot) {
-        *word = place.load(Ordering::Relaxed);
-    }
-    if words[1] != sequence {
+    if head == 0 || slot[1].load(Ordering::Relaxed) != sequence {
         return None;
     }
+    let mut words = [0; WORDS];
     words[0] = head & !CHECKSUM;
+    words[1] = sequence;
+    for (word, place) in words.iter_mut().zip(slot).skip(2) {
+        *word = place.load(Ordering::Relaxed);
+    }
     if head & CHECKSUM != u64::from(checksum(&words, salt)) {
         return None;
     }

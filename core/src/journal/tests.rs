@@ -261,19 +261,4 @@ proptest! {
         let left: Vec<_> = claim(dir.path()).unacknowledged().map(|entry| entry.record).collect();
         prop_assert_eq!(left, Vec::from(waiting));
     }
-
-    /// Whatever bytes stand in a segment, reading it makes no record of them.
-    #[test]
-    fn noise_is_no_record(noise in proptest::collection::vec(any::<u8>(), 64..4096), at in 0..100_000_usize) {
-        let dir = tempfile::tempdir().unwrap();
-        let journal = journal(dir.path());
-        journal.metric(point(1)).unwrap();
-        let segment = journal.home.as_ref().unwrap().dir.join("0.seg");
-        crash(journal);
-        let mut bytes = std::fs::read(&segment).unwrap();
-        let at = 20480 + 64 + at;
-        bytes[at..at + noise.len()].copy_from_slice(&noise);
-        std::fs::write(&segment, bytes).unwrap();
-        prop_assert_eq!(claim(dir.path()).all().count(), 1);
-    }
 }

@@ -17,7 +17,7 @@ use crate::{clock, notice};
 pub(crate) fn log_model(tracker: &Tracker, run: Option<&RunHandle>, spec: ModelSpec) -> Result<LoggedModel> {
     let engine = tracker.engine()?;
     // The params and metrics logged so far are the model's, too.
-    engine.flush(engine.patience)?;
+    engine.flush(engine.patience())?;
     let store = &*engine.store;
     let logged = run.map(|run| store.get_run(run.run_id())).transpose()?;
     let model = if let Some(model_id) = &spec.model_id {

@@ -32,6 +32,7 @@ impl RunHandle {
         });
         // Into the journal itself: a synchronous log call would wait, and the last one percent is kept for this.
         let Binding { engine, run } = &self.0.home;
+        engine.log_last_health(*run);
         if let Some(why) = ended_by {
             let value: String = why.chars().take(validate::TAG_CHARS_MAX).collect();
             engine.journal.text(&Text::Tag { run: *run, key: ENDED_BY.to_owned(), value }).ok();
@@ -52,19 +53,10 @@ impl RunHandle {
         if let Err(error) = watched {
             notice::warn("monitor-end", format_args!("some of the last system metrics are missing: {error}"));
         }
-        let Binding { engine, .. } = &self.0.home;
-        if let Err(waiting) = engine.flush(engine.patience) {
-            if !engine.journal.is_durable() {
-                return Err(waiting.with("run", self.run_id()));
-            }
-            notice::warn(
-                "end-waits",
-                format_args!(
-                    "run {} has ended, but the store has not taken everything yet; the rest is safe in the journal and \
-                     is delivered by the next process that uses this store: {waiting}",
-                    self.run_id()
-                ),
-            );
+        let engine = &self.0.home.engine;
+        let flushed = engine.flush_at_end();
+        if let Err(waiting) = &flushed {
+            engine.tell_what_waits(waiting, "by this program while it goes on, ");
         }
         // A run below another one, or one that failed, may have ended before the training began.
         let inside = self.0.parent.as_ref().is_some_and(Self::is_active);
@@ -72,6 +64,12 @@ impl RunHandle {
             autolog::tell_if_nothing_was_seen();
         }
         let losses = self.losses();
-        if losses.is_empty() { Ok(()) } else { Err(Error::lost(losses).with("run", self.run_id())) }
+        if !losses.is_empty() {
+            return Err(Error::lost(losses).with("run", self.run_id()));
+        }
+        match flushed {
+            Err(waiting) if !engine.journal.is_durable() => Err(waiting.with("run", self.run_id())),
+            _ => Ok(()),
+        }
     }
 }

@@ -392,6 +392,12 @@ impl RunHandle {
         self.binding()?.engine.flush(Duration::from_mins(1))
     }
 
+    /// Logs the tracker's health as metrics of this run, from `step` on.
+    pub(crate) fn log_health(&self, step: i64) -> Result<()> {
+        let Binding { engine, run } = &*self.binding()?;
+        engine.log_health(*run, step)
+    }
+
     pub(crate) fn watch(&self, monitor: Box<dyn Monitor>) {
         *lock(&self.0.monitor) = Some(monitor);
     }

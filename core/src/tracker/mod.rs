@@ -18,6 +18,7 @@ use crate::context;
 use crate::engine::{Engine, PATIENCE};
 use crate::error::{Error, Result};
 use crate::exit;
+use crate::health::Health;
 use crate::journal::{Journal, Place, Shape, dead_journals};
 use crate::notice;
 use crate::options::RunOptions;
@@ -233,8 +234,31 @@ impl Tracker {
             return Ok(Arc::clone(engine));
         }
         let engine = Self::connect(&self.0.uri, &self.0.config, self.0.journals)?;
+        engine.set_patience(self.0.home.patience());
         *forked = Some(Arc::clone(&engine));
         Ok(engine)
+    }
+
+    /// How logging to this tracker does in this process: what waits, what was lost, whether the store takes it.
+    ///
+    /// It costs a short lock and no I/O. In a forked child it tells of what the child logged.
+    pub fn health(&self) -> Health {
+        if self.0.home.is_ours() {
+            return self.0.home.health();
+        }
+        let forked = lock(&self.0.forked).clone().filter(|engine| engine.is_ours());
+        forked.map(|engine| engine.health()).unwrap_or_default()
+    }
+
+    /// Sets how long the end of a run, or of this tracker, waits for the store; until then it is what
+    /// `RUNLOG_FINISH_TIMEOUT_SECONDS` says, else 10 s. What the store has not taken by then stays in the journal.
+    ///
+    /// A process that exits, or dies of a signal, waits for 5 s at most.
+    pub fn set_finish_timeout(&self, timeout: Duration) {
+        self.0.home.set_patience(timeout);
+        if let Some(engine) = &*lock(&self.0.forked) {
+            engine.set_patience(timeout);
+        }
     }
 
     /// Starts a run.
@@ -347,9 +371,9 @@ impl Tracker {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.uploads.wait_for(None, None);
-        self.home.close(self.home.patience);
+        self.home.close_and_tell();
         if let Some(engine) = lock(&self.forked).take() {
-            engine.close(engine.patience);
+            engine.close_and_tell();
         }
     }
 }

@@ -81,7 +81,7 @@ impl Tracker {
     fn change(&self, run_id: &str, change: &RunChange) -> Result<()> {
         validate::run_id(run_id)?;
         let engine = self.engine()?;
-        engine.flush(engine.patience)?;
+        engine.flush(engine.patience())?;
         engine.store.update_run(run_id, change)
     }
 
@@ -100,7 +100,7 @@ impl Tracker {
             active.end_and_deliver(RunStatus::Killed, Some("deleted while it was active"))
         });
         let engine = self.engine()?;
-        engine.flush(engine.patience)?;
+        engine.flush(engine.patience())?;
         engine.store.delete_run(run_id, clock::now_ms())?;
         ended
     }
@@ -112,7 +112,7 @@ impl Tracker {
     pub fn restore_run(&self, run_id: &str) -> Result<()> {
         validate::run_id(run_id)?;
         let engine = self.engine()?;
-        engine.flush(engine.patience)?;
+        engine.flush(engine.patience())?;
         engine.store.restore_run(run_id)
     }
 }

@@ -3,8 +3,10 @@
 //! Everything that can be refused is looked at before anything is written. What fails after that, such as a full disk,
 //! is taken back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+
+use foldhash::fast::RandomState;
 
 use super::guard::Guard;
 use super::line::{Line, Parse};
@@ -19,17 +21,17 @@ pub(super) fn log(tree: &Tree, run_id: &str, batch: &Batch) -> Result<()> {
     let mut tails = tree.writing();
     let mut run = runs::open(tree, run_id)?;
     let texts = plan_texts(&run.dir, run_id, batch)?;
-    let models = models_of(tree, batch)?;
-    let lines = batch.metrics.iter().map(|metric| (metric, Line::of_run(metric)));
-    let mut points = vec![Points::plan(&mut tails, &run.dir, lines, Line::parse_run)?];
+    let of_models = by_model(&batch.metrics);
+    let models: Vec<_> =
+        of_models.keys().map(|model_id| models::dir(tree, model_id)).collect::<Result<_>>()?;
+
+    let mut points = vec![Points::plan(&mut tails, &run.dir, &batch.metrics, Line::of_run, Line::parse_run)?];
     let mut guards = Vec::new();
     // In the order of their ids, so that two processes never wait for each other.
-    for (model_id, dir) in &models {
+    for (dir, metrics) in models.iter().zip(of_models.into_values()) {
         guards.push(Guard::take(dir)?);
-        let of_model = |metric: &&Metric| metric.model_id.as_deref() == Some(*model_id);
-        let lines =
-            batch.metrics.iter().filter(of_model).map(|metric| (metric, Line::of_model(metric, run_id)));
-        points.push(Points::plan(&mut tails, dir, lines, Line::parse_model)?);
+        let of_model = |metric: &Metric| Line::of_model(metric, run_id);
+        points.push(Points::plan(&mut tails, dir, metrics, of_model, Line::parse_model)?);
     }
 
     let guards = || [&run.guard].into_iter().chain(&guards);
@@ -59,15 +61,42 @@ pub(super) fn log(tree: &Tree, run_id: &str, batch: &Batch) -> Result<()> {
     outcome
 }
 
-/// The directories of the models that points are of.
-fn models_of<'a>(tree: &Tree, batch: &'a Batch) -> Result<BTreeMap<&'a str, PathBuf>> {
-    let mut models = BTreeMap::new();
-    for model_id in batch.metrics.iter().filter_map(|metric| metric.model_id.as_deref()) {
-        if !models.contains_key(model_id) {
-            models.insert(model_id, models::dir(tree, model_id)?);
+/// The points of each model.
+fn by_model(metrics: &[Metric]) -> BTreeMap<&str, Vec<&Metric>> {
+    let mut models: BTreeMap<&str, Vec<&Metric>> = BTreeMap::new();
+    for metric in metrics {
+        if let Some(model_id) = &metric.model_id {
+            models.entry(model_id).or_default().push(metric);
         }
     }
-    Ok(models)
+    models
+}
+
+/// The points of each key.
+fn by_key<'a>(metrics: impl IntoIterator<Item = &'a Metric>) -> BTreeMap<&'a str, Vec<&'a Metric>> {
+    struct Series<'a> {
+        points: Vec<&'a Metric>,
+        /// The series of the point that came after the last one of this: as a program logs its metrics in turn, or one
+        /// as a whole, the next will be of that too.
+        next: usize,
+    }
+    let mut series: Vec<(&str, Series<'_>)> = Vec::new();
+    let mut places: HashMap<&str, usize, RandomState> = HashMap::default();
+    let mut last = 0;
+    for metric in metrics {
+        let guess = series.get(last).map_or(0, |(_, last)| last.next);
+        let place = match series.get(guess) {
+            Some((key, _)) if *key == metric.key => guess,
+            _ => *places.entry(&metric.key).or_insert(series.len()),
+        };
+        if place == series.len() {
+            series.push((&metric.key, Series { points: Vec::new(), next: place }));
+        }
+        series[last].1.next = place;
+        series[place].1.points.push(metric);
+        last = place;
+    }
+    series.into_iter().map(|(key, series)| (key, series.points)).collect()
 }
 
 /// A param or tag that has another value now, or none.
@@ -128,17 +157,15 @@ impl Points {
     fn plan<'a>(
         tails: &mut Tails,
         dir: &Path,
-        points: impl Iterator<Item = (&'a Metric, Line)>,
+        metrics: impl IntoIterator<Item = &'a Metric>,
+        line: impl Fn(&Metric) -> Line + Copy,
         parse: Parse,
     ) -> Result<Self> {
-        let mut by_key: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
-        for (metric, line) in points {
-            by_key.entry(&metric.key).or_default().push(line);
-        }
+        let mut by_key = by_key(metrics);
         let mut planned = Self { names: String::new(), appends: Vec::new(), lens: Vec::new() };
         for (key, path) in texts::places(&dir.join("metrics"), by_key.keys().copied())? {
-            let lines = by_key.remove(key).unwrap_or_default();
-            let append = tails.plan(&path, parse, lines)?;
+            let metrics = by_key.remove(key).unwrap_or_default();
+            let append = tails.plan(&path, parse, metrics.into_iter().map(line))?;
             if !append.is_empty() {
                 planned.names.extend(["metrics/", key, "\n"]);
             }
@@ -162,5 +189,26 @@ impl Points {
 
     fn undo(&self) {
         self.appends.iter().for_each(Append::undo);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_gathered_by_key_in_whatever_order_they_come() {
+        let in_turn = (0..3).flat_map(|step| ["a", "b", "c"].map(|key| (key, step)));
+        let at_once = ["b", "a"].into_iter().flat_map(|key| (3..6).map(move |step| (key, step)));
+        let mixed = [("a", 6), ("c", 3), ("c", 4), ("b", 6), ("new", 0), ("a", 7), ("a", 8)];
+        let metrics: Vec<Metric> =
+            in_turn.chain(at_once).chain(mixed).map(|(key, step)| Metric::new(key, 0.5, 1, step)).collect();
+        let steps: Vec<(&str, Vec<i64>)> = by_key(&metrics)
+            .into_iter()
+            .map(|(key, points)| (key, points.iter().map(|point| point.step).collect()))
+            .collect();
+        let expect = [("a", 9), ("b", 7), ("c", 5), ("new", 1)].map(|(key, end)| (key, (0..end).collect()));
+        assert_eq!(steps, expect);
+        assert!(by_key(&[]).is_empty());
     }
 }

@@ -9,13 +9,15 @@
 //! with spaces would make the file unreadable; here each becomes a no-break space, and back.
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 
 use crate::entity::Metric;
-use crate::flatten::python_float;
+use crate::flatten::float_in;
 use crate::store::point::{Point, Value};
 
 const NO_BREAK_SPACE: char = '\u{a0}';
+
+/// Room for two whole numbers of at most 20 characters, a value of at most 24 and two spaces.
+const FIELDS_BYTES: usize = 80;
 
 /// A point with what else its line says. Equal lines are the same point: of a run if time, step and value are the
 /// same, of a model if time, step and run are.
@@ -64,11 +66,20 @@ impl Line {
     }
 
     /// Appends the line, with its line break.
-    pub(super) fn write(&self, text: &mut String) {
+    pub(super) fn write(&self, text: &mut Vec<u8>) {
         let Point { timestamp, step, value } = self.point;
-        let space = if self.source.is_empty() { "" } else { " " };
-        // Writing to a text cannot fail.
-        writeln!(text, "{timestamp} {} {step}{space}{}", python_float(value.get()), self.source).ok();
+        let mut fields = Fields { bytes: [b' '; FIELDS_BYTES], start: FIELDS_BYTES };
+        fields.put_number(step);
+        fields.start -= 1;
+        fields.put(float_in(&mut zmij::Buffer::new(), value.get()).as_bytes());
+        fields.start -= 1;
+        fields.put_number(timestamp);
+        text.extend_from_slice(&fields.bytes[fields.start..]);
+        if !self.source.is_empty() {
+            text.push(b' ');
+            text.extend_from_slice(self.source.as_bytes());
+        }
+        text.push(b'\n');
     }
 
     /// The run that logged a model's point.
@@ -88,6 +99,58 @@ impl Line {
         }
         metric
     }
+}
+
+/// The first fields of a line, from the last one on, as the digits of a number come.
+struct Fields {
+    bytes: [u8; FIELDS_BYTES],
+    start: usize,
+}
+
+impl Fields {
+    fn put(&mut self, text: &[u8]) {
+        let end = self.start;
+        self.start -= text.len();
+        self.bytes[self.start..end].copy_from_slice(text);
+    }
+
+    fn put_number(&mut self, number: i64) {
+        let mut rest = number.unsigned_abs();
+        while rest >= 100 {
+            self.put(&DIGIT_PAIRS[index(rest % 100)]);
+            rest /= 100;
+        }
+        let [tens, ones] = DIGIT_PAIRS[index(rest)];
+        self.put(&[ones]);
+        if rest >= 10 {
+            self.put(&[tens]);
+        }
+        if number < 0 {
+            self.put(b"-");
+        }
+    }
+}
+
+/// `00` to `99`.
+const DIGIT_PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let (mut number, mut tens) = (0, b'0');
+    while number < 100 {
+        let mut ones = b'0';
+        while ones <= b'9' {
+            pairs[number] = [tens, ones];
+            number += 1;
+            ones += 1;
+        }
+        tens += 1;
+    }
+    pairs
+};
+
+/// A number below 100 as an index.
+#[expect(clippy::cast_possible_truncation, reason = "it is below 100")]
+const fn index(number: u64) -> usize {
+    number as usize
 }
 
 impl Ord for Line {
@@ -130,9 +193,9 @@ mod tests {
     use super::*;
 
     fn written(line: &Line) -> String {
-        let mut text = String::new();
+        let mut text = Vec::new();
         line.write(&mut text);
-        text
+        String::from_utf8(text).unwrap()
     }
 
     #[test]
@@ -145,6 +208,16 @@ mod tests {
             (f64::NEG_INFINITY, "7 -inf -2\n"),
         ] {
             assert_eq!(written(&Line::of_run(&Metric::new("loss", value, 7, -2))), expect);
+        }
+        for (time, step, expect) in [
+            (i64::MIN, i64::MAX, "-9223372036854775808 -0.0001220703125 9223372036854775807\n"),
+            (0, -10, "0 -0.0001220703125 -10\n"),
+            (99, 100, "99 -0.0001220703125 100\n"),
+        ] {
+            assert_eq!(
+                written(&Line::of_run(&Metric::new("loss", -(2.0_f64.powi(-13)), time, step))),
+                expect
+            );
         }
         let metric = Metric::new("f1", 0.5, 7, 1).for_model("m-0");
         assert_eq!(written(&Line::of_model(&metric, "abc")), "7 0.5 1 abc\n");

@@ -48,8 +48,8 @@ use disk::Disk;
 use guard::Guard;
 use series::Tails;
 
-/// A batch keeps other writers of its run waiting: 10,000 points take some 10 ms, 1000 params some 50 ms.
-const LIMITS: Limits = Limits { metrics: 10_000, params: 1000, tags: 1000 };
+/// A batch keeps other writers of its run waiting: so many points take some 2 ms, 1000 params some 50 ms.
+const LIMITS: Limits = Limits { metrics: 16_384, params: 1000, tags: 1000 };
 
 /// Runs in a directory with MLflow's layout.
 ///
@@ -69,6 +69,7 @@ struct Tree {
     tails: Mutex<Tails>,
     /// Where runs were found.
     homes: Mutex<BTreeMap<String, PathBuf>>,
+    last_run: meta::Last<meta::RunMeta>,
 }
 
 impl FileStore {
@@ -87,6 +88,7 @@ impl FileStore {
             disk: Disk::default(),
             tails: Mutex::default(),
             homes: Mutex::default(),
+            last_run: Mutex::default(),
         };
         experiments::found(&tree)?;
         Ok(Self { tree, closed: AtomicBool::new(false) })

@@ -2,7 +2,7 @@
 //!
 //! A run's name is in two places, `meta.yaml` and the tag `mlflow.runName`; every writer here writes both.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +62,10 @@ pub(super) fn create(tree: &Tree, new: &NewRun) -> Result<Run> {
 fn make_folders(dir: &Path) -> Result<()> {
     for folder in FOLDERS {
         let folder = dir.join(folder);
-        fs::create_dir_all(&folder).map_err(|cause| Error::io("make the run's directory", &folder, cause))?;
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder)
+                .map_err(|cause| Error::io("make the run's directory", &folder, cause))?;
+        }
     }
     Ok(())
 }
@@ -129,7 +132,11 @@ fn locate(tree: &Tree, run_id: &str) -> Result<PathBuf> {
 
 /// What is said of the run in `dir`; `None` if nothing is.
 pub(super) fn described(dir: &Path, run_id: &str) -> Result<Option<RunMeta>> {
-    let Some(meta) = meta::read::<RunMeta>(dir)? else { return Ok(None) };
+    checked(dir, run_id, meta::read(dir)?)
+}
+
+fn checked(dir: &Path, run_id: &str, meta: Option<RunMeta>) -> Result<Option<RunMeta>> {
+    let Some(meta) = meta else { return Ok(None) };
     let experiment = dir.parent().and_then(Path::file_name);
     if meta.id() != Some(run_id) || experiment != Some(meta.experiment_id.as_ref()) {
         return Err(meta::broken("run", dir));
@@ -146,7 +153,8 @@ fn absent(run_id: &str) -> Error {
 fn open_any(tree: &Tree, run_id: &str) -> Result<Open> {
     let dir = locate(tree, run_id)?;
     let guard = Guard::take(&dir)?;
-    let meta = described(&dir, run_id)?.ok_or_else(|| absent(run_id))?;
+    let meta = meta::read_again(&dir, &tree.last_run)?;
+    let meta = checked(&dir, run_id, meta)?.ok_or_else(|| absent(run_id))?;
     // Git, for one, forgets empty directories.
     make_folders(&dir)?;
     Ok(Open { dir, meta, guard })
@@ -240,11 +248,14 @@ pub(super) fn delete_tag(tree: &Tree, run_id: &str, key: &str) -> Result<()> {
 
 pub(super) fn metric_history(tree: &Tree, run_id: &str, key: &str) -> Result<Vec<Metric>> {
     let (dir, _) = find(tree, run_id)?;
-    let mut points = BTreeSet::new();
+    let mut points = Vec::new();
     if texts::path(&dir.join("metrics"), key).is_some() {
         series::read(&dir, &format!("metrics/{key}"), Line::parse_run, |line| {
-            points.insert(line.point);
+            points.push(line.point);
         })?;
     }
+    // Most files are in order already, which this sees in one pass.
+    points.sort();
+    points.dedup();
     Ok(points.into_iter().map(|point| point.metric(key)).collect())
 }

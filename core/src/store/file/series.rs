@@ -5,7 +5,7 @@
 //! A point greater than those is new. Only one that is older than what is remembered needs a look at the file; so
 //! does a file that this store has not written yet, which is what a recovery meets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ use crate::notice;
 
 /// Points of a file that are remembered: threads that log one metric are out of order by a few.
 const REMEMBERED: usize = 64;
+/// What a line takes, roughly.
+const LINE_BYTES: usize = 40;
 /// Files that are remembered; a run has tens or hundreds.
 const FILES_MAX: usize = 16_384;
 
@@ -25,32 +27,52 @@ const FILES_MAX: usize = 16_384;
 #[derive(Debug, Default)]
 pub(super) struct Tails(BTreeMap<PathBuf, Tail>);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Tail {
     /// The length of the file up to which this holds; a line ends there.
     len: u64,
-    /// Every point of the file from the smallest of these on.
-    greatest: BTreeSet<Line>,
+    /// Every point of the file from the smallest of these on, in order.
+    greatest: VecDeque<Line>,
     /// Whether the file has others.
     has_more: bool,
 }
 
+/// What a tail says of a point.
+enum Seen {
+    Before,
+    /// Never; it goes there among the greatest.
+    Never(usize),
+    /// It is older than what is remembered: only the file knows.
+    Unknown,
+}
+
 impl Tail {
-    /// Whether the file has this point; `None` if only the file knows.
-    fn has(&self, line: &Line) -> Option<bool> {
-        if self.greatest.contains(line) {
-            return Some(true);
+    fn look_for(&self, line: &Line) -> Seen {
+        // Points that come in order cost no more than this.
+        if self.greatest.back().is_some_and(|last| line > last) {
+            return Seen::Never(self.greatest.len());
         }
-        let is_remembered = !self.has_more || self.greatest.first().is_some_and(|oldest| line > oldest);
-        is_remembered.then_some(false)
+        match self.greatest.binary_search(line) {
+            Ok(_) => Seen::Before,
+            Err(0) if self.has_more => Seen::Unknown,
+            Err(place) => Seen::Never(place),
+        }
     }
 
     fn add(&mut self, line: Line) {
-        if self.has(&line) == Some(false) {
-            self.greatest.insert(line);
+        if let Seen::Never(place) = self.look_for(&line) {
+            self.insert(place, line);
+        }
+    }
+
+    fn insert(&mut self, place: usize, line: Line) {
+        if place == self.greatest.len() {
+            self.greatest.push_back(line);
+        } else {
+            self.greatest.insert(place, line);
         }
         if self.greatest.len() > REMEMBERED {
-            self.greatest.pop_first();
+            self.greatest.pop_front();
             self.has_more = true;
         }
     }
@@ -63,17 +85,32 @@ pub(super) struct Append {
     /// Where it goes; what the file has behind that is torn.
     at: u64,
     exists: bool,
-    /// Whether the file ends in something that is no line.
-    is_torn: bool,
-    /// Whether the file ends in a line without its break.
-    is_open: bool,
-    text: String,
+    /// Whether this store has written to the file before.
+    is_known: bool,
+    end: End,
+    text: Vec<u8>,
     tail: Tail,
+}
+
+/// How a file ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    /// In a line, or it is empty.
+    Whole,
+    /// In a line without its break.
+    Open,
+    /// In something that is no line.
+    Torn,
 }
 
 impl Tails {
     /// Prepares to append `lines` to the file at `path`, without those that it has.
-    pub(super) fn plan(&mut self, path: &Path, parse: Parse, lines: Vec<Line>) -> Result<Append> {
+    pub(super) fn plan(
+        &mut self,
+        path: &Path,
+        parse: Parse,
+        mut lines: impl ExactSizeIterator<Item = Line> + Clone,
+    ) -> Result<Append> {
         let failed = |cause| Error::io("read the metric", path, cause);
         let found = match fs::metadata(path) {
             Ok(found) => Some(found.len()),
@@ -82,45 +119,63 @@ impl Tails {
         };
         let len = found.unwrap_or(0);
         // Taken out: if the append fails, nothing is known of the file.
-        let mut tail = self.0.remove(path).filter(|tail| tail.len <= len).unwrap_or_default();
+        let known = self.0.remove(path).filter(|tail| tail.len <= len);
+        let is_known = known.is_some();
+        let mut tail = known.unwrap_or_default();
         let mut append = Append {
             at: len,
             exists: found.is_some(),
-            is_torn: false,
-            is_open: false,
-            text: String::new(),
+            is_known: found.is_some() && is_known,
+            end: End::Whole,
+            text: Vec::new(),
             tail: Tail::default(),
             path: path.to_owned(),
         };
         if tail.len < len {
             let news = read_from(&append.path, tail.len).map_err(failed)?;
             let (whole, rest) = split_rest(&news);
-            append.is_open = is_whole(whole, rest, parse);
-            append.is_torn = !append.is_open && !rest.is_empty();
-            if append.is_torn {
+            append.end = match rest {
+                [] => End::Whole,
+                _ if is_whole(whole, rest, parse) => End::Open,
+                _ => End::Torn,
+            };
+            let mut sound = &*news;
+            if append.end == End::Torn {
                 append.at = tail.len + whole.len() as u64;
+                sound = whole;
             }
-            let sound = if append.is_torn { whole } else { &news };
             each(sound, &append.path, parse, |line| tail.add(line));
         }
-        let mut everything = None;
-        for line in lines {
-            let is_there = match (tail.has(&line), &mut everything) {
-                (Some(is_there), _) => is_there,
-                (None, Some(everything)) => BTreeSet::contains(everything, &line),
-                (None, slot) => slot.insert(append.all(parse).map_err(failed)?).contains(&line),
+        append.text.reserve(LINE_BYTES * lines.len());
+        let mut old = None;
+        while let Some(line) = lines.next() {
+            let place = match tail.look_for(&line) {
+                Seen::Before => continue,
+                Seen::Never(place) => Some(place),
+                Seen::Unknown => {
+                    let old = match &mut old {
+                        Some(old) => old,
+                        none => {
+                            let asked = std::iter::once(line.clone()).chain(lines.clone()).collect();
+                            none.insert(append.those_of(&asked, parse).map_err(failed)?)
+                        }
+                    };
+                    if old.contains(&line) {
+                        continue;
+                    }
+                    None
+                }
             };
-            if is_there {
-                continue;
-            }
-            if append.is_open && append.text.is_empty() {
-                append.text.push('\n');
+            if append.end == End::Open && append.text.is_empty() {
+                append.text.push(b'\n');
             }
             line.write(&mut append.text);
-            if let Some(everything) = &mut everything {
-                everything.insert(line.clone());
+            if let Some(old) = &mut old {
+                old.insert(line.clone());
             }
-            tail.add(line);
+            if let Some(place) = place {
+                tail.insert(place, line);
+            }
         }
         tail.len = append.at + append.text.len() as u64;
         append.tail = tail;
@@ -133,7 +188,7 @@ impl Tails {
             self.0.clear();
         }
         // Where MLflow wrote in between, nobody knows what the file holds.
-        let ends_well = !append.is_empty() || !(append.is_open || append.is_torn);
+        let ends_well = !append.is_empty() || append.end == End::Whole;
         if append.tail.len == len && ends_well {
             self.0.insert(append.path, append.tail);
         }
@@ -141,17 +196,19 @@ impl Tails {
 }
 
 impl Append {
-    /// Every point that the file will have.
-    fn all(&self, parse: Parse) -> io::Result<BTreeSet<Line>> {
-        let mut all = BTreeSet::new();
+    /// Which of these points the file will have, as far as it is planned.
+    fn those_of(&self, asked: &BTreeSet<Line>, parse: Parse) -> io::Result<BTreeSet<Line>> {
+        let mut found = BTreeSet::new();
         let mut there = read_from(&self.path, 0)?;
         there.truncate(usize::try_from(self.at).unwrap_or(usize::MAX));
-        for bytes in [&there, self.text.as_bytes()] {
+        for bytes in [&there, &self.text] {
             each(bytes, &self.path, parse, |line| {
-                all.insert(line);
+                if asked.contains(&line) {
+                    found.insert(line);
+                }
             });
         }
-        Ok(all)
+        Ok(found)
     }
 
     /// Whether every point is there already.
@@ -171,14 +228,18 @@ impl Append {
                 fs::create_dir_all(parent)?;
             }
             let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
-            if self.is_torn {
+            if self.end == End::Torn {
                 file.set_len(self.at)?;
             }
-            file.write_all(self.text.as_bytes())?;
+            file.write_all(&self.text)?;
             Ok(file.metadata()?.len())
         };
         let len = write().map_err(|cause| disk::failed("append to the metric", &self.path, cause))?;
-        disk.wrote(&self.path);
+        if self.is_known {
+            disk.appended(&self.path);
+        } else {
+            disk.wrote(&self.path);
+        }
         Ok(len)
     }
 

@@ -85,6 +85,22 @@ fn a_root_that_is_gone_is_waited_for() {
 }
 
 #[test]
+fn a_run_that_another_process_deletes_takes_nothing_until_it_is_restored() {
+    let place = Place::new();
+    let (run_id, dir) = place.run();
+    let other = open(&place.root);
+    for step in 0..3 {
+        let points = [Metric::new("loss", 0.5, step, step)];
+        place.log(&run_id, &points).unwrap();
+        other.delete_run(&run_id, 1).unwrap();
+        let refused = place.log(&run_id, &[Metric::new("loss", 0.5, 9, 9)]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput, "{refused}");
+        other.restore_run(&run_id).unwrap();
+    }
+    assert_eq!(read(dir.join("metrics/loss")), "0 0.5 0\n1 0.5 1\n2 0.5 2\n");
+}
+
+#[test]
 fn a_key_that_stands_in_anothers_way_is_refused_with_both_and_stores_nothing() {
     let place = Place::new();
     let (run_id, _) = place.run();
