@@ -1,4 +1,4 @@
-//! Logging a metric allocates nothing, once its key is known.
+//! Logging a metric allocates nothing and makes no system call, once its key is known.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -56,4 +56,21 @@ fn logging_a_metric_allocates_nothing() {
         run.flush().unwrap();
     }
     run.finish().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn logging_a_metric_makes_no_system_call() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    const SIGSYS: i32 = 31;
+    let asking = Place::new().play(&["log-without-a-system-call", "and-ask"]);
+    assert_eq!(asking.status.signal(), Some(SIGSYS), "a system call kills the process");
+    let place = Place::new();
+    assert!(place.play(&["log-without-a-system-call"]).status.success());
+    let (tracker, run) = (place.tracker(), place.run());
+    for key in ["by handle", "by key"] {
+        let points = tracker.metric_history(&run.info.run_id, key).unwrap();
+        assert_eq!(points.len(), 50_001, "{key}");
+    }
 }

@@ -18,6 +18,8 @@ mod disk;
 mod killed;
 mod logging;
 mod records;
+#[cfg(target_os = "linux")]
+mod seccomp;
 mod signals;
 mod store;
 mod training;
@@ -179,6 +181,8 @@ fn main() -> Result<()> {
         ("parent-process", []) => logging::parent_process(),
         ("child-process", []) => logging::child_process(),
         ("log-many", []) => logging::log_many(),
+        #[cfg(target_os = "linux")]
+        ("log-without-a-system-call", more) => seccomp::log_without_a_system_call(*more == ["and-ask"]),
         ("set-experiments", []) => logging::set_experiments(),
         ("log-and-count", [counters, mix, pause_us, told]) => {
             killed::log_and_count(Path::new(counters), mix, pause_us, Path::new(told))

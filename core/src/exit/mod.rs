@@ -1,7 +1,7 @@
 //! How a process ends, and what that means for its runs: exit, panic, signal, fork.
 //!
-//! Whatever is called while the process exits ([`at_exit`]) touches no thread-local, logs nothing and waits for a
-//! bounded time: on the main thread the thread-locals are gone by then, and using one aborts the process.
+//! Whatever is called while the process exits ([`at_exit`]) touches no thread-local that has a destructor, logs nothing
+//! and waits for a bounded time: on the main thread those are gone by then, and using one aborts the process.
 
 #[cfg(unix)]
 mod signal;

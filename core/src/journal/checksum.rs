@@ -17,8 +17,9 @@ const KEYS: [u64; WORDS] = [
     0x3f84_d5b5_b547_0917,
 ];
 
-/// The slot with an empty checksum, two words at a time by a 128-bit product whose halves are folded together, as in
-/// wyhash and XXH3; 32 bits of it.
+/// Two words at a time by a 128-bit product whose halves are folded together, as in wyhash and XXH3; 32 bits of it.
+///
+/// The salt is random, so no user's bytes can make a factor zero, which would hide the other.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are meant")]
 pub(super) fn checksum(words: &[u64; WORDS], salt: u64) -> u32 {

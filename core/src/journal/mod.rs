@@ -285,7 +285,12 @@ impl Journal {
 
     /// Whether anything was logged, or can be recycled, since the last sync.
     pub(crate) fn needs_sync(&self, reader: &Reader) -> bool {
-        self.tail() != reader.synced || self.has_done_segments(reader)
+        let tail = self.tail();
+        // A slot that was published after the last sync, though reserved before, is acknowledged since.
+        let is_behind = |segment: &segment::Segment| segment.needs_sync();
+        tail != reader.synced
+            || self.has_done_segments(reader)
+            || self.queue.find(tail >> segment::SLOTS_LOG2).is_some_and(is_behind)
     }
 
     /// Frees the segments whose slots are all acknowledged; the caller has synced the store.

@@ -21,6 +21,7 @@ use std::path::Path;
 
 use super::memory::{BITMAP_AT, Memory, PAGE, SLOTS_A_PAGE, SLOTS_AT};
 pub(super) use super::memory::{Backing, FILE_BYTES, SLOTS, SLOTS_LOG2};
+use super::queue::index;
 use super::slot::{self, WORDS};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -220,7 +221,7 @@ impl Segment {
     fn put_back(&self) {
         for copy in (0..2 * SLOTS_A_PAGE).map(|place| self.memory.copy(place)) {
             let sequence = slot::sequence(copy);
-            let index = super::queue::index(sequence);
+            let index = index(sequence);
             if sequence >> SLOTS_LOG2 == self.number()
                 && slot::read(copy, sequence, self.salt()).is_some()
                 && self.read(index).is_none()
