@@ -1,7 +1,7 @@
 //! How files come to lie in the store: whole or not at all, and on the disk when they are asked to be.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -125,7 +125,7 @@ fn sync_file_systems<'a>(files: impl Iterator<Item = &'a PathBuf>) -> bool {
     let mut done = BTreeSet::new();
     directories.iter().all(|path| {
         // One that is gone was moved, and is here under its new name too.
-        let Ok(directory) = File::open(path) else { return true };
+        let Ok(directory) = fs::File::open(path) else { return true };
         let device = directory.metadata().map(|metadata| metadata.dev());
         device.is_ok_and(|device| !done.insert(device) || rustix::fs::syncfs(&directory).is_ok())
     })
