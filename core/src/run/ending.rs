@@ -64,12 +64,12 @@ impl RunHandle {
             autolog::tell_if_nothing_was_seen();
         }
         let losses = self.losses();
-        if !losses.is_empty() {
-            return Err(Error::lost(losses).with("run", self.run_id()));
-        }
-        match flushed {
-            Err(waiting) if !engine.journal.is_durable() => Err(waiting.with("run", self.run_id())),
-            _ => Ok(()),
-        }
+        let lost = (!losses.is_empty()).then(|| Error::lost(losses));
+        let unsafe_rest = flushed.err().filter(|_waiting| !engine.journal.is_durable());
+        let error = match (lost, unsafe_rest) {
+            (Some(lost), Some(waiting)) => Some(lost.with("besides", waiting)),
+            (lost, waiting) => lost.or(waiting),
+        };
+        error.map_or(Ok(()), |error| Err(error.with("run", self.run_id())))
     }
 }

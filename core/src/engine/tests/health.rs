@@ -37,10 +37,15 @@ fn rested(rig: &Rig) -> Health {
 #[test]
 fn a_store_in_trouble_is_told_with_what_waits_and_for_how_long_until_it_is_over() {
     let (rig, works) = failing();
+    let param = |key: &str| Text::Param { run: rig.run, key: key.to_owned(), value: "x".repeat(1000) };
+    // What is stored leaves nothing in the counts.
+    works.store(true, Ordering::Relaxed);
+    rig.log_text(&param("stored"));
+    rested(&rig);
+    works.store(false, Ordering::Relaxed);
     let before = clock::now_ms();
     rig.log(0..10);
-    let text = "x".repeat(1000);
-    rig.log_text(&Text::Param { run: rig.run, key: "p".to_owned(), value: text });
+    rig.log_text(&param("waiting"));
     rig.engine.flush(std::time::Duration::from_millis(1)).unwrap_err();
     while !rig.engine.health().is_store_in_trouble {
         std::thread::yield_now();
