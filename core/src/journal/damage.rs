@@ -174,13 +174,13 @@ impl Damaged {
             1 => {
                 let sequence = bytes.of(&self.used);
                 let (at, bit) = (slot_at(sequence) + u64::from(bytes.byte() % 64), bytes.byte() % 8);
-                let whole = fs::read(self.file_of(sequence)).unwrap_or_default();
+                let whole = read(&self.file_of(sequence));
                 let old = usize::try_from(at).ok().and_then(|at| whole.get(at)).copied().unwrap_or_default();
                 write_at(&self.file_of(sequence), at, &[old ^ 1 << bit]);
             }
             2 => {
                 let (from, to) = (bytes.of(&self.used), bytes.of(&self.used) + u64::from(bytes.byte()));
-                let whole = fs::read(self.file_of(from)).unwrap_or_default();
+                let whole = read(&self.file_of(from));
                 let at = usize::try_from(slot_at(from)).unwrap_or_default();
                 if let Some(slot) = whole.get(at..at + slot::BYTES) {
                     write_at(&self.file_of(to), slot_at(to), slot);
@@ -191,7 +191,7 @@ impl Damaged {
                 write_at(&path, word * 8, &bytes.number(8).to_le_bytes());
             }
             4 => set_len(&path, bytes.number(3)),
-            5 => drop(fs::copy(self.dir.join(bytes.of(&FILES)), &path)),
+            5 => write(&path, &read(&self.dir.join(bytes.of(&FILES)))),
             6 => drop(fs::remove_file(&path)),
             7 => write(&path, bytes.some()),
             8 => {
@@ -277,6 +277,15 @@ fn slot_at(sequence: u64) -> u64 {
 }
 
 // Damage may have made these files anything, or taken them away; then nothing more is done to them.
+
+fn read(path: &Path) -> Vec<u8> {
+    // A link may lead to something without an end.
+    if path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        fs::read(path).unwrap_or_default()
+    } else {
+        Vec::new()
+    }
+}
 
 fn write(path: &Path, bytes: &[u8]) {
     if !path.is_symlink() {
