@@ -10,6 +10,8 @@
 //! - what a segment lies in is reached through `Memory` alone, and how many slots it has is said in `memory.rs` alone;
 //! - what is shared between threads is ordered by acquire and release on atomics, not by a load or store that is
 //!   sequentially consistent: loom takes those for no more than acquire and release, and reports what leans on them;
+//! - what loom does not know is left out: that nothing comes between the read and the write of a change such as `fetch_or`
+//!   when another thread stores to the same atomic (`Segment::warm` beside `slot::publish`);
 //! - a new operation on the queue's slots that several threads may call gets a model.
 //!
 //! Invariant: nothing here is a copy of the protocol; what is replaced holds no step of it.
