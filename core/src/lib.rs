@@ -20,6 +20,8 @@ mod error;
 mod exit;
 pub mod flatten;
 pub mod fluent;
+#[cfg(feature = "sqlite")]
+mod forking;
 mod id;
 mod in_run;
 mod journal;
