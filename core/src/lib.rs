@@ -21,6 +21,8 @@ mod exit;
 mod file_system;
 pub mod flatten;
 pub mod fluent;
+#[cfg(feature = "sqlite")]
+mod forking;
 mod health;
 mod id;
 mod in_run;

@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod disk;
+#[cfg(target_os = "linux")]
+mod forked;
 mod program;
 mod recovering;
 mod victim;
@@ -38,6 +40,33 @@ fn a_kill_loses_and_doubles_nothing_where_the_journal_is_not_mapped() {
     rounds(20, |rng| {
         let place = if rng.bool() { Place::new() } else { Place::of_files() };
         kill_while_logging(&place, rng, &[SMALL, UNMAPPED]);
+    });
+}
+
+#[test]
+fn a_kill_of_several_processes_in_one_directory_loses_and_doubles_nothing() {
+    rounds(5, |rng| {
+        let place = if rng.bool() { Place::new() } else { Place::of_files() };
+        let mut victims: Vec<Victim> = (0..3)
+            .map(|_| {
+                let mix = if rng.bool() { "points" } else { "texts" };
+                Victim::start(&place, mix, 0, &[SMALL], &[])
+            })
+            .collect();
+        for victim in &mut victims {
+            victim.go();
+        }
+        let mut all = Vec::new();
+        for mut victim in victims {
+            victim.wait_for(rng.u64(1..10_000));
+            all.push(victim.kill());
+        }
+        let tracker = place.recovered();
+        for logged in all {
+            let run = tracker.get_run(&logged.run_id).unwrap();
+            logged.check_records(&place, &run);
+            Logged::check_end(&run);
+        }
     });
 }
 

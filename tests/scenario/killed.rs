@@ -65,6 +65,33 @@ impl Said<'_> {
     }
 }
 
+/// Logs from this process and from a child that it forks, each from one thread, and each counts its records.
+pub(crate) fn fork_and_count(counters: &Path) -> Result<()> {
+    let counters = Counters::open(counters);
+    let run = runlog::start_run("fork-and-count")?;
+    println!("{}", run.run_id());
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+    // The parent is in the middle of it: there are records in its journal, and its threads are running.
+    let parents = Logger::new(run.handle(), Mix::Points, 0);
+    parents.log_until_taken(0);
+    counters.at(0).store(1, Ordering::Release);
+    // SAFETY: the child only uses what runlog promises to work after a fork, and never returns.
+    #[expect(unsafe_code, reason = "there is no safe fork")]
+    let child = unsafe { libc::fork() };
+    let (thread, first) = if child == 0 { (1, 0) } else { (0, 1) };
+    if child != 0 {
+        println!("{child}");
+    }
+    let logger = Logger::new(run.handle(), Mix::Points, thread);
+    for number in first.. {
+        logger.log_until_taken(number);
+        counters.at(thread).store(number + 1, Ordering::Release);
+        // The pace of a training, not a wait for something.
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    run.finish()
+}
+
 /// Delivers what dead processes left, until the journal in `dir` is gone.
 pub(crate) fn recover(dir: &Path) -> Result<()> {
     let tracker = Tracker::with_config(None, Config::from_env()?)?;

@@ -18,6 +18,8 @@ use crate::config::Config;
 use crate::current;
 use crate::engine;
 use crate::entity::RunStatus;
+#[cfg(all(unix, feature = "sqlite"))]
+use crate::forking;
 use crate::journal::record::Text;
 use crate::sync::lock;
 
@@ -47,15 +49,25 @@ pub(crate) fn process() -> u32 {
 pub(crate) fn watch_forks() {
     #[cfg(unix)]
     {
+        extern "C" fn before() {
+            #[cfg(feature = "sqlite")]
+            forking::before();
+        }
+        extern "C" fn after() {
+            #[cfg(feature = "sqlite")]
+            forking::after();
+        }
         extern "C" fn in_child() {
             PROCESS.fetch_add(1, Ordering::Relaxed);
+            #[cfg(feature = "sqlite")]
+            forking::in_child();
         }
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
-            // SAFETY: the handler only adds to an atomic, which is allowed in a forked child.
+            // SAFETY: in a forked child, only atomics are written, which is allowed there.
             #[expect(unsafe_code, reason = "there is no safe way to notice a fork")]
             unsafe {
-                libc::pthread_atfork(None, None, Some(in_child));
+                libc::pthread_atfork(Some(before), Some(after), Some(in_child));
             }
         });
     }

@@ -261,6 +261,25 @@ mod tests {
         assert_eq!(read.experiments(), BTreeSet::from(["7".to_owned()]));
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_full_disk_does_not_take_is_written_when_it_can_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let definitions = Definitions::create(Some(dir.path())).unwrap();
+        definitions.key("before").unwrap();
+        let full = File::options().append(true).open("/dev/full").unwrap();
+        let free = lock(&definitions.file).file.replace(full);
+        assert_eq!((definitions.key("loss").unwrap(), definitions.run(run("r1")).unwrap()), (1, 0));
+        definitions.sync();
+        assert!(!definitions.are_written());
+        assert_eq!(definitions.key_name(1).unwrap().as_ref(), "loss", "it can be used all the same");
+        lock(&definitions.file).file = free;
+        definitions.sync();
+        assert!(definitions.are_written());
+        let read = Definitions::read(dir.path()).unwrap();
+        assert_eq!((read.key_name(1).unwrap().as_ref(), &*read.run_of(0).unwrap()), ("loss", &run("r1")));
+    }
+
     #[test]
     fn a_line_that_is_missing_takes_no_other_with_it() {
         let dir = tempfile::tempdir().unwrap();

@@ -236,7 +236,7 @@ impl Journal {
                 }
                 // There may be no space for the file, and yet many slots that are free.
                 Err(error) => {
-                    tracing::debug!(target: "runlog::journal", %error, "a large record goes into slots")
+                    tracing::debug!(target: "runlog::journal", %error, "a large record goes into slots");
                 }
             }
         }

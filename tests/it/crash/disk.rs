@@ -131,12 +131,11 @@ fn where_no_journal_can_be_kept_that_is_said_once_and_logging_goes_on() {
     // A disk that can only be read, some that are too small for the parts of a journal, and no directory at all.
     for kib in ["0", "4", "8", "12", "16", "20", "4000", "5000"].map(Some).into_iter().chain([None]) {
         let place = Place::new();
-        let mut command = match kib {
-            Some(kib) => place.scenario(&["on-small-disk", kib, &dir(&place), "finish"]),
-            None => {
-                std::fs::write(place.journal(), "").unwrap();
-                place.scenario(&["finish"])
-            }
+        let mut command = if let Some(kib) = kib {
+            place.scenario(&["on-small-disk", kib, &dir(&place), "finish"])
+        } else {
+            std::fs::write(place.journal(), "").unwrap();
+            place.scenario(&["finish"])
         };
         let run = finished(&place, &mut command);
         assert_eq!((run.info.status, run.metric("loss")), (RunStatus::Finished, Some(0.5)), "{kib:?}");

@@ -122,6 +122,11 @@ struct Stored {
 }
 
 impl Logged {
+    /// What the first threads of a program logged; all of it must be in the store.
+    pub(super) fn of_points(run_id: &str, counts: Vec<u64>) -> Self {
+        Self { run_id: run_id.to_owned(), mix: Mix::Points, safe: counts.clone(), counts }
+    }
+
     /// Checks that every record is there that must be, each once, and no others than those that were logged: one more of
     /// each thread may be, which was in flight.
     pub(super) fn check_records(&self, place: &Place, run: &Run) {

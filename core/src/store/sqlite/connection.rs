@@ -6,8 +6,8 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::schema::{self, Readiness};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_system;
+use crate::forking::{self, PutAway};
 use crate::sync::lock;
 
 /// How long a statement waits for other processes, as MLflow does.
@@ -34,13 +35,46 @@ const STATEMENTS_MAX: usize = 128;
 const CACHE_KIB: i64 = -16_384;
 
 pub(super) struct Connections {
-    writer: Mutex<Connection>,
+    writer: Lazy,
     /// `None` for a database in memory, which only its one connection sees.
-    reader: Option<Mutex<Connection>>,
+    reader: Option<Lazy>,
     /// The write-ahead log next to the database, if there may be one.
     pub(super) wal: Option<PathBuf>,
     /// Whether the directory entry of the log is known to be on disk.
     wal_entry_synced: AtomicBool,
+}
+
+/// A connection that is opened when it is needed: it is put away before a fork.
+struct Lazy {
+    path: PathBuf,
+    open: Mutex<Option<Connection>>,
+}
+
+impl Lazy {
+    fn of(path: &Path, open: Connection) -> Self {
+        Self { path: path.to_owned(), open: Mutex::new(Some(open)) }
+    }
+
+    fn with<T>(&self, job: impl FnOnce(&mut Connection) -> Outcome<T>) -> Outcome<T> {
+        let _pass = forking::enter();
+        match &mut *lock(&self.open) {
+            Some(open) => job(open),
+            put_away => {
+                let open = connect(&self.path)?;
+                tune(&open)?;
+                job(put_away.insert(open))
+            }
+        }
+    }
+}
+
+impl PutAway for Connections {
+    fn put_away(&self) {
+        for connection in self.reader.iter().chain([&self.writer]) {
+            // One that cannot be closed is dropped, which closes it later.
+            drop(lock(&connection.open).take().map(Connection::close));
+        }
+    }
 }
 
 impl Connections {
@@ -48,7 +82,8 @@ impl Connections {
     ///
     /// Waits up to `patience` for tables that are missing: MLflow creates and migrates in many small transactions, and a
     /// training is often started in the same moment as the server that shows it.
-    pub(super) fn open(path: &Path, artifact_root: &str, patience: Duration) -> Outcome<Self> {
+    pub(super) fn open(path: &Path, artifact_root: &str, patience: Duration) -> Outcome<Arc<Self>> {
+        let pass = forking::enter();
         let mut writer = connect(path)?;
         if writer.is_readonly(rusqlite::MAIN_DB)? {
             return Err(denied("the database file is read-only", "the file").into());
@@ -75,54 +110,61 @@ impl Connections {
         tune(&writer)?;
         let reader = connect(path)?;
         tune(&reader)?;
+        let (writer, reader) = (Lazy::of(&resolved, writer), Lazy::of(&resolved, reader));
         let mut wal = resolved.into_os_string();
         wal.push("-wal");
-        Ok(Self {
-            writer: Mutex::new(writer),
-            reader: Some(Mutex::new(reader)),
+        let connections = Arc::new(Self {
+            writer,
+            reader: Some(reader),
             wal: Some(wal.into()),
             wal_entry_synced: AtomicBool::new(false),
-        })
+        });
+        drop(pass);
+        forking::put_away_before_forks(&connections);
+        Ok(connections)
     }
 
     /// A new database in memory.
-    pub(super) fn in_memory(artifact_root: &str) -> Outcome<Self> {
+    pub(super) fn in_memory(artifact_root: &str) -> Outcome<Arc<Self>> {
         let mut writer = Connection::open_in_memory()?;
         configure(&writer)?;
         schema::ensure(&mut writer, artifact_root)?;
-        Ok(Self {
-            writer: Mutex::new(writer),
+        Ok(Arc::new(Self {
+            writer: Lazy::of(Path::new(""), writer),
             reader: None,
             wal: None,
             wal_entry_synced: AtomicBool::new(true),
-        })
+        }))
     }
 
     /// Runs `job` on one snapshot of the database.
     pub(super) fn read<T>(&self, job: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
-        let mut connection = lock(self.reader.as_ref().unwrap_or(&self.writer));
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        let found = job(&transaction)?;
-        transaction.commit()?;
-        Ok(found)
+        self.reader.as_ref().unwrap_or(&self.writer).with(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            let found = job(&transaction)?;
+            transaction.commit()?;
+            Ok(found)
+        })
     }
 
     /// Runs `job` in one transaction, which is kept if `job` succeeds.
     pub(super) fn write<T>(&self, job: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
-        let mut connection = lock(&self.writer);
-        // Immediate: a transaction that begins by reading could not wait for another writer, only fail.
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = job(&transaction)?;
-        transaction.commit()?;
-        Ok(done)
+        self.writer.with(|connection| {
+            // Immediate: a transaction that begins by reading could not wait for another writer, only fail.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = job(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })
     }
 
     /// Closes both connections. The last one of a database moves the log into it and removes the log.
     pub(super) fn close(&self) -> Outcome<()> {
         for connection in self.reader.iter().chain([&self.writer]) {
+            let _pass = forking::enter();
             let nowhere = Connection::open_in_memory()?;
-            let open = std::mem::replace(&mut *lock(connection), nowhere);
-            open.close().map_err(|(_still_open, cause)| cause)?;
+            let open = lock(&connection.open).replace(nowhere);
+            open.map_or(Ok(()), Connection::close).map_err(|(_still_open, cause)| cause)?;
         }
         Ok(())
     }

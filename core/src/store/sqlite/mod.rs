@@ -18,6 +18,7 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Batch, ExperimentQuery, Limits, ModelQuery, Page, PageRequest, RunQuery, Store};
@@ -40,7 +41,7 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// Several processes may use one database at once, MLflow among them. In this process a read never waits for a write.
 pub struct SqliteStore {
-    connections: Connections,
+    connections: Arc<Connections>,
     /// What errors name: the path, or that there is none.
     place: String,
     /// Where experiments without a place of their own put their artifacts.
