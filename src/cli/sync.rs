@@ -144,11 +144,9 @@ fn as_text(report: &Value, now: i64) -> String {
 
 fn add(lines: &mut Vec<String>, journal: &Value, now: i64) {
     let state = line(&journal["state"]);
-    let lives = state == "lives";
-    let mut process = journal["pid"].as_u64().map_or("a process".to_owned(), |pid| format!("process {pid}"));
-    if let Some(host) = journal["host"].as_str() {
-        process.push_str(&format!(" on {}", plain(host)));
-    }
+    let is_alive = state == "lives";
+    let process = journal["pid"].as_u64().map_or("a process".to_owned(), |pid| format!("process {pid}"));
+    let host = journal["host"].as_str().map(|host| format!(" on {}", plain(host))).unwrap_or_default();
     let records = &journal["records"];
     let of = |kind: &str| records[kind].as_u64().unwrap_or_default();
     let kinds: Vec<_> =
@@ -160,9 +158,9 @@ fn add(lines: &mut Vec<String>, journal: &Value, now: i64) {
         let since = since.map(|since| format!(", the first {}", time::ago(since, now))).unwrap_or_default();
         format!("{} ({}{since})", kinds.join(", "), bytes(journal["bytes"].as_u64().unwrap_or_default()))
     };
-    lines.push(format!("  {process}, {}: {has}", if lives { "which lives" } else { "which died" }));
+    lines.push(format!("  {process}{host}, {}: {has}", if is_alive { "which lives" } else { "which died" }));
     let mut tell = |what: String| lines.push(format!("    {what}"));
-    if lives {
+    if is_alive {
         return;
     }
     if state != "delivered" {

@@ -29,7 +29,7 @@ const BEAT_EVERY: Duration = Duration::from_mins(1);
 /// After so long without, it is dead for other machines.
 const SILENCE_MAX: Duration = Duration::from_mins(10);
 /// How a file is called that is made to ask a file system for its time.
-const NOW: &str = ".now-";
+pub(super) const NOW: &str = ".now-";
 
 /// One who looks at the journals in a directory.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ mod tests {
     fn from_elsewhere(dir: &Path) -> Owner {
         let machine = Machine {
             boot_id: Some("another boot".to_owned()),
-            machine_id: Some("another machine".to_owned()),
+            installation: Some("another machine".to_owned()),
             host_name: Some("gpu-3".to_owned()),
             ..Machine::here()
         };
@@ -256,9 +256,9 @@ mod tests {
         let heart = Heartbeat { dir: dir.path().to_owned(), last: Mutex::default() };
         heart.beat();
         assert!(!looks_dead(), "a sign of life");
-        age(dir.path(), ALIVE, SILENCE_MAX - BEAT_EVERY);
+        age(dir.path(), ALIVE, SILENCE_MAX / 2);
         assert!(!looks_dead(), "some may be missing");
-        age(dir.path(), ALIVE, SILENCE_MAX + BEAT_EVERY);
+        age(dir.path(), ALIVE, SILENCE_MAX * 2);
         assert!(looks_dead());
         assert!(
             is_dead(&observer(dir.path(), true), dir.path()),
@@ -290,7 +290,7 @@ mod tests {
         // Of a copied image of a machine, one of the two is the same.
         observer.here.host_name = Some("gpu-4".to_owned());
         assert!(!is_dead(&observer, dir.path()));
-        observer.here = Machine { machine_id: None, ..before };
+        observer.here = Machine { installation: None, ..before };
         observer.here.boot_id = Some("the next boot".to_owned());
         assert!(!is_dead(&observer, dir.path()));
     }
