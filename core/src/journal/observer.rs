@@ -45,8 +45,8 @@ pub(super) struct Observer {
 /// What an observer sees of a journal.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// Its process lives, as far as can be told; who it is, if this version can read that.
-    Living(Option<Owner>),
+    /// Its process lives, as far as can be told; who it is, if that can be read.
+    Living(Result<Owner>),
     /// Its process is gone.
     Dead(Owner),
     /// Nobody holds it, and whose it is cannot be read.
@@ -85,10 +85,10 @@ impl Observer {
             Err(TryLockError::Error(_)) => Lock::Unknown,
         };
         Ok(match Owner::read(&file, dir) {
-            Err(_) if lock == Lock::Held => Seen::Living(None),
+            Err(error) if lock == Lock::Held => Seen::Living(Err(error)),
             Err(error) => Seen::Unreadable(error),
             Ok(owner) if self.is_dead(&owner, lock, dir) => Seen::Dead(owner),
-            Ok(owner) => Seen::Living(Some(owner)),
+            Ok(owner) => Seen::Living(Ok(owner)),
         })
     }
 
@@ -320,7 +320,7 @@ mod tests {
         let file = File::options().write(true).open(&path).unwrap();
         file.lock().unwrap();
         let look = || observer(dir.path(), true).look(dir.path()).unwrap();
-        assert!(matches!(look(), Seen::Living(None)));
+        assert!(matches!(look(), Seen::Living(Err(_))));
         release(file, dir.path());
         assert!(matches!(look(), Seen::Unreadable(_)));
     }

@@ -29,8 +29,7 @@ pub(crate) fn survey(place: &Place) -> Result<Vec<Journal>> {
 fn look(observer: &Observer, dir: PathBuf) -> Option<Journal> {
     let (owner, mut state) = match observer.look(&dir) {
         Ok(Seen::Dead(owner)) => (Ok(owner), State::Waits),
-        Ok(Seen::Living(Some(owner))) => (Ok(owner), State::Lives),
-        Ok(Seen::Living(None)) => (Err(super::owner::unknown_format(&dir)), State::Lives),
+        Ok(Seen::Living(owner)) => (owner, State::Lives),
         // Delivered and removed just now, or no journal at all.
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Ok(Seen::Unreadable(error)) | Err(error) => (Err(error), State::Waits),
