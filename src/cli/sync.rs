@@ -166,12 +166,11 @@ fn add(lines: &mut Vec<String>, journal: &Value, now: i64) {
     if state != "delivered" {
         let runs = list(&journal["runs"]);
         for run in runs.iter().take(RUNS_SHOWN) {
-            let ends = if run["status"] == "RUNNING" && state == "waits" { ", to be ended" } else { "" };
-            tell(format!(
-                "run {}: {}{ends}",
-                name(run),
-                count(run["records"].as_u64().unwrap_or(0), "record")
-            ));
+            let records = run["records"].as_u64().filter(|records| *records > 0);
+            let records =
+                records.map(|records| format!(": {}", count(records, "record"))).unwrap_or_default();
+            let is_left = run["status"] == "RUNNING" && matches!(state.as_str(), "waits" | "stays");
+            tell(format!("run {}{records}{}", name(run), if is_left { ", to be ended" } else { "" }));
         }
         if runs.len() > RUNS_SHOWN {
             tell(format!("and {}", count((runs.len() - RUNS_SHOWN) as u64, "more run")));
