@@ -92,7 +92,7 @@ pub use runlog_core::fluent::{
 #[cfg(feature = "image")]
 pub use runlog_core::fluent::{load_image, log_image, log_image_at, log_image_step};
 pub use runlog_core::{
-    ActiveRun, Config, Dataset, DatasetInput, Error, ErrorKind, Experiment, ExperimentOptions,
+    ActiveRun, Config, Dataset, DatasetInput, EndedRun, Error, ErrorKind, Experiment, ExperimentOptions,
     ExperimentQuery, Health, InRun, InScope, LastError, Launch, Launcher, LifecycleStage, Logged,
     LoggedModel, Losses, Metric, MetricHandle, ModelOutput, ModelQuery, ModelStatus, Param, Recovery, Result,
     Run, RunData, RunHandle, RunInfo, RunInputs, RunOptions, RunQuery, RunStatus, RunTable, Step, Tag,
@@ -114,6 +114,8 @@ pub use runlog_core::build;
 pub use runlog_core::data;
 /// Logged models: what goes into one, and reading it back.
 pub use runlog_core::model;
+/// What waits in journals for its store, of every store: listed, and delivered, as `runlog sync` does.
+pub use runlog_core::waiting;
 /// Autologging for linfa: `use runlog::linfa::Fit;`.
 #[cfg(feature = "linfa")]
 pub use runlog_linfa as linfa;

@@ -362,5 +362,6 @@ pub(crate) fn of_dead_processes(uri: &str, config: &Config) -> Result<Vec<Journa
     Ok(journals)
 }
 
-#[cfg(all(test, feature = "sqlite", feature = "file"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "file"))]
 mod tests;

@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use runlog_core::waiting::Progress;
 
-/// What stands on the line; the template is checked by a test.
-const LINE: &str = "{bar:30} {human_pos} of {human_len} records, {per_sec}, {eta} left";
+/// What stands on the line: no more than 80 cells hold.
+const LINE: &str = "{bar:24} {human_pos} of {human_len} records, {eta} left";
 
 /// A bar, if there is somebody to see it.
 #[derive(Debug)]

@@ -144,11 +144,9 @@ fn as_text(report: &Value, now: i64) -> String {
 
 fn add(lines: &mut Vec<String>, journal: &Value, now: i64) {
     let state = line(&journal["state"]);
-    let lives = state == "lives";
-    let mut process = journal["pid"].as_u64().map_or("a process".to_owned(), |pid| format!("process {pid}"));
-    if let Some(host) = journal["host"].as_str() {
-        process.push_str(&format!(" on {}", plain(host)));
-    }
+    let is_alive = state == "lives";
+    let process = journal["pid"].as_u64().map_or("a process".to_owned(), |pid| format!("process {pid}"));
+    let host = journal["host"].as_str().map(|host| format!(" on {}", plain(host))).unwrap_or_default();
     let records = &journal["records"];
     let of = |kind: &str| records[kind].as_u64().unwrap_or_default();
     let kinds: Vec<_> =
@@ -160,20 +158,19 @@ fn add(lines: &mut Vec<String>, journal: &Value, now: i64) {
         let since = since.map(|since| format!(", the first {}", time::ago(since, now))).unwrap_or_default();
         format!("{} ({}{since})", kinds.join(", "), bytes(journal["bytes"].as_u64().unwrap_or_default()))
     };
-    lines.push(format!("  {process}, {}: {has}", if lives { "which lives" } else { "which died" }));
+    lines.push(format!("  {process}{host}, {}: {has}", if is_alive { "which lives" } else { "which died" }));
     let mut tell = |what: String| lines.push(format!("    {what}"));
-    if lives {
+    if is_alive {
         return;
     }
     if state != "delivered" {
         let runs = list(&journal["runs"]);
         for run in runs.iter().take(RUNS_SHOWN) {
-            let ends = if run["status"] == "RUNNING" && state == "waits" { ", to be ended" } else { "" };
-            tell(format!(
-                "run {}: {}{ends}",
-                name(run),
-                count(run["records"].as_u64().unwrap_or(0), "record")
-            ));
+            let records = run["records"].as_u64().filter(|records| *records > 0);
+            let records =
+                records.map(|records| format!(": {}", count(records, "record"))).unwrap_or_default();
+            let is_left = run["status"] == "RUNNING" && matches!(state.as_str(), "waits" | "stays");
+            tell(format!("run {}{records}{}", name(run), if is_left { ", to be ended" } else { "" }));
         }
         if runs.len() > RUNS_SHOWN {
             tell(format!("and {}", count((runs.len() - RUNS_SHOWN) as u64, "more run")));

@@ -272,7 +272,7 @@ mod tests {
         assert_eq!((definitions.key("loss").unwrap(), definitions.run(run("r1")).unwrap()), (1, 0));
         definitions.sync();
         assert!(!definitions.are_written());
-        assert_eq!(definitions.key_name(1).unwrap().as_ref(), "loss", "it can be used all the same");
+        assert_eq!(definitions.key_name(1), Some("loss"), "it can be used all the same");
         lock(&definitions.file).file = free;
         definitions.sync();
         assert!(definitions.are_written());

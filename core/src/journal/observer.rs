@@ -29,7 +29,7 @@ const BEAT_EVERY: Duration = Duration::from_mins(1);
 /// After so long without, it is dead for other machines.
 const SILENCE_MAX: Duration = Duration::from_mins(10);
 /// How a file is called that is made to ask a file system for its time.
-const NOW: &str = ".now-";
+pub(super) const NOW: &str = ".now-";
 
 /// One who looks at the journals in a directory.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ pub(super) struct Observer {
 /// What an observer sees of a journal.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// Its process lives, as far as can be told; who it is, if this version can read that.
-    Living(Option<Owner>),
+    /// Its process lives, as far as can be told; who it is, if that can be read.
+    Living(Result<Owner>),
     /// Its process is gone.
     Dead(Owner),
     /// Nobody holds it, and whose it is cannot be read.
@@ -85,10 +85,10 @@ impl Observer {
             Err(TryLockError::Error(_)) => Lock::Unknown,
         };
         Ok(match Owner::read(&file, dir) {
-            Err(_) if lock == Lock::Held => Seen::Living(None),
+            Err(error) if lock == Lock::Held => Seen::Living(Err(error)),
             Err(error) => Seen::Unreadable(error),
             Ok(owner) if self.is_dead(&owner, lock, dir) => Seen::Dead(owner),
-            Ok(owner) => Seen::Living(Some(owner)),
+            Ok(owner) => Seen::Living(Ok(owner)),
         })
     }
 
@@ -193,7 +193,7 @@ mod tests {
     fn from_elsewhere(dir: &Path) -> Owner {
         let machine = Machine {
             boot_id: Some("another boot".to_owned()),
-            machine_id: Some("another machine".to_owned()),
+            installation: Some("another machine".to_owned()),
             host_name: Some("gpu-3".to_owned()),
             ..Machine::here()
         };
@@ -256,9 +256,9 @@ mod tests {
         let heart = Heartbeat { dir: dir.path().to_owned(), last: Mutex::default() };
         heart.beat();
         assert!(!looks_dead(), "a sign of life");
-        age(dir.path(), ALIVE, SILENCE_MAX - BEAT_EVERY);
+        age(dir.path(), ALIVE, SILENCE_MAX / 2);
         assert!(!looks_dead(), "some may be missing");
-        age(dir.path(), ALIVE, SILENCE_MAX + BEAT_EVERY);
+        age(dir.path(), ALIVE, SILENCE_MAX * 2);
         assert!(looks_dead());
         assert!(
             is_dead(&observer(dir.path(), true), dir.path()),
@@ -290,7 +290,7 @@ mod tests {
         // Of a copied image of a machine, one of the two is the same.
         observer.here.host_name = Some("gpu-4".to_owned());
         assert!(!is_dead(&observer, dir.path()));
-        observer.here = Machine { machine_id: None, ..before };
+        observer.here = Machine { installation: None, ..before };
         observer.here.boot_id = Some("the next boot".to_owned());
         assert!(!is_dead(&observer, dir.path()));
     }
@@ -320,7 +320,7 @@ mod tests {
         let file = File::options().write(true).open(&path).unwrap();
         file.lock().unwrap();
         let look = || observer(dir.path(), true).look(dir.path()).unwrap();
-        assert!(matches!(look(), Seen::Living(None)));
+        assert!(matches!(look(), Seen::Living(Err(_))));
         release(file, dir.path());
         assert!(matches!(look(), Seen::Unreadable(_)));
     }

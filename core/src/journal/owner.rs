@@ -37,7 +37,8 @@ pub(super) struct Machine {
     /// Where process ids mean the same.
     pub(super) pid_namespace: Option<String>,
     /// The same in every boot.
-    pub(super) machine_id: Option<String>,
+    #[serde(rename = "machine_id")]
+    pub(super) installation: Option<String>,
     pub(super) host_name: Option<String>,
 }
 
@@ -131,7 +132,7 @@ impl Machine {
         Self {
             boot_id: boot_id(),
             pid_namespace: pid_namespace(),
-            machine_id: machine_id(),
+            installation: machine_id(),
             host_name: host_name(),
         }
     }
@@ -144,7 +145,7 @@ impl Machine {
     /// other of these, so both must agree.
     pub(super) fn is_same_machine(&self, other: &Self) -> bool {
         let agree = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        agree(&self.machine_id, &other.machine_id) && agree(&self.host_name, &other.host_name)
+        agree(&self.installation, &other.installation) && agree(&self.host_name, &other.host_name)
     }
 }
 

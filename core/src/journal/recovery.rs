@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Place;
 use super::definitions::Definitions;
-use super::observer::{Observer, Seen};
+use super::observer::{NOW, Observer, Seen};
 use super::owner::Owner;
 use super::window::{Segments, Window};
 #[cfg(test)]
@@ -79,6 +79,8 @@ fn sweep(dir: &Path) {
         if is_named(&path, GONE) || is_named(&path, NEW) && matches!(observer.look(&path), Ok(Seen::Dead(_)))
         {
             std::fs::remove_dir_all(&path).ok();
+        } else if is_named(&path, NOW) {
+            std::fs::remove_file(&path).ok();
         }
     }
 }

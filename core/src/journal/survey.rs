@@ -29,12 +29,10 @@ pub(crate) fn survey(place: &Place) -> Result<Vec<Journal>> {
 fn look(observer: &Observer, dir: PathBuf) -> Option<Journal> {
     let (owner, mut state) = match observer.look(&dir) {
         Ok(Seen::Dead(owner)) => (Ok(owner), State::Waits),
-        Ok(Seen::Living(Some(owner))) => (Ok(owner), State::Lives),
-        Ok(Seen::Living(None)) => (Err(super::owner::unknown_format(&dir)), State::Lives),
-        Ok(Seen::Unreadable(error)) => (Err(error), State::Waits),
+        Ok(Seen::Living(owner)) => (owner, State::Lives),
         // Delivered and removed just now, or no journal at all.
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
-        Err(error) => (Err(error), State::Waits),
+        Ok(Seen::Unreadable(error)) | Err(error) => (Err(error), State::Waits),
     };
     if state == State::Waits && is_being_delivered(&dir) {
         state = State::IsDelivered;

@@ -21,7 +21,7 @@ impl Home {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::from_map(&HashMap::new()).unwrap();
-        config.working_dir = dir.path().to_owned();
+        dir.path().clone_into(&mut config.working_dir);
         config.journal_dir = Some(dir.path().join("journal"));
         config.quiet = true;
         Self { dir, config }
