@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod current;
