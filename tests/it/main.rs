@@ -14,6 +14,8 @@ mod command;
 #[path = "../scenario/counters.rs"]
 mod counters;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod current;
