@@ -1,4 +1,5 @@
-//! The two connections of a store: one writes, one reads, so that a read never waits for a long write.
+//! The two connections of a store: one writes, one reads, so that a read never waits for a long write. The one that
+//! reads is opened by the first read: each connection parses the whole schema, and many processes only write.
 //!
 //! The database file itself is only ever opened by SQLite. On Unix a process that closes any other descriptor of a file
 //! loses all its locks on it, and SQLite's with them.
@@ -33,14 +34,24 @@ const STATEMENTS_MAX: usize = 128;
 /// SQLite takes by itself hold those of some 10,000 points.
 const CACHE_KIB: i64 = -16_384;
 
+/// Pages in the write-ahead log at which a commit moves it into the database: 16 MiB. Each time both files are synced,
+/// and pages that are written again and again, as those of an index are, are moved once instead of several times.
+const LOG_PAGES: i64 = 4096;
+
 pub(super) struct Connections {
     writer: Mutex<Connection>,
     /// `None` for a database in memory, which only its one connection sees.
-    reader: Option<Mutex<Connection>>,
+    reader: Option<Reader>,
     /// The write-ahead log next to the database, if there may be one.
     pub(super) wal: Option<PathBuf>,
     /// Whether the directory entry of the log is known to be on disk.
     wal_entry_synced: AtomicBool,
+}
+
+struct Reader {
+    /// Without symbolic links: another file must not be found when the first read comes.
+    path: PathBuf,
+    connection: Mutex<Option<Connection>>,
 }
 
 impl Connections {
@@ -49,7 +60,7 @@ impl Connections {
     /// Waits up to `patience` for tables that are missing: MLflow creates and migrates in many small transactions, and a
     /// training is often started in the same moment as the server that shows it.
     pub(super) fn open(path: &Path, artifact_root: &str, patience: Duration) -> Outcome<Self> {
-        let mut writer = connect(path)?;
+        let mut writer = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
         if writer.is_readonly(rusqlite::MAIN_DB)? {
             return Err(denied("the database file is read-only", "the file").into());
         }
@@ -73,13 +84,12 @@ impl Connections {
             }
         }
         tune(&writer)?;
-        let reader = connect(path)?;
-        tune(&reader)?;
+        let reader = Reader { path: resolved.clone(), connection: Mutex::new(None) };
         let mut wal = resolved.into_os_string();
         wal.push("-wal");
         Ok(Self {
             writer: Mutex::new(writer),
-            reader: Some(Mutex::new(reader)),
+            reader: Some(reader),
             wal: Some(wal.into()),
             wal_entry_synced: AtomicBool::new(false),
         })
@@ -100,11 +110,16 @@ impl Connections {
 
     /// Runs `job` on one snapshot of the database.
     pub(super) fn read<T>(&self, job: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
-        let mut connection = lock(self.reader.as_ref().unwrap_or(&self.writer));
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-        let found = job(&transaction)?;
-        transaction.commit()?;
-        Ok(found)
+        let Some(reader) = &self.reader else { return read_on(&mut lock(&self.writer), job) };
+        let mut connection = lock(&reader.connection);
+        match &mut *connection {
+            Some(open) => read_on(open, job),
+            absent => {
+                let open = connect(&reader.path, OpenFlags::empty())?;
+                tune(&open)?;
+                read_on(absent.insert(open), job)
+            }
+        }
     }
 
     /// Runs `job` in one transaction, which is kept if `job` succeeds.
@@ -119,9 +134,14 @@ impl Connections {
 
     /// Closes both connections. The last one of a database moves the log into it and removes the log.
     pub(super) fn close(&self) -> Outcome<()> {
-        for connection in self.reader.iter().chain([&self.writer]) {
-            let nowhere = Connection::open_in_memory()?;
-            let open = std::mem::replace(&mut *lock(connection), nowhere);
+        // What is asked for later finds a database without tables.
+        let nowhere = Connection::open_in_memory;
+        let reader = match &self.reader {
+            Some(reader) => lock(&reader.connection).replace(nowhere()?),
+            None => None,
+        };
+        let writer = std::mem::replace(&mut *lock(&self.writer), nowhere()?);
+        for open in reader.into_iter().chain([writer]) {
             open.close().map_err(|(_still_open, cause)| cause)?;
         }
         Ok(())
@@ -149,6 +169,14 @@ impl Connections {
         }
         Ok(())
     }
+}
+
+/// Runs `job` on one snapshot of the database.
+fn read_on<T>(connection: &mut Connection, job: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    let found = job(&transaction)?;
+    transaction.commit()?;
+    Ok(found)
 }
 
 /// Creates the directory of the database, and refuses early what could only fail later.
@@ -181,11 +209,10 @@ fn denied(what: &str, on: &str) -> Error {
     )
 }
 
-fn connect(path: &Path) -> Outcome<Connection> {
+fn connect(path: &Path, more: OpenFlags) -> Outcome<Connection> {
     // Without SQLITE_OPEN_URI: a file may be called `file:x?mode=ro`. Without SQLite's own mutex: ours is around it.
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags | more)?;
     configure(&connection)?;
     Ok(connection)
 }
@@ -203,5 +230,6 @@ fn tune(connection: &Connection) -> Outcome<()> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let synchronous = if mode.eq_ignore_ascii_case("wal") { "NORMAL" } else { "FULL" };
     connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
     Ok(())
 }
