@@ -155,6 +155,16 @@ impl Definitions {
         read(&self.experiments).clone()
     }
 
+    /// How many keys there are; their numbers are below.
+    pub(crate) fn keys(&self) -> u32 {
+        u32::try_from(read(&self.keys).names.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many definitions there are: none goes, and none changes.
+    pub(super) fn count(&self) -> usize {
+        read(&self.keys).names.len() + read(&self.runs).len() + read(&self.experiments).len()
+    }
+
     /// The name of a key.
     pub(crate) fn key_name(&self, id: u32) -> Option<Arc<str>> {
         read(&self.keys).names.get(id as usize).map(Arc::clone)

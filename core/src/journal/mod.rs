@@ -237,9 +237,12 @@ impl Journal {
     /// Notes that a record is stored or refused. The first slot first: a crash in between must not leave a head
     /// without its rest.
     pub(crate) fn acknowledge(&self, entry: &Entry) {
-        for sequence in entry.first..entry.first + entry.slots {
-            self.queue.acknowledge(sequence);
-        }
+        self.acknowledge_all(entry.first..entry.first + entry.slots);
+    }
+
+    /// As [`acknowledge`](Self::acknowledge), of all records in these slots.
+    pub(crate) fn acknowledge_all(&self, slots: Range<u64>) {
+        self.queue.acknowledge(slots);
     }
 
     /// Whether a segment waits to be recycled.
@@ -270,10 +273,15 @@ impl Journal {
         }
     }
 
-    /// Brings everything logged so far to the disk, against a power cut.
-    pub(crate) fn sync(&self, reader: &mut Reader) {
+    /// Brings everything logged so far to the disk, against a power cut; what is below `safe_below` is safe without it.
+    pub(crate) fn sync(&self, reader: &mut Reader, safe_below: u64) {
         let tail = self.tail();
-        self.definitions.sync();
+        let definitions = self.definitions.count();
+        if definitions != reader.definitions_synced {
+            self.definitions.sync();
+            reader.definitions_synced = definitions;
+        }
+        reader.synced = reader.synced.max(safe_below).min(tail);
         for number in reader.first_segment..=tail >> segment::SLOTS_LOG2 {
             if let Some(segment) = self.queue.find(number) {
                 let slots =

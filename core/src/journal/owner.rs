@@ -5,6 +5,7 @@
 //! process, told by its id, start time, boot and namespace, is gone.
 
 use std::fs::{File, TryLockError};
+use std::io::{BufReader, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,8 @@ impl Owner {
         let path = dir.join(FILE);
         let fail = |cause: std::io::Error| Error::io("mark the journal as ours", &path, cause);
         let file = File::options().read(true).write(true).create_new(true).open(&path).map_err(fail)?;
-        serde_json::to_writer(&file, self).map_err(|cause| fail(cause.into()))?;
+        let text = serde_json::to_vec(self).map_err(|cause| fail(cause.into()))?;
+        (&file).write_all(&text).map_err(fail)?;
         // Not every file system has locks; the process id serves there.
         file.try_lock().ok();
         Ok(file)
@@ -58,7 +60,7 @@ impl Owner {
         let path = dir.join(FILE);
         let file = File::options().read(true).write(true).open(&path);
         let file = file.map_err(|cause| Error::io("read the journal's owner", &path, cause))?;
-        let owner: Self = serde_json::from_reader(&file).map_err(|cause| {
+        let owner: Self = serde_json::from_reader(BufReader::new(&file)).map_err(|cause| {
             Error::new(ErrorKind::Corrupt, "not a journal's owner file")
                 .with("path", path.display())
                 .because(cause)

@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     /// The number of the first segment that is not recycled.
     pub(super) first_segment: u64,
     pub(super) synced: u64,
+    /// How many definitions are known to be on the disk.
+    pub(super) definitions_synced: usize,
     pub(super) warmed: u64,
 }
 

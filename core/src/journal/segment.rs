@@ -10,8 +10,9 @@
 //! space (NFS, btrfs, ZFS), a mapping could die of a full disk: there the slots live in anonymous memory and each is
 //! also written to the file. Where there is no directory at all, they live in memory alone.
 
+use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::memory::{BITMAP_AT, Memory, PAGE, SLOTS_AT};
 pub(super) use super::memory::{Backing, FILE_BYTES, SLOTS, SLOTS_LOG2};
@@ -33,6 +34,8 @@ pub(super) struct Segment {
     acknowledged: AtomicU32,
     /// Set when a write to the file failed, for the shipper to tell.
     write_failed: AtomicU32,
+    /// Whether header or bitmap changed since they were brought to the disk.
+    head_changed: AtomicBool,
 }
 
 impl Segment {
@@ -76,6 +79,7 @@ impl Segment {
             salt: AtomicU64::new(0),
             acknowledged: AtomicU32::new(0),
             write_failed: AtomicU32::new(0),
+            head_changed: AtomicBool::new(true),
         }
     }
 
@@ -92,6 +96,7 @@ impl Segment {
         self.memory.word(3).store(salt, Ordering::Relaxed);
         self.memory.word(2).store(number + 1, Ordering::Release);
         self.write_header();
+        self.head_changed.store(true, Ordering::Relaxed);
         self.number.store(number, Ordering::Release);
     }
 
@@ -132,12 +137,25 @@ impl Segment {
 
     /// Notes that a slot is stored or refused; it will not be replayed.
     pub(super) fn acknowledge(&self, index: usize) {
-        let (word, bit) = (index / 64, 1 << (index % 64));
-        if self.bits(word).fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            self.acknowledged.fetch_add(1, Ordering::Relaxed);
+        self.acknowledge_all(index..index + 1);
+    }
+
+    /// Notes that these slots are stored or refused, the first ones first.
+    pub(super) fn acknowledge_all(&self, slots: Range<usize>) {
+        if slots.is_empty() {
+            return;
+        }
+        self.head_changed.store(true, Ordering::Relaxed);
+        let words = slots.start / 64..slots.end.div_ceil(64);
+        for word in words.clone() {
+            let inside = |index: usize| index.clamp(word * 64, word * 64 + 64) - word * 64;
+            let (from, to) = (inside(slots.start), inside(slots.end));
+            let mask = u64::MAX >> (64 - (to - from)) << from;
+            let new = mask & !self.bits(word).fetch_or(mask, Ordering::Relaxed);
+            self.acknowledged.fetch_add(new.count_ones(), Ordering::Relaxed);
         }
         if self.memory.backing() == Backing::Written {
-            self.write_back(BITMAP_AT + word * 8, 8);
+            self.write_back(BITMAP_AT + words.start * 8, words.len() * 8);
         }
     }
 
@@ -163,9 +181,14 @@ impl Segment {
         }
     }
 
-    /// Brings header, bitmap and the slots `from..to` to the disk, and leaves their pages writable.
+    /// Brings the slots `from..to` to the disk and leaves their pages writable; also header and bitmap, if they changed.
     pub(super) fn sync_slots(&self, from: usize, to: usize) {
-        self.memory.sync(0, SLOTS_AT);
+        if self.head_changed.swap(false, Ordering::Relaxed) {
+            self.memory.sync(0, SLOTS_AT);
+        }
+        if from >= to {
+            return;
+        }
         let start = (SLOTS_AT + from * slot::BYTES) & !(PAGE - 1);
         self.memory.sync(start, SLOTS_AT + to.min(SLOTS) * slot::BYTES - start);
         self.warm(to.saturating_sub(1), to + 1);
