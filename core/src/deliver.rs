@@ -40,9 +40,10 @@ pub(crate) fn deliver(
 ) -> Result<(), GaveUp> {
     let mut delivery = Delivery { store, definitions, ledger };
     let mut lanes: BTreeMap<u32, Lane<'_>> = BTreeMap::new();
+    let keys = definitions.keys();
     for entry in entries {
         match &entry.record {
-            Record::Metric(point) if definitions.key_name(point.key).is_none() => {
+            Record::Metric(point) if point.key >= keys => {
                 let unknown = Error::not_found("the journal does not say which key a metric has");
                 delivery.ledger.refused(entry, &unknown);
             }
@@ -107,7 +108,13 @@ impl Delivery<'_> {
         for entry in replaced {
             self.ledger.stored(entry);
         }
-        for metrics in lane.of_models.values().chain([&lane.metrics]) {
+        // Stores keep points by key, time and step: what comes in this order is written in one go.
+        let mut in_order = lane.metrics.clone();
+        in_order.sort_by_key(|entry| match entry.record {
+            Record::Metric(point) => (point.key, point.timestamp, point.step),
+            Record::Text(_) => Default::default(),
+        });
+        for metrics in lane.of_models.values().chain([&in_order]) {
             for metrics in metrics.chunks(limits.metrics) {
                 self.send(run, metrics)?;
             }
@@ -167,10 +174,15 @@ impl Delivery<'_> {
 
     fn batch(&self, entries: &[&Entry]) -> Batch {
         let mut batch = Batch::default();
+        let mut known = None;
         for entry in entries {
             match &entry.record {
                 Record::Metric(point) => {
-                    if let Some(key) = self.definitions.key_name(point.key) {
+                    // Points come key by key.
+                    if known.is_none_or(|(number, _)| number != point.key) {
+                        known = self.definitions.key_name(point.key).map(|key| (point.key, key));
+                    }
+                    if let Some((_, key)) = known {
                         let metric = Metric::new(key, point.value, point.timestamp, point.step);
                         batch.metrics.push(metric);
                     }

@@ -2,7 +2,7 @@
 //!
 //! It batches naturally: everything that arrived while the last batch was in flight is the next batch. Nobody wakes it
 //! for a record, since a wake costs the caller more than the record; it looks by itself, less and less often while
-//! nothing comes. Who waits for a record wakes it.
+//! little comes: a transaction costs what hundreds of points do. Who waits for a record wakes it.
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,10 +18,12 @@ use crate::journal::record::{Record, Text};
 use crate::journal::{Definitions, Entry, Place, Reader};
 use crate::notice;
 
-/// The first pause when nothing came, doubled while nothing comes.
+/// The shortest pause, doubled while nothing comes.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause: how long a record may lie before it is taken to the store.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How many records are worth a batch: as long as fewer come, the next look waits for them.
+const BATCH_WORTH: usize = 1000;
 /// How often journal and store are brought to the disk: what a power cut may lose.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// The first pause when the store cannot be reached, doubled up to the last.
@@ -66,7 +68,7 @@ struct Shipper {
 
 impl Shipper {
     fn run(mut self) {
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut looked_at) = (PAUSE_MIN, clock::instant());
         loop {
             self.engine.journal.beat();
             self.engine.journal.stay_ahead(&mut self.reader);
@@ -75,14 +77,14 @@ impl Shipper {
             match self.ship() {
                 Ok(0) if closing.is_some() => break,
                 Err(GaveUp) => break,
-                Ok(0) => {
+                Ok(records) => {
                     self.sync_when_due();
-                    self.engine.wait_until_wanted(due.map_or(pause, |due| pause.min(due)));
-                    pause = (pause * 2).min(PAUSE_MAX);
-                }
-                Ok(_) => {
-                    self.sync_when_due();
-                    pause = PAUSE_MIN;
+                    let now = clock::instant();
+                    pause = pause_after(pause, records, now - looked_at);
+                    looked_at = now;
+                    if records < BATCH_WORTH {
+                        self.engine.wait_until_wanted(due.map_or(pause, |due| pause.min(due)));
+                    }
                 }
             }
         }
@@ -108,8 +110,8 @@ impl Shipper {
     }
 
     fn sync_when_due(&mut self) {
-        let recyclable = self.engine.journal.has_done_segments(&self.reader);
-        if recyclable || clock::instant() - self.synced_at >= SYNC_EVERY {
+        let is_short = self.engine.journal.is_short_of_segments(&self.reader);
+        if is_short || clock::instant() - self.synced_at >= SYNC_EVERY {
             self.sync();
         }
     }
@@ -120,18 +122,36 @@ impl Shipper {
         if !self.engine.journal.needs_sync(&self.reader) {
             return;
         }
-        match guarded(|| self.engine.store.sync()) {
-            Ok(()) => self.engine.journal.recycle(&mut self.reader),
+        let done_below = self.reader.done_below();
+        let safe_below = match guarded(|| self.engine.store.sync()) {
+            Ok(()) => {
+                self.engine.journal.recycle(&mut self.reader);
+                done_below
+            }
             Err(error) => {
                 notice::warn(
                     "store-sync",
                     format_args!("the store cannot be synced, so the journal grows until it can: {error}"),
                 );
                 self.engine.progress().note_error(&error.to_string());
+                0
             }
+        };
+        // A journal that is delivered, and takes nothing more, is about to go.
+        let journal = &self.engine.journal;
+        if !journal.is_sealed() || safe_below < journal.tail() {
+            journal.sync(&mut self.reader, safe_below);
         }
-        self.engine.journal.sync(&mut self.reader);
     }
+}
+
+/// The pause after a look that found so many records since the last: until a batch is worth it, if they go on to come
+/// as they did.
+fn pause_after(pause: Duration, records: usize, since_last: Duration) -> Duration {
+    let records = u32::try_from(records).unwrap_or(u32::MAX);
+    let worth = u32::try_from(BATCH_WORTH).unwrap_or(u32::MAX);
+    let wanted = if records == 0 { pause * 2 } else { since_last.saturating_mul(worth) / records };
+    wanted.clamp(PAUSE_MIN, PAUSE_MAX)
 }
 
 /// The ledger of the process that logs.
@@ -184,7 +204,7 @@ impl Ledger for Live<'_> {
             journal.beat();
             journal.stay_ahead(self.reader);
             if journal.needs_sync(self.reader) {
-                journal.sync(self.reader);
+                journal.sync(self.reader, 0);
             }
             self.engine.log_health_when_due();
             match self.engine.wait_in_trouble(begin, retry_pause(attempt), SYNC_EVERY) {

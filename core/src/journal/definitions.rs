@@ -177,6 +177,16 @@ impl Definitions {
         read(&self.experiments).clone()
     }
 
+    /// How many keys there are; their numbers are below.
+    pub(crate) fn keys(&self) -> u32 {
+        u32::try_from(self.keys.count()).unwrap_or(u32::MAX)
+    }
+
+    /// How many definitions there are: none goes, and none changes.
+    pub(super) fn count(&self) -> usize {
+        self.keys.count() + read(&self.runs).len() + read(&self.experiments).len()
+    }
+
     /// The name of a key.
     #[inline]
     pub(crate) fn key_name(&self, id: u32) -> Option<&str> {

@@ -80,6 +80,10 @@ impl Memory {
             }
             _ => MmapRaw::from(MmapOptions::new().len(FILE_BYTES).map_anon().map_err(fail)?),
         };
+        // Without read-ahead, which would fill the whole file with zeros at the first touch: pages come one by one, before
+        // they are needed. It is advice: what becomes of it does not matter.
+        #[cfg(unix)]
+        map.advise(memmap2::Advice::Random).ok();
         let memory = Self { map, file, backing };
         memory.word(RESERVED_WORD).store(u64::from(backing == Backing::Mapped), Ordering::Relaxed);
         Ok(memory)

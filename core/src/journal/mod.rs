@@ -66,6 +66,8 @@ const WARM_MIN: u64 = 1 << 12;
 const WARM_MAX: u64 = 1 << 17;
 /// Slots whose pages are made writable again each time, as the kernel may have written them to the disk meanwhile.
 const WARM_AGAIN: u64 = 1 << 10;
+/// Slots in use at which those that are done are recycled at once: 32 MiB.
+const SLOTS_WORTH: u64 = 1 << 19;
 /// What a slot takes of memory and disk.
 pub(crate) const SLOT_BYTES: u64 = slot::BYTES as u64;
 /// Longer records stand in files of their own.
@@ -270,12 +272,17 @@ impl Journal {
     /// Notes that a record is stored or refused. The first slot first: a crash in between must not leave a head
     /// without its rest.
     pub(crate) fn acknowledge(&self, entry: &Entry) {
-        for sequence in entry.first..entry.first + entry.slots {
-            self.queue.acknowledge(sequence);
-        }
+        self.queue.acknowledge(entry.first..entry.first + entry.slots);
         if let Record::Text(text) = &entry.record {
             self.uncounted.fetch_sub(uncounted(text, entry.slots), Ordering::Relaxed);
         }
+    }
+
+    /// Whether segments should be recycled now: some can be, and many are in use. A sync for each would cost more than
+    /// what they hold is worth.
+    pub(crate) fn is_short_of_segments(&self, reader: &Reader) -> bool {
+        let in_use = self.tail() - (reader.first_segment << segment::SLOTS_LOG2);
+        in_use >= SLOTS_WORTH.min(self.queue.slots_max() / 4) && self.has_done_segments(reader)
     }
 
     /// Whether a segment waits to be recycled.
@@ -317,22 +324,28 @@ impl Journal {
         }
     }
 
-    /// Brings everything logged so far to the disk, against a power cut.
-    pub(crate) fn sync(&self, reader: &mut Reader) {
+    /// Brings everything logged so far to the disk, against a power cut; what is below `safe_below` is safe without it.
+    pub(crate) fn sync(&self, reader: &mut Reader, safe_below: u64) {
         let tail = self.tail();
-        self.definitions.sync();
-        let first_written = reader.synced >> segment::SLOTS_LOG2;
+        let definitions = self.definitions.count();
+        if definitions != reader.definitions_synced {
+            self.definitions.sync();
+            reader.definitions_synced = definitions;
+        }
+        let from = reader.sync_from.max(safe_below).min(tail);
         for number in reader.first_segment..=tail >> segment::SLOTS_LOG2 {
             let Some(segment) = self.queue.find(number) else { continue };
-            if number >= first_written || segment.needs_sync() {
-                let end = (tail - (number << segment::SLOTS_LOG2)).min(SLOTS as u64);
-                segment.sync(usize::try_from(end).unwrap_or(SLOTS));
+            let slots = split(from..tail).find(|(of, _)| *of == number).map_or(0..0, |(_, slots)| slots);
+            if !slots.is_empty() || segment.needs_sync() {
+                segment.sync(slots);
             }
             if segment.take_write_failure() {
                 self.queue.maker.degrade(&"writing to it failed");
             }
         }
         reader.synced = tail;
+        // What was not published yet is synced next time.
+        reader.sync_from = reader.done_below().min(tail);
     }
 
     /// Gives a sign of life where other machines see the journal and no lock of this one.

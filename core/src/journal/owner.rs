@@ -3,7 +3,7 @@
 //! Whether that process still lives is for an [`Observer`](super::observer::Observer) to say.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,8 @@ impl Owner {
         // Before there is an owner to read: whoever finds one that is not locked takes it for dead. Not every file system
         // has locks; the process id serves there.
         file.try_lock().ok();
-        serde_json::to_writer(&file, self).map_err(|cause| fail(cause.into()))?;
+        let text = serde_json::to_vec(self).map_err(|cause| fail(cause.into()))?;
+        (&file).write_all(&text).map_err(fail)?;
         Ok(file)
     }
 

@@ -20,6 +20,8 @@ const SEGMENTS_SLACK: u64 = 16;
 const RESERVE_SHARE: u64 = 100;
 /// Segments that are made before they are needed.
 const SEGMENTS_AHEAD: u64 = 2;
+/// Slots that may be used before that: most processes that log little never fill one segment.
+const SLOTS_ALONE: u64 = SLOTS as u64 / 64;
 
 /// The row of slots.
 #[derive(Debug)]
@@ -160,10 +162,12 @@ impl Queue {
         self.find(sequence >> SLOTS_LOG2)?.read(index(sequence))
     }
 
-    /// Notes that a slot is stored or refused.
-    pub(super) fn acknowledge(&self, sequence: u64) {
-        if let Some(segment) = self.find(sequence >> SLOTS_LOG2) {
-            segment.acknowledge(index(sequence));
+    /// Notes that slots are stored or refused, the first ones first.
+    pub(super) fn acknowledge(&self, sequences: Range<u64>) {
+        for (number, slots) in split(sequences) {
+            if let Some(segment) = self.find(number) {
+                segment.acknowledge_all(slots);
+            }
         }
     }
 
@@ -210,7 +214,8 @@ impl Queue {
     pub(super) fn prepare_ahead(&self, first_segment: u64) {
         let end = (first_segment << SLOTS_LOG2) + self.slots_max;
         let tail = self.tail();
-        for ahead in 0..=SEGMENTS_AHEAD {
+        let segments = if tail < SLOTS_ALONE { 0 } else { SEGMENTS_AHEAD };
+        for ahead in 0..=segments {
             let sequence = tail + (ahead << SLOTS_LOG2);
             if (sequence >> SLOTS_LOG2 << SLOTS_LOG2) < end {
                 self.segment(sequence);

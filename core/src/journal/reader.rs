@@ -22,6 +22,10 @@ pub(crate) struct Reader {
     pub(super) first_segment: u64,
     /// The tail at the last sync.
     pub(super) synced: u64,
+    /// Every slot below was published at the last sync.
+    pub(super) sync_from: u64,
+    /// How many definitions are known to be on the disk.
+    pub(super) definitions_synced: usize,
     /// The tail when pages were last made writable.
     pub(super) seen: u64,
     /// Below it they were.

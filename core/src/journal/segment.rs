@@ -161,12 +161,24 @@ impl Segment {
 
     /// Notes that a slot is stored or refused; it will not be replayed.
     pub(super) fn acknowledge(&self, index: usize) {
-        let (word, bit) = (index / 64, 1 << (index % 64));
-        if self.bits(word).fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            self.reading.acknowledged.fetch_add(1, Ordering::Relaxed);
+        self.acknowledge_all(index..index + 1);
+    }
+
+    /// Notes that these slots are stored or refused, the first ones first.
+    pub(super) fn acknowledge_all(&self, slots: Range<usize>) {
+        if slots.is_empty() {
+            return;
+        }
+        let words = slots.start / 64..slots.end.div_ceil(64);
+        for word in words.clone() {
+            let inside = |index: usize| index.clamp(word * 64, word * 64 + 64) - word * 64;
+            let (from, to) = (inside(slots.start), inside(slots.end));
+            let mask = u64::MAX >> (64 - (to - from)) << from;
+            let new = mask & !self.bits(word).fetch_or(mask, Ordering::Relaxed);
+            self.reading.acknowledged.fetch_add(new.count_ones(), Ordering::Relaxed);
         }
         if self.memory.backing() == Backing::Written {
-            self.write_back(BITMAP_AT + word * 8, 8);
+            self.write_back(BITMAP_AT + words.start * 8, words.len() * 8);
         }
     }
 
@@ -202,18 +214,23 @@ impl Segment {
         self.reading.acknowledged.load(Ordering::Relaxed) != self.reading.synced.load(Ordering::Relaxed)
     }
 
-    /// Brings header, bitmap and the slots below `end` to the disk, and touches no page that is still written to.
-    pub(super) fn sync(&self, end: usize) {
+    /// Brings header, bitmap and these slots to the disk, and touches no page that is still written to.
+    pub(super) fn sync(&self, slots: Range<usize>) {
         let acknowledged = self.reading.acknowledged.load(Ordering::Relaxed);
-        let open_page = end / SLOTS_A_PAGE * SLOTS_A_PAGE;
-        if self.memory.backing() == Backing::Mapped && open_page < end {
+        let page = |slot: usize| slot / SLOTS_A_PAGE * SLOTS_A_PAGE;
+        let open_page = page(slots.end);
+        if self.memory.backing() == Backing::Mapped && slots.start < slots.end && open_page < slots.end {
             let is_odd = self.reading.copied.fetch_add(1, Ordering::Relaxed) % 2 == 1;
             let half = if is_odd { SLOTS_A_PAGE } else { 0 };
             for place in 0..SLOTS_A_PAGE {
                 slot::copy(self.memory.slot(open_page + place), self.memory.copy(half + place));
             }
         }
-        self.memory.sync(0, SLOTS_AT + open_page * slot::BYTES);
+        self.memory.sync(0, SLOTS_AT);
+        let (from, to) = (page(slots.start), open_page);
+        if from < to {
+            self.memory.sync(SLOTS_AT + from * slot::BYTES, (to - from) * slot::BYTES);
+        }
         self.reading.synced.store(acknowledged, Ordering::Relaxed);
     }
 
@@ -334,7 +351,7 @@ mod tests {
         for end in (1..200).step_by(7) {
             (synced..end).for_each(|index| put(&segment, index));
             let turn = segment.reading.copied.load(Ordering::Relaxed);
-            segment.sync(end);
+            segment.sync(0..end);
             assert_eq!(cut(std::fs::read(&path).unwrap(), end), (0..end).collect::<Vec<_>>());
             let mut cut_while_syncing = std::fs::read(&path).unwrap();
             if segment.reading.copied.load(Ordering::Relaxed) > turn {
@@ -352,7 +369,7 @@ mod tests {
         let segment = Segment::create(&path, Backing::Mapped).unwrap();
         segment.assign(0, 1);
         put(&segment, 7);
-        segment.sync(8);
+        segment.sync(0..8);
         for (number, salt) in [(5, 1), (0, 2)] {
             segment.assign(number, salt);
             assert!(Segment::open(&path).unwrap().read(7).is_none());
@@ -378,7 +395,7 @@ mod tests {
             let warm = faults();
             (start..start + 100).for_each(|index| put(&segment, index));
             assert_eq!(faults(), warm);
-            segment.sync(start + 100);
+            segment.sync(0..start + 100);
         }
     }
 

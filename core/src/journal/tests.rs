@@ -282,7 +282,7 @@ proptest! {
                         prop_assert_eq!(Some(entry.record), waiting.pop_front());
                     }
                 }
-                _ => journal.sync(&mut reader),
+                _ => journal.sync(&mut reader, 0),
             }
         }
         crash(journal);

@@ -58,7 +58,8 @@ fn log_metrics(db: &Connection, run_id: &str, metrics: &[Metric]) -> Outcome<()>
     if metrics.is_empty() {
         return Ok(());
     }
-    // In the order of the primary key its pages are filled one after the other.
+    // In the order of the primary key its pages are filled one after the other. What comes from a journal is in order
+    // by key, so that this only puts the keys in order.
     let mut sorted: Vec<&Metric> = metrics.iter().collect();
     sorted.sort_by(|left, right| {
         left.key.cmp(&right.key).then(left.timestamp.cmp(&right.timestamp)).then(left.step.cmp(&right.step))
@@ -68,18 +69,8 @@ fn log_metrics(db: &Connection, run_id: &str, metrics: &[Metric]) -> Outcome<()>
         "INSERT OR IGNORE INTO metrics (key, value, timestamp, run_uuid, step, is_nan)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for metric in &sorted {
-        let value = point::Value::finite(metric.value);
-        insert.execute(params![
-            metric.key,
-            value.number,
-            metric.timestamp,
-            run_id,
-            metric.step,
-            value.is_nan
-        ])?;
-    }
-
+    // Texts are copied when they are bound: once a batch, and once a key.
+    insert.raw_bind_parameter(4, run_id)?;
     let mut upsert = db.prepare_cached(
         "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -90,6 +81,17 @@ fn log_metrics(db: &Connection, run_id: &str, metrics: &[Metric]) -> Outcome<()>
                 > (latest_metrics.step, latest_metrics.timestamp, latest_metrics.value)",
     )?;
     for points in sorted.chunk_by(|left, right| left.key == right.key) {
+        if let Some(first) = points.first() {
+            insert.raw_bind_parameter(1, &first.key)?;
+        }
+        for metric in points {
+            let value = point::Value::finite(metric.value);
+            insert.raw_bind_parameter(2, value.number)?;
+            insert.raw_bind_parameter(3, metric.timestamp)?;
+            insert.raw_bind_parameter(5, metric.step)?;
+            insert.raw_bind_parameter(6, value.is_nan)?;
+            insert.raw_execute()?;
+        }
         // The first of equals stays, as if each point had been upserted by itself.
         let latest = points
             .iter()

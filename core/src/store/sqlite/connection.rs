@@ -1,4 +1,5 @@
-//! The two connections of a store: one writes, one reads, so that a read never waits for a long write.
+//! The two connections of a store: one writes, one reads, so that a read never waits for a long write. The one that
+//! reads is opened by the first read: each connection parses the whole schema, and many processes only write.
 //!
 //! The database file itself is only ever opened by SQLite. On Unix a process that closes any other descriptor of a file
 //! loses all its locks on it, and SQLite's with them.
@@ -34,6 +35,10 @@ const STATEMENTS_MAX: usize = 128;
 /// SQLite takes by itself hold those of some 10,000 points.
 const CACHE_KIB: i64 = -16_384;
 
+/// Pages in the write-ahead log at which a commit moves it into the database: 16 MiB. Each time both files are synced,
+/// and pages that are written again and again, as those of an index are, are moved once instead of several times.
+const LOG_PAGES: i64 = 4096;
+
 pub(super) struct Connections {
     writer: Lazy,
     /// `None` for a database in memory, which only its one connection sees.
@@ -44,25 +49,27 @@ pub(super) struct Connections {
     wal_entry_synced: AtomicBool,
 }
 
-/// A connection that is opened when it is needed: it is put away before a fork.
+/// A connection that is opened when it is needed: the one that reads by the first read, both again after a fork, before
+/// which they are put away.
 struct Lazy {
+    /// Without symbolic links: another file must not be found when it is opened.
     path: PathBuf,
     open: Mutex<Option<Connection>>,
 }
 
 impl Lazy {
-    fn of(path: &Path, open: Connection) -> Self {
-        Self { path: path.to_owned(), open: Mutex::new(Some(open)) }
+    fn of(path: &Path, open: Option<Connection>) -> Self {
+        Self { path: path.to_owned(), open: Mutex::new(open) }
     }
 
     fn with<T>(&self, job: impl FnOnce(&mut Connection) -> Outcome<T>) -> Outcome<T> {
         let _pass = forking::enter();
         match &mut *lock(&self.open) {
             Some(open) => job(open),
-            put_away => {
-                let open = connect(&self.path)?;
+            absent => {
+                let open = connect(&self.path, OpenFlags::empty())?;
                 tune(&open)?;
-                job(put_away.insert(open))
+                job(absent.insert(open))
             }
         }
     }
@@ -84,7 +91,7 @@ impl Connections {
     /// training is often started in the same moment as the server that shows it.
     pub(super) fn open(path: &Path, artifact_root: &str, patience: Duration) -> Outcome<Arc<Self>> {
         let pass = forking::enter();
-        let mut writer = connect(path)?;
+        let mut writer = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
         if writer.is_readonly(rusqlite::MAIN_DB)? {
             return Err(denied("the database file is read-only", "the file").into());
         }
@@ -108,9 +115,7 @@ impl Connections {
             }
         }
         tune(&writer)?;
-        let reader = connect(path)?;
-        tune(&reader)?;
-        let (writer, reader) = (Lazy::of(&resolved, writer), Lazy::of(&resolved, reader));
+        let (writer, reader) = (Lazy::of(&resolved, Some(writer)), Lazy::of(&resolved, None));
         let mut wal = resolved.into_os_string();
         wal.push("-wal");
         let connections = Arc::new(Self {
@@ -130,7 +135,7 @@ impl Connections {
         configure(&writer)?;
         schema::ensure(&mut writer, artifact_root)?;
         Ok(Arc::new(Self {
-            writer: Lazy::of(Path::new(""), writer),
+            writer: Lazy::of(Path::new(""), Some(writer)),
             reader: None,
             wal: None,
             wal_entry_synced: AtomicBool::new(true),
@@ -139,12 +144,7 @@ impl Connections {
 
     /// Runs `job` on one snapshot of the database.
     pub(super) fn read<T>(&self, job: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
-        self.reader.as_ref().unwrap_or(&self.writer).with(|connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-            let found = job(&transaction)?;
-            transaction.commit()?;
-            Ok(found)
-        })
+        self.reader.as_ref().unwrap_or(&self.writer).with(|connection| read_on(connection, job))
     }
 
     /// Runs `job` in one transaction, which is kept if `job` succeeds.
@@ -162,6 +162,7 @@ impl Connections {
     pub(super) fn close(&self) -> Outcome<()> {
         for connection in self.reader.iter().chain([&self.writer]) {
             let _pass = forking::enter();
+            // What is asked for later finds a database without tables.
             let nowhere = Connection::open_in_memory()?;
             let open = lock(&connection.open).replace(nowhere);
             open.map_or(Ok(()), Connection::close).map_err(|(_still_open, cause)| cause)?;
@@ -191,6 +192,14 @@ impl Connections {
         }
         Ok(())
     }
+}
+
+/// Runs `job` on one snapshot of the database.
+fn read_on<T>(connection: &mut Connection, job: impl FnOnce(&Connection) -> Outcome<T>) -> Outcome<T> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    let found = job(&transaction)?;
+    transaction.commit()?;
+    Ok(found)
 }
 
 /// Creates the directory of the database, and refuses early what could only fail later.
@@ -223,11 +232,10 @@ fn denied(what: &str, on: &str) -> Error {
     )
 }
 
-fn connect(path: &Path) -> Outcome<Connection> {
+fn connect(path: &Path, more: OpenFlags) -> Outcome<Connection> {
     // Without SQLITE_OPEN_URI: a file may be called `file:x?mode=ro`. Without SQLite's own mutex: ours is around it.
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags | more)?;
     configure(&connection)?;
     Ok(connection)
 }
@@ -245,5 +253,6 @@ fn tune(connection: &Connection) -> Outcome<()> {
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     let synchronous = if mode.eq_ignore_ascii_case("wal") { "NORMAL" } else { "FULL" };
     connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
     Ok(())
 }

@@ -91,7 +91,7 @@ impl Taker {
         let taken = self.take(row);
         for Taken { entry, .. } in &taken {
             for sequence in entry.first..entry.first + entry.slots {
-                row.0.acknowledge(sequence);
+                row.0.acknowledge(sequence..sequence + 1);
             }
         }
         taken.into_iter().map(|taken| taken.number).collect()
