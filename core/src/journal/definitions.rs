@@ -287,7 +287,7 @@ mod tests {
         definitions.sync();
         assert!(definitions.are_written());
         let read = Definitions::read(dir.path()).unwrap();
-        assert_eq!((read.key_name(1).unwrap().as_ref(), &*read.run_of(0).unwrap()), ("loss", &run("r1")));
+        assert_eq!((read.key_name(1).unwrap(), &*read.run_of(0).unwrap()), ("loss", &run("r1")));
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
         let damaged = format!("{}\n{{\"Key\":{{\"id\":1,\"\0\0\0\n{}\n", line(0), line(2));
         std::fs::write(&path, damaged).unwrap();
         let read = Definitions::read(dir.path()).unwrap();
-        assert_eq!([0, 1, 2].map(|id| read.key_name(id)), [Some("k0".into()), None, Some("k2".into())]);
+        assert_eq!([0, 1, 2].map(|id| read.key_name(id)), [Some("k0"), None, Some("k2")]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ const RESERVE_SHARE: u64 = 100;
 /// Segments that are made before they are needed.
 const SEGMENTS_AHEAD: u64 = 2;
 /// Slots that may be used before that: most processes that log little never fill one segment.
-const SLOTS_ALONE: u64 = SLOTS as u64 / 64;
+const SLOTS_ALONE: u64 = SLOTS as u64 / 2 / 32 + 1;
 
 /// The row of slots.
 #[derive(Debug)]

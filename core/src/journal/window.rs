@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::reader::{Entry, Found, read_record};
 use super::record::{Record, Text};
-use super::segment::{FREE, SLOTS, SLOTS_LOG2, Segment};
+use super::segment::{FILE_BYTES, FREE, SLOTS, SLOTS_LOG2, Segment};
 use super::slot::Kind;
 use super::{index, read_aside};
 use crate::error::{Error, ErrorKind, Result};
@@ -107,6 +107,10 @@ impl Segments {
 fn holds_nothing(path: &Path) -> bool {
     const CHUNK_BYTES: usize = 64 * 1024;
     let Ok(mut file) = std::fs::File::open(path) else { return false };
+    // What is longer is no segment, and a link may lead to something without an end.
+    if !file.metadata().is_ok_and(|found| found.is_file() && found.len() <= FILE_BYTES as u64) {
+        return false;
+    }
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         match file.read(&mut chunk) {
