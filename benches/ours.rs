@@ -37,6 +37,9 @@ use runlog::{ActiveRun, RunOptions, RunQuery, SystemMetrics, Tracker};
 use runlog_core::clock;
 use serde_json::{Value, json};
 
+/// Calls between two looks at the time that is left.
+const PART: u64 = 1000;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const KEYS: [&str; 10] = [
@@ -125,7 +128,6 @@ fn hot(tracker: &Tracker, options: &Options) -> Outcome<Value> {
     let (processor, begun) = (usage::processor_secs(), clock::instant());
     let mut took = Vec::with_capacity(calls as usize);
     // In parts, so that the limit is looked at.
-    const PART: u64 = 1000;
     for first in (3..calls + 3).step_by(PART as usize) {
         let part = PART.min(calls + 3 - first);
         took.extend(measure::at_a_pace(part, pace, |number| log(first + number)));
@@ -208,11 +210,11 @@ fn read(tracker: &Tracker, options: &Options) -> Outcome<Value> {
         Ok((items, begun.elapsed().as_secs_f64() * 1e3))
     };
     let (items, first) = timed()?;
-    let mut times = Vec::new();
+    let mut later = Vec::new();
     for _ in 0..options.number("reps", 5.0)? as u64 {
-        times.push(timed()?.1);
+        later.push(timed()?.1);
     }
-    Ok(json!({ "items": items, "first_ms": first, "ms": times, "hwm_kib": usage::peak_kib() }))
+    Ok(json!({ "items": items, "first_ms": first, "ms": later, "hwm_kib": usage::peak_kib() }))
 }
 
 fn sysmon(tracker: &Tracker, options: &Options) -> Outcome<Value> {

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
+use std::sync::atomic::Ordering;
 
 use runlog::{Config, RunStatus, Tracker};
 use serde_json::Value;
 
 use crate::command::fields;
-use crate::support::{Counter, Place, text};
+use crate::counters::Counters;
+use crate::support::{Place, text};
 
 const POINTS: u64 = 200;
 
@@ -38,8 +40,9 @@ impl Place {
     /// A program that logs to the store at `uri`, which takes nothing meanwhile if it is the database, and is killed.
     fn killed(&self, uri: &str) -> Killed {
         let counter_file = self.path().join("counter");
-        let counter = Counter::new(&counter_file);
-        let mut command = self.scenario(&["log-and-count", counter_file.to_str().unwrap()]);
+        let counters = Counters::open(&counter_file);
+        let count = || counters.at(0).load(Ordering::Acquire);
+        let mut command = self.scenario(&["log-slowly", counter_file.to_str().unwrap()]);
         command.env("MLFLOW_TRACKING_URI", uri).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut run_id = String::new();
@@ -51,12 +54,12 @@ impl Place {
             holder
         });
         child.stdin.as_mut().unwrap().write_all(b"g").unwrap();
-        while counter.get() < POINTS {
+        while count() < POINTS {
             std::thread::park_timeout(std::time::Duration::from_millis(5));
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let acknowledged = i64::try_from(counter.get()).unwrap();
+        let acknowledged = i64::try_from(count()).unwrap();
         Killed { pid: child.id(), run_id: run_id.trim_end().to_owned(), acknowledged }
     }
 
@@ -112,7 +115,7 @@ fn what_a_killed_process_left_is_shown_then_delivered_and_then_gone() {
     let short = &killed.run_id[..8];
     for part in [
         &format!("/mlflow.db\n  process {}, which died: 2", killed.pid),
-        &format!("\n    run log-and-count ({short}): "),
+        &format!("\n    run log-slowly ({short}): "),
         " records, to be ended\n",
         "of 1 process wait for `runlog sync` to deliver them.\n",
     ] {
@@ -130,7 +133,7 @@ fn what_a_killed_process_left_is_shown_then_delivered_and_then_gone() {
     assert_eq!(text(&done.stderr), "", "no bar where nobody sees it");
     let done = text(&done.stdout);
     let ended = format!(
-        "    ended log-and-count ({short}) as failed: its process ({}) died without ending it\n",
+        "    ended log-slowly ({short}) as failed: its process ({}) died without ending it\n",
         killed.pid
     );
     assert!(done.contains("    delivered 2") && done.contains(&ended), "{done}");
@@ -179,7 +182,7 @@ fn what_waits_for_a_store_that_is_gone_stays_until_it_is_back() {
             said.contains("stays: the store is not there any more") && said.contains("still there"),
             "{said}"
         );
-        assert!(!place.database().exists() && place.journals() == 1);
+        assert!(!place.database().exists() && place.journals().len() == 1);
     }
     std::fs::rename(aside, place.database()).unwrap();
     assert_eq!(place.sync(&[]).status.code(), Some(0));
@@ -194,14 +197,14 @@ fn every_store_is_served_or_the_one_that_is_named() {
     assert!(ok);
     assert_eq!(report["journals"].as_array().unwrap().len(), 1);
     place.check_delivered(FILES, &in_files);
-    assert_eq!(place.journals(), 1);
+    assert_eq!(place.journals().len(), 1);
     let other_files = place.killed(FILES);
     let (report, ok) = place.sync_report(&[]);
     assert!(ok);
     assert_eq!(report["journals"].as_array().unwrap().len(), 2);
     place.check_delivered(DATABASE, &in_database);
     place.check_delivered(FILES, &other_files);
-    assert_eq!(place.journals(), 0);
+    assert_eq!(place.journals().len(), 0);
 }
 
 #[test]
@@ -278,7 +281,7 @@ fn two_syncs_and_a_training_that_recovers_deliver_each_journal_once() {
     for one in &killed {
         place.check_delivered(FILES, one);
     }
-    assert_eq!(place.journals(), 0);
+    assert_eq!(place.journals().len(), 0);
 }
 
 fn read_ready(child: &mut Child) {

@@ -45,6 +45,22 @@ pub(crate) fn log_and_count(counters: &Path, mix: &str, pause_us: &str, told: &P
     run.finish()
 }
 
+/// Logs a point each millisecond, and counts those whose call returned.
+pub(crate) fn log_slowly(counters: &Path) -> Result<()> {
+    let counters = Counters::open(counters);
+    let run = runlog::start_run("log-slowly")?;
+    println!("{}", run.run_id());
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+    let loss = run.metric("loss");
+    for step in 0_u64.. {
+        loss.log(0.5, step);
+        counters.at(0).store(step + 1, Ordering::Release);
+        // The pace of a training, not a wait for something.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    run.finish()
+}
+
 /// Whether it was said that a kill will lose records.
 struct Said<'a> {
     of: &'a Path,

@@ -187,6 +187,7 @@ fn main() -> Result<()> {
         ("log-and-count", [counters, mix, pause_us, told]) => {
             killed::log_and_count(Path::new(counters), mix, pause_us, Path::new(told))
         }
+        ("log-slowly", [counters]) => killed::log_slowly(Path::new(counters)),
         ("fork-and-count", [counters]) => killed::fork_and_count(Path::new(counters)),
         ("on-small-disk", [kib, dir, arguments @ ..]) => disk::on_small_disk(kib, dir, arguments),
         ("log-on-a-full-disk", []) => disk::log_on_a_full_disk(),

@@ -9,7 +9,7 @@ use super::definitions::Definitions;
 use super::observer::{NOW, Observer, Seen};
 use super::owner::Owner;
 use super::window::{Segments, Window};
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 use super::{Entry, Slot};
 use crate::error::{Error, ErrorKind, Result};
 
