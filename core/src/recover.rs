@@ -145,8 +145,8 @@ impl Delivery<'_> {
                         history.note(&entry.record);
                         continue;
                     }
-                    Slot::Waiting(entry) if is_defined(claim.definitions(), &entry) => entry,
-                    Slot::Waiting(_) | Slot::Unreadable => {
+                    Slot::Waiting(entry) => entry,
+                    Slot::Unreadable => {
                         unreadable += 1;
                         continue;
                     }
@@ -288,15 +288,6 @@ impl History {
     }
 }
 
-/// Whether the journal says which run and which metric a record is of.
-fn is_defined(definitions: &Definitions, entry: &Entry) -> bool {
-    match &entry.record {
-        Record::Text(Text::Note { .. } | Text::Aside { .. }) => true,
-        Record::Metric(point) if definitions.key_name(point.key).is_none() => false,
-        _ => definitions.run_of(run_of(entry)).is_some(),
-    }
-}
-
 /// Whether it is the end or a tag of a run that another process has resumed since.
 fn is_outdated(entry: &Entry, taken_over: &BTreeSet<u32>) -> bool {
     let text =
@@ -360,7 +351,10 @@ impl Ledger for Dead<'_> {
 
     fn refused(&mut self, entry: &Entry, error: &Error) {
         (self.settled)(1);
-        if let Err(cause) = keep_rejected(self.place, self.claim.definitions(), entry, error) {
+        let definitions = self.claim.definitions();
+        if let Err(cause) = keep_rejected(self.place, definitions, entry, error)
+            && is_defined(definitions, entry)
+        {
             self.unkept.get_or_insert(cause);
             return;
         }
@@ -377,6 +371,15 @@ impl Ledger for Dead<'_> {
         let left = self.deadline.saturating_duration_since(clock::instant());
         std::thread::park_timeout(retry_pause(attempt).min(left));
         clock::instant() < self.deadline
+    }
+}
+
+/// Whether the journal says which run and which metric a record is of. If not, it is of no use to anybody.
+fn is_defined(definitions: &Definitions, entry: &Entry) -> bool {
+    match &entry.record {
+        Record::Text(Text::Note { .. } | Text::Aside { .. }) => true,
+        Record::Metric(point) if definitions.key_name(point.key).is_none() => false,
+        _ => definitions.run_of(run_of(entry)).is_some(),
     }
 }
 

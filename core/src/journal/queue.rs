@@ -20,8 +20,8 @@ const SEGMENTS_SLACK: u64 = 16;
 const RESERVE_SHARE: u64 = 100;
 /// Segments that are made before they are needed.
 const SEGMENTS_AHEAD: u64 = 2;
-/// Slots that may be used before that: most processes that log little never fill one segment.
-const SLOTS_ALONE: u64 = SLOTS as u64 / 2 / 32 + 1;
+/// Slots up to which one is enough: most processes never fill the first.
+const SLOTS_FEW: u64 = 1024;
 
 /// The row of slots.
 #[derive(Debug)]
@@ -214,7 +214,7 @@ impl Queue {
     pub(super) fn prepare_ahead(&self, first_segment: u64) {
         let end = (first_segment << SLOTS_LOG2) + self.slots_max;
         let tail = self.tail();
-        let segments = if tail < SLOTS_ALONE { 0 } else { SEGMENTS_AHEAD };
+        let segments = if tail < SLOTS_FEW { 1 } else { SEGMENTS_AHEAD };
         for ahead in 0..=segments {
             let sequence = tail + (ahead << SLOTS_LOG2);
             if (sequence >> SLOTS_LOG2 << SLOTS_LOG2) < end {

@@ -238,7 +238,7 @@ fn a_journal_of_another_version_is_left_as_it_is_and_keeps_no_other_back() {
 }
 
 #[test]
-fn a_record_whose_meaning_is_missing_stays() {
+fn a_record_whose_meaning_was_never_written_down_is_refused_and_holds_nothing_up() {
     let dir = tempfile::tempdir().unwrap();
     let (store, place) = (MemoryStore::new(), Place::Directory(dir.path().to_owned()));
     let (journal, run, run_id) = process(&store, &place, None);
@@ -246,8 +246,9 @@ fn a_record_whose_meaning_is_missing_stays() {
     journal.metric(Point { run: 9, key: 0, value: 0.5, timestamp: 7, step: 1 }).unwrap();
     drop(journal);
     let recovery = recover_all(&store, &place, 1).unwrap();
-    assert_eq!((recovery.records, recovery.refused), (2, 0));
-    assert!(recovery.kept[0].1.contains("2 record(s) and 0 file(s)"), "{recovery:?}");
+    assert_eq!((recovery.records, recovery.refused, recovery.journals), (2, 2, 1));
+    let kept = std::fs::read_to_string(dir.path().join("rejected.jsonl")).unwrap();
+    assert_eq!(kept.lines().count(), 2, "{kept}");
     assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 1);
 }
 
