@@ -205,7 +205,9 @@ impl Journal {
     #[inline]
     pub(crate) fn metric(&self, point: Point) -> Result<u64, Full> {
         let sequence = self.queue.reserve(1, Share::Metrics)?;
-        self.queue.publish(sequence, Kind::Metric, 0, point.to_words())?;
+        self.queue
+            .publish(sequence, Kind::Metric, 0, point.to_words())
+            .map_err(|Full| self.queue.abandon(sequence..sequence + 1))?;
         Ok(sequence)
     }
 
@@ -290,14 +292,15 @@ impl Journal {
         self.queue.is_done(reader.first_segment)
     }
 
-    /// Whether anything was logged, or can be recycled, since the last sync.
+    /// Whether anything was logged, or can be recycled, since the last sync, or could not be written then.
     pub(crate) fn needs_sync(&self, reader: &Reader) -> bool {
         let tail = self.tail();
         // A slot that was published after the last sync, though reserved before, is acknowledged since.
-        let is_behind = |segment: &segment::Segment| segment.needs_sync();
+        let is_behind = |number| self.queue.find(number).is_some_and(segment::Segment::needs_sync);
         tail != reader.synced
             || self.has_done_segments(reader)
-            || self.queue.find(tail >> segment::SLOTS_LOG2).is_some_and(is_behind)
+            || !self.definitions.are_written()
+            || (reader.first_segment..=tail >> segment::SLOTS_LOG2).any(is_behind)
     }
 
     /// Frees the segments whose slots are all acknowledged; the caller has synced the store.
@@ -328,8 +331,7 @@ impl Journal {
     pub(crate) fn sync(&self, reader: &mut Reader, safe_below: u64) {
         let tail = self.tail();
         let definitions = self.definitions.count();
-        if definitions != reader.definitions_synced {
-            self.definitions.sync();
+        if definitions != reader.definitions_synced && self.definitions.sync() {
             reader.definitions_synced = definitions;
         }
         let from = reader.sync_from.max(safe_below).min(tail);
