@@ -20,7 +20,7 @@ pub(crate) struct Reader {
     pub(super) passed: Vec<u64>,
     /// The number of the first segment that is not recycled.
     pub(super) first_segment: u64,
-    /// The tail at the last sync.
+    /// Below it everything was brought to the disk that was published by then.
     pub(super) synced: u64,
     /// Every slot below was published at the last sync.
     pub(super) sync_from: u64,
