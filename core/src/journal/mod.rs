@@ -289,7 +289,7 @@ impl Journal {
     }
 
     /// Whether a segment waits to be recycled.
-    pub(crate) fn has_done_segments(&self, reader: &Reader) -> bool {
+    fn has_done_segments(&self, reader: &Reader) -> bool {
         self.queue.is_done(reader.first_segment)
     }
 

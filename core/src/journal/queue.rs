@@ -2,8 +2,8 @@
 //! reader, and used again.
 //!
 //! Invariants:
-//! - a sequence is reserved once and belongs to whoever reserved it; a segment with an unpublished slot is never
-//!   recycled, so a writer between reserving and publishing cannot be overtaken;
+//! - a sequence is reserved once and belongs to whoever reserved it; a segment with a slot that is neither published nor
+//!   abandoned is never recycled, so a writer between reserving and publishing cannot be overtaken;
 //! - a slot that is reserved but not published delays nobody: the reader passes over it and looks again.
 
 use std::ops::Range;
