@@ -312,7 +312,7 @@ impl Engine {
 
     fn waiting_error(&self, progress: &Progress) -> Error {
         let waiting = self.waiting(progress);
-        let why = progress.trouble.as_deref().unwrap_or("the store has not answered yet");
+        let why = progress.trouble.as_deref().unwrap_or("the store has not taken them yet");
         Error::new(ErrorKind::Unavailable, format!("{waiting} record(s) wait in the journal: {why}"))
     }
 

@@ -67,8 +67,15 @@ pub(crate) fn put_away_before_forks(it: &Arc<impl PutAway + 'static>) {
 /// Before a fork, on the thread that makes it.
 #[cfg(unix)]
 pub(crate) fn before() {
-    FORKS.fetch_add(1, Ordering::SeqCst);
     let deadline = clock::instant() + PATIENCE;
+    // One after the other: a child must not find a lock taken by a thread that was about to fork, too.
+    while FORKS.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        if clock::instant() >= deadline {
+            FORKS.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+        std::thread::park_timeout(LOOK);
+    }
     while PASSES.load(Ordering::SeqCst) > 0 {
         if clock::instant() >= deadline {
             return;

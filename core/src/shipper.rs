@@ -110,9 +110,10 @@ impl Shipper {
     }
 
     fn sync_when_due(&mut self) {
-        let is_short = self.engine.journal.is_short_of_segments(&self.reader);
-        if is_short || clock::instant() - self.synced_at >= SYNC_EVERY {
+        if clock::instant() - self.synced_at >= SYNC_EVERY {
             self.sync();
+        } else if self.engine.journal.is_worth_recycling(&self.reader) {
+            self.sync_store();
         }
     }
 
@@ -122,11 +123,20 @@ impl Shipper {
         if !self.engine.journal.needs_sync(&self.reader) {
             return;
         }
-        let done_below = self.reader.done_below();
-        let safe_below = match guarded(|| self.engine.store.sync()) {
+        let safe_below = self.sync_store();
+        // A journal that is delivered, and takes nothing more, is about to go.
+        let journal = &self.engine.journal;
+        if !journal.is_sealed() || safe_below < journal.tail() {
+            journal.sync(&mut self.reader, safe_below);
+        }
+    }
+
+    /// Brings the store to the disk and recycles what it holds; below the returned sequence all is safe then.
+    fn sync_store(&mut self) -> u64 {
+        match guarded(|| self.engine.store.sync()) {
             Ok(()) => {
                 self.engine.journal.recycle(&mut self.reader);
-                done_below
+                self.reader.done_below()
             }
             Err(error) => {
                 notice::warn(
@@ -136,11 +146,6 @@ impl Shipper {
                 self.engine.progress().note_error(&error.to_string());
                 0
             }
-        };
-        // A journal that is delivered, and takes nothing more, is about to go.
-        let journal = &self.engine.journal;
-        if !journal.is_sealed() || safe_below < journal.tail() {
-            journal.sync(&mut self.reader, safe_below);
         }
     }
 }

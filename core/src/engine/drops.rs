@@ -20,7 +20,9 @@ impl Dropped {
 
     fn reason(self) -> &'static str {
         match self {
-            Self::Full => "the journal is full because the store takes nothing; the record was dropped",
+            Self::Full => {
+                "the journal is full because the store takes less than is logged; the record was dropped"
+            }
             Self::Ending => "the process was ending; the record was not taken any more",
         }
     }

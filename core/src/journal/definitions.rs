@@ -51,7 +51,7 @@ pub(crate) struct Definitions {
 /// The file, if there is one, and what it did not take yet.
 #[derive(Debug, Default)]
 struct Lines {
-    file: Option<File>,
+    file: Option<Arc<File>>,
     unwritten: Vec<u8>,
 }
 
@@ -65,6 +65,7 @@ impl Definitions {
                     .append(true)
                     .create_new(true)
                     .open(&path)
+                    .map(Arc::new)
                     .map_err(|cause| Error::io("make the journal's definitions", &path, cause))
             })
             .transpose()?;
@@ -204,14 +205,14 @@ impl Definitions {
         (0..).zip(runs.iter().map(Arc::clone)).filter(|(_, run)| run.run_id != UNNAMED).collect()
     }
 
-    /// Brings the definitions to the disk.
-    pub(super) fn sync(&self) {
+    /// Brings the definitions to the disk, and says whether all are there.
+    pub(super) fn sync(&self) -> bool {
         let mut lines = lock(&self.file);
-        // A failure costs durability only, and the next one tries again.
-        lines.write().ok();
-        if let Some(file) = &lines.file {
-            file.sync_data().ok();
-        }
+        let is_written = lines.write().is_ok();
+        let file = lines.file.clone();
+        // A log call that defines a key must not wait for the disk.
+        drop(lines);
+        is_written && file.is_none_or(|file| file.sync_data().is_ok())
     }
 
     /// Whether the file, if there is one, has all of them.
@@ -235,7 +236,7 @@ impl Lines {
 
     /// Writes what is not written yet. Lines that come twice, as a part of them was written, are passed over by readers.
     fn write(&mut self) -> std::io::Result<()> {
-        if let Some(file) = self.file.as_mut().filter(|_| !self.unwritten.is_empty()) {
+        if let Some(mut file) = self.file.as_deref().filter(|_| !self.unwritten.is_empty()) {
             file.write_all(&self.unwritten)?;
         }
         self.unwritten.clear();
@@ -278,14 +279,12 @@ mod tests {
         let definitions = Definitions::create(Some(dir.path())).unwrap();
         definitions.key("before").unwrap();
         let full = File::options().append(true).open("/dev/full").unwrap();
-        let free = lock(&definitions.file).file.replace(full);
+        let free = lock(&definitions.file).file.replace(Arc::new(full));
         assert_eq!((definitions.key("loss").unwrap(), definitions.run(run("r1")).unwrap()), (1, 0));
-        definitions.sync();
-        assert!(!definitions.are_written());
+        assert!(!definitions.sync() && !definitions.are_written());
         assert_eq!(definitions.key_name(1), Some("loss"), "it can be used all the same");
         lock(&definitions.file).file = free;
-        definitions.sync();
-        assert!(definitions.are_written());
+        assert!(definitions.sync() && definitions.are_written());
         let read = Definitions::read(dir.path()).unwrap();
         assert_eq!((read.key_name(1).unwrap(), &*read.run_of(0).unwrap()), ("loss", &run("r1")));
     }

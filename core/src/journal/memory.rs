@@ -61,24 +61,27 @@ impl Memory {
                 Some(OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(fail)?)
             }
         };
-        let reserved = match (&file, backing) {
-            (Some(file), Backing::Mapped) => reserve(file),
+        let is_made = file.is_some();
+        Self::prepare(file, backing)
+            // Else there is no space, or no memory, and the next attempt wants the name.
+            .inspect_err(|_| drop(is_made.then(|| std::fs::remove_file(path))))
+            .map_err(fail)
+    }
+
+    /// Reserves the file's space, if there is a file, and maps it.
+    fn prepare(file: Option<File>, backing: Backing) -> std::io::Result<Self> {
+        match (&file, backing) {
+            (Some(file), Backing::Mapped) => reserve(file)?,
             // Where space cannot be reserved the file has holes, and a write to it may fail later.
             (Some(file), _) => match reserve(file) {
-                Err(cause) if !is_full(&cause) => file.set_len(FILE_BYTES as u64),
-                reserved => reserved,
+                Err(cause) if !is_full(&cause) => file.set_len(FILE_BYTES as u64)?,
+                reserved => reserved?,
             },
-            (None, _) => Ok(()),
-        };
-        if let Err(cause) = reserved {
-            std::fs::remove_file(path).ok();
-            return Err(fail(cause));
+            (None, _) => {}
         }
         let map = match (&file, backing) {
-            (Some(file), Backing::Mapped) => {
-                MmapOptions::new().len(FILE_BYTES).map_raw(file).map_err(fail)?
-            }
-            _ => MmapRaw::from(MmapOptions::new().len(FILE_BYTES).map_anon().map_err(fail)?),
+            (Some(file), Backing::Mapped) => MmapOptions::new().len(FILE_BYTES).map_raw(file)?,
+            _ => MmapRaw::from(MmapOptions::new().len(FILE_BYTES).map_anon()?),
         };
         // Without read-ahead, which would fill the whole file with zeros at the first touch: pages come one by one, before
         // they are needed. It is advice: what becomes of it does not matter.

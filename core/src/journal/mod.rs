@@ -66,8 +66,10 @@ const WARM_MIN: u64 = 1 << 12;
 const WARM_MAX: u64 = 1 << 17;
 /// Slots whose pages are made writable again each time, as the kernel may have written them to the disk meanwhile.
 const WARM_AGAIN: u64 = 1 << 10;
-/// Slots in use at which those that are done are recycled at once: 32 MiB.
+/// Slots that are done at which they are recycled at once: 32 MiB.
 const SLOTS_WORTH: u64 = 1 << 19;
+/// Slots that are synced at once: 64 MiB. A disk that writes more than that would keep the store waiting for seconds.
+const SYNC_MAX: u64 = 1 << 20;
 /// What a slot takes of memory and disk.
 pub(crate) const SLOT_BYTES: u64 = slot::BYTES as u64;
 /// Longer records stand in files of their own.
@@ -205,7 +207,9 @@ impl Journal {
     #[inline]
     pub(crate) fn metric(&self, point: Point) -> Result<u64, Full> {
         let sequence = self.queue.reserve(1, Share::Metrics)?;
-        self.queue.publish(sequence, Kind::Metric, 0, point.to_words())?;
+        self.queue
+            .publish(sequence, Kind::Metric, 0, point.to_words())
+            .map_err(|Full| self.queue.abandon(sequence..sequence + 1))?;
         Ok(sequence)
     }
 
@@ -278,26 +282,26 @@ impl Journal {
         }
     }
 
-    /// Whether segments should be recycled now: some can be, and many are in use. A sync for each would cost more than
-    /// what they hold is worth.
-    pub(crate) fn is_short_of_segments(&self, reader: &Reader) -> bool {
-        let in_use = self.tail() - (reader.first_segment << segment::SLOTS_LOG2);
-        in_use >= SLOTS_WORTH.min(self.queue.slots_max() / 4) && self.has_done_segments(reader)
+    /// Whether segments should be recycled now: a sync of the store for each would cost more than it is worth.
+    pub(crate) fn is_worth_recycling(&self, reader: &Reader) -> bool {
+        let done = reader.done_below().saturating_sub(reader.first_segment << segment::SLOTS_LOG2);
+        done >= SLOTS_WORTH.min(self.queue.slots_max() / 4) && self.has_done_segments(reader)
     }
 
     /// Whether a segment waits to be recycled.
-    pub(crate) fn has_done_segments(&self, reader: &Reader) -> bool {
+    fn has_done_segments(&self, reader: &Reader) -> bool {
         self.queue.is_done(reader.first_segment)
     }
 
-    /// Whether anything was logged, or can be recycled, since the last sync.
+    /// Whether anything was logged, or can be recycled, since the last sync, or could not be written then.
     pub(crate) fn needs_sync(&self, reader: &Reader) -> bool {
         let tail = self.tail();
         // A slot that was published after the last sync, though reserved before, is acknowledged since.
-        let is_behind = |segment: &segment::Segment| segment.needs_sync();
+        let is_behind = |number| self.queue.find(number).is_some_and(segment::Segment::needs_sync);
         tail != reader.synced
             || self.has_done_segments(reader)
-            || self.queue.find(tail >> segment::SLOTS_LOG2).is_some_and(is_behind)
+            || !self.definitions.are_written()
+            || (reader.first_segment..=tail >> segment::SLOTS_LOG2).any(is_behind)
     }
 
     /// Frees the segments whose slots are all acknowledged; the caller has synced the store.
@@ -324,15 +328,16 @@ impl Journal {
         }
     }
 
-    /// Brings everything logged so far to the disk, against a power cut; what is below `safe_below` is safe without it.
+    /// Brings what was logged to the disk, against a power cut: the oldest first, as far as [`SYNC_MAX`] goes. What is
+    /// below `safe_below` is safe without it.
     pub(crate) fn sync(&self, reader: &mut Reader, safe_below: u64) {
-        let tail = self.tail();
         let definitions = self.definitions.count();
-        if definitions != reader.definitions_synced {
-            self.definitions.sync();
+        if definitions != reader.definitions_synced && self.definitions.sync() {
             reader.definitions_synced = definitions;
         }
-        let from = reader.sync_from.max(safe_below).min(tail);
+        let from = reader.sync_from.max(safe_below);
+        let tail = self.tail().min(from.max(reader.synced) + SYNC_MAX);
+        let unpublished = (from..tail).find(|sequence| self.queue.read(*sequence).is_none());
         for number in reader.first_segment..=tail >> segment::SLOTS_LOG2 {
             let Some(segment) = self.queue.find(number) else { continue };
             let slots = split(from..tail).find(|(of, _)| *of == number).map_or(0..0, |(_, slots)| slots);
@@ -345,7 +350,7 @@ impl Journal {
         }
         reader.synced = tail;
         // What was not published yet is synced next time.
-        reader.sync_from = reader.done_below().min(tail);
+        reader.sync_from = unpublished.unwrap_or(tail);
     }
 
     /// Gives a sign of life where other machines see the journal and no lock of this one.

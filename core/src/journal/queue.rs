@@ -2,8 +2,8 @@
 //! reader, and used again.
 //!
 //! Invariants:
-//! - a sequence is reserved once and belongs to whoever reserved it; a segment with an unpublished slot is never
-//!   recycled, so a writer between reserving and publishing cannot be overtaken;
+//! - a sequence is reserved once and belongs to whoever reserved it; a segment with a slot that is neither published nor
+//!   abandoned is never recycled, so a writer between reserving and publishing cannot be overtaken;
 //! - a slot that is reserved but not published delays nobody: the reader passes over it and looks again.
 
 use std::ops::Range;
@@ -38,6 +38,8 @@ pub(super) struct Queue {
     ring: Vec<AtomicU32>,
     segments: Vec<OnceLock<Segment>>,
     growth: Mutex<Growth>,
+    /// Slots that were reserved and cannot be published, as there was no memory for their segment.
+    abandoned: Mutex<Vec<Range<u64>>>,
     pub(super) maker: Maker,
     /// Nothing more is taken.
     sealed: AtomicBool,
@@ -77,6 +79,7 @@ impl Queue {
             ring: (0..segments.next_power_of_two()).map(|_| AtomicU32::new(0)).collect(),
             segments: (0..segments).map(|_| OnceLock::new()).collect(),
             growth: Mutex::default(),
+            abandoned: Mutex::default(),
             maker,
             sealed: AtomicBool::new(false),
         };
@@ -152,14 +155,38 @@ impl Queue {
         for (place, chunk) in bytes.chunks(PAYLOAD_BYTES).enumerate().rev() {
             let (kind, extent) =
                 if place == 0 { (Kind::Text, bytes.len()) } else { (Kind::Continuation, place) };
-            self.publish(first + place as u64, kind, extent, slot::pack(chunk))?;
+            self.publish(first + place as u64, kind, extent, slot::pack(chunk))
+                .map_err(|Full| self.abandon(first..first + slots))?;
         }
         Ok(first..first + slots)
+    }
+
+    /// Notes that not all of these slots, which were reserved, could be published.
+    #[cold]
+    pub(super) fn abandon(&self, slots: Range<u64>) -> Full {
+        lock(&self.abandoned).push(slots);
+        Full
+    }
+
+    /// Acknowledges what was abandoned, as soon as there is memory for it: else its segments would never be done.
+    fn acknowledge_abandoned(&self) {
+        lock(&self.abandoned).retain(|slots| {
+            let can_be = split(slots.clone()).all(|(number, _)| self.segment(number << SLOTS_LOG2).is_some());
+            if can_be {
+                self.acknowledge(slots.clone());
+            }
+            !can_be
+        });
     }
 
     /// Reads a slot, if it is published.
     pub(super) fn read(&self, sequence: u64) -> Option<slot::Read> {
         self.find(sequence >> SLOTS_LOG2)?.read(index(sequence))
+    }
+
+    /// Whether a slot is acknowledged. One that nobody has published was abandoned.
+    pub(super) fn is_acknowledged(&self, sequence: u64) -> bool {
+        self.find(sequence >> SLOTS_LOG2).is_some_and(|segment| segment.is_acknowledged(index(sequence)))
     }
 
     /// Notes that slots are stored or refused, the first ones first.
@@ -212,6 +239,7 @@ impl Queue {
 
     /// Makes the next segments ready, as far as the bound lets them be used, so that log calls find them so.
     pub(super) fn prepare_ahead(&self, first_segment: u64) {
+        self.acknowledge_abandoned();
         let end = (first_segment << SLOTS_LOG2) + self.slots_max;
         let tail = self.tail();
         let segments = if tail < SLOTS_FEW { 1 } else { SEGMENTS_AHEAD };
@@ -292,4 +320,35 @@ pub(super) fn split(range: Range<u64>) -> impl Iterator<Item = (u64, Range<usize
 #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits are meant")]
 pub(super) fn index(sequence: u64) -> usize {
     sequence as usize & (SLOTS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reader::Reader;
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_memory_for_is_refused_and_does_not_keep_segments_from_being_used_again() {
+        let queue = Queue::new(Maker::in_memory(), SLOTS as u64);
+        let mut reader = Reader::default();
+        let all = queue.segments.len() as u64;
+        let end = all << SLOTS_LOG2;
+        // As threads that overshot the limit together.
+        queue.text_limit.store(u64::MAX, Ordering::Relaxed);
+        let used = queue.reserve(end - 1, Share::All).unwrap()..end - 1;
+        assert!((0..all).all(|number| queue.segment(number << SLOTS_LOG2).is_some()));
+        assert!(queue.publish_text(&[b'x'; 2 * PAYLOAD_BYTES]).is_err(), "its second slot has no segment");
+
+        queue.prepare_ahead(0);
+        reader.next = end - 1;
+        reader.take(&queue, usize::MAX, &mut Vec::new());
+        assert_eq!(reader.done_below(), end - 1, "it may be published still");
+        queue.acknowledge(used);
+        reader.first_segment = queue.recycle(0);
+        assert_eq!(reader.first_segment, all - 1);
+        queue.prepare_ahead(reader.first_segment);
+        reader.take(&queue, usize::MAX, &mut Vec::new());
+        assert_eq!(reader.done_below(), queue.tail());
+        assert_eq!(queue.recycle(reader.first_segment), all);
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Reader {
     pub(super) passed: Vec<u64>,
     /// The number of the first segment that is not recycled.
     pub(super) first_segment: u64,
-    /// The tail at the last sync.
+    /// Below it everything was brought to the disk that was published by then.
     pub(super) synced: u64,
     /// Every slot below was published at the last sync.
     pub(super) sync_from: u64,
@@ -35,6 +35,8 @@ pub(crate) struct Reader {
 impl Reader {
     /// Takes up to `max` records that were published, in the order of their sequences.
     pub(super) fn take(&mut self, queue: &Queue, max: usize, into: &mut Vec<Entry>) {
+        // First of all: whatever follows a record that is passed over now, from the thread that logs it or one that waited
+        // for it, is not below.
         let tail = queue.tail();
         let get = |sequence| queue.read(sequence);
         self.passed.retain(|sequence| match read_record(get, *sequence) {
@@ -43,7 +45,7 @@ impl Reader {
                 false
             }
             Found::Continuation => false,
-            Found::Nothing => true,
+            Found::Nothing => !queue.is_acknowledged(*sequence),
         });
         while self.next < tail && into.len() < max {
             match read_record(get, self.next) {
@@ -54,7 +56,9 @@ impl Reader {
                 // Its first slot was passed over, and brings this one along later.
                 Found::Continuation => self.next += 1,
                 Found::Nothing => {
-                    self.passed.push(self.next);
+                    if !queue.is_acknowledged(self.next) {
+                        self.passed.push(self.next);
+                    }
                     self.next += 1;
                 }
             }

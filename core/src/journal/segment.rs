@@ -117,7 +117,7 @@ impl Segment {
         self.number.store(number, Ordering::Release);
     }
 
-    /// Takes the segment out of the journal: every slot is published and acknowledged.
+    /// Takes the segment out of the journal: every slot is acknowledged.
     pub(super) fn release(&self) {
         self.number.store(FREE, Ordering::Release);
         self.memory.word(2).store(0, Ordering::Release);

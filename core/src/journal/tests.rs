@@ -164,6 +164,22 @@ fn a_journal_of_what_was_read_but_given_back_stays() {
 }
 
 #[test]
+fn a_backlog_is_synced_once_and_a_slot_that_is_published_late_after_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let mut reader = Reader::default();
+    journal.metric(point(0)).unwrap();
+    let late = journal.queue.reserve(1, Share::Metrics).unwrap();
+    journal.metric(point(2)).unwrap();
+    journal.sync(&mut reader, 0);
+    assert_eq!(reader.sync_from, late, "none of them was read");
+    journal.queue.publish(late, Kind::Metric, 0, point(1).to_words()).unwrap();
+    journal.sync(&mut reader, 0);
+    assert_eq!(reader.sync_from, journal.tail());
+    assert!(!journal.needs_sync(&reader));
+}
+
+#[test]
 fn a_living_process_is_not_recovered_and_a_dead_one_only_once() {
     let dir = tempfile::tempdir().unwrap();
     let place = Place::Directory(dir.path().to_owned());

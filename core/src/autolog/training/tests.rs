@@ -100,9 +100,9 @@ fn an_error_or_panic_in_an_adapter_ends_its_records_and_nothing_else() {
 
 #[test]
 fn a_panic_of_another_thread_is_told_by_its_payload_and_one_of_this_with_its_place() {
-    let tracker = tracker();
     let integration = integration("resumed", AutologOptions::new());
     let ended = |panics: fn()| {
+        let tracker = tracker();
         with_tracker(&tracker, || {
             let training = Training::start(integration).unwrap();
             let payload = catch_unwind(panics).unwrap_err();

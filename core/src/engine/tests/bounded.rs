@@ -192,7 +192,7 @@ fn an_end_gives_a_store_that_does_not_answer_its_time_and_the_rest_stays_in_the_
     let error = engine.flush_at_end().unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("{} record(s) wait in the journal: the store has not answered yet", QUEUED + 1)
+        format!("{} record(s) wait in the journal: the store has not taken them yet", QUEUED + 1)
     );
     gate.open();
     tracker.flush().unwrap();

@@ -81,6 +81,8 @@ impl PutAway for Connections {
             // One that cannot be closed is dropped, which closes it later.
             drop(lock(&connection.open).take().map(Connection::close));
         }
+        // Closing removed the log; the next one is a new entry.
+        self.wal_entry_synced.store(false, Ordering::Relaxed);
     }
 }
 
