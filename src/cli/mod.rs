@@ -89,7 +89,11 @@ fn open(uri: Option<&str>) -> Result<Tracker> {
     let tracker = Tracker::open_existing(uri, Config::from_env()?)?;
     // What a killed process left in its journal belongs to its run, and so does the end of that run. Where the store
     // cannot be written, what it has is still worth a look.
-    let _recovery = tracker.recover();
+    if let Err(error) = tracker.recover() {
+        let error = text::plain(&error.to_string());
+        let said = format!("warning: what killed processes logged last is not shown yet: {error}\n");
+        write(&mut io::stderr().lock(), &said);
+    }
     Ok(tracker)
 }
 
