@@ -39,7 +39,7 @@ impl Place {
 
     /// A program that logs to the store at `uri`, which takes nothing meanwhile if it is the database, and is killed.
     fn killed(&self, uri: &str) -> Killed {
-        let counter_file = self.path().join("counter");
+        let counter_file = self.path().join(format!("counter-{:016x}", fastrand::u64(..)));
         let counters = Counters::open(&counter_file);
         let count = || counters.at(0).load(Ordering::Acquire);
         let mut command = self.scenario(&["log-slowly", counter_file.to_str().unwrap()]);
