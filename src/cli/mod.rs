@@ -13,10 +13,14 @@ mod time;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use progress::Bar;
 use runlog::{Config, Error, Experiment, Result, Tracker};
+
+/// How long who only looks at runs waits for a busy store.
+const BUSY_MAX: Duration = Duration::from_secs(2);
 
 /// Looks at recorded training runs, and brings them home.
 #[derive(Debug, Parser)]
@@ -86,7 +90,9 @@ fn run(cli: &Cli) -> Result<Output> {
 }
 
 fn open(uri: Option<&str>) -> Result<Tracker> {
-    let tracker = Tracker::open_existing(uri, Config::from_env()?)?;
+    let mut config = Config::from_env()?;
+    config.finish_timeout.get_or_insert(BUSY_MAX);
+    let tracker = Tracker::open_existing(uri, config)?;
     // What a killed process left in its journal belongs to its run, and so does the end of that run. Where the store
     // cannot be written, what it has is still worth a look.
     if let Err(error) = tracker.recover() {

@@ -40,14 +40,14 @@ fn recover_all(store: &dyn Store, place: &Place, journals: usize) -> Result<Reco
     while dead_journals(place).len() < journals {
         std::thread::yield_now();
     }
-    recover(store, place, "s", Pace::Full)
+    recover(store, place, "s", Pace::Full, PATIENCE)
 }
 
 /// Recovers until nothing is left, for the same reason: it may hold a copy of the lock of the recovery before, too.
 fn recover_rest(store: &dyn Store, place: &Place) {
     let Place::Directory(dir) = place else { return };
     while dir.read_dir().unwrap().next().is_some() {
-        recover(store, place, "s", Pace::Full).unwrap();
+        recover(store, place, "s", Pace::Full, PATIENCE).unwrap();
     }
 }
 
@@ -306,7 +306,7 @@ fn beside_a_training_it_goes_in_small_pieces() {
     while dead_journals(&place).is_empty() {
         std::thread::yield_now();
     }
-    recover(&watched, &place, "s", Pace::Gentle).unwrap();
+    recover(&watched, &place, "s", Pace::Gentle, PATIENCE).unwrap();
     assert_eq!(store.metric_history(&run_id, "loss").unwrap().len(), 9999);
     let largest = largest.load(std::sync::atomic::Ordering::Relaxed);
     assert!((1..=TAKE_GENTLY).contains(&largest), "{largest}");
