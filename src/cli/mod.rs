@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 use progress::Bar;
 use runlog::{Config, Error, Experiment, Result, Tracker};
 
-/// How long who only looks at runs waits for a busy store.
+/// How long who only looks at runs waits for a busy store, beside what the store itself waits for a lock.
 const BUSY_MAX: Duration = Duration::from_secs(2);
 
 /// Looks at recorded training runs, and brings them home.
