@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Losses, Result};
 use crate::exit;
 use crate::health::{LastError, Looks};
 use crate::journal::record::{Point, Record, Text};
-use crate::journal::{Entry, Journal, Place, Reader};
+use crate::journal::{Entry, Full, Journal, NotTaken, Place, Reader};
 use crate::logged::{Logged, Outcome};
 use crate::notice;
 use crate::store::Store;
@@ -182,7 +182,7 @@ impl Engine {
     pub(crate) fn log_metric(&self, point: Point) -> Logged {
         match self.journal.metric(point) {
             Ok(sequence) => self.receipt(point.run, sequence, sequence + 1),
-            Err(_full) => self.dropped(point.run),
+            Err(Full) => self.dropped(point.run, self.why_full()),
         }
     }
 
@@ -190,7 +190,8 @@ impl Engine {
     pub(crate) fn log(&self, run: u32, text: &Text) -> Logged {
         match self.journal.text(text) {
             Ok(slots) => self.receipt(run, slots.start, slots.end),
-            Err(_full) => self.dropped(run),
+            Err(NotTaken::Full) => self.dropped(run, self.why_full()),
+            Err(NotTaken::Large) => self.dropped(run, Dropped::Large),
         }
     }
 
@@ -205,8 +206,8 @@ impl Engine {
     }
 
     #[cold]
-    fn dropped(&self, run: u32) -> Logged {
-        let (why, count) = self.count_drop(run);
+    fn dropped(&self, run: u32, why: Dropped) -> Logged {
+        let count = self.drops.count(run, why);
         // Said by the receipt alone where the process ends: no user waits for a word about its last moment. Now and then
         // again, as somebody may be silent.
         if why == Dropped::Full && count.is_power_of_two() {
@@ -215,9 +216,9 @@ impl Engine {
         Logged { engine: self.id, run, outcome: Outcome::Dropped(why) }
     }
 
-    fn count_drop(&self, run: u32) -> (Dropped, u64) {
-        let why = if self.journal.is_sealed() { Dropped::Ending } else { Dropped::Full };
-        (why, self.drops.count(run, why))
+    /// Why the journal has no room.
+    fn why_full(&self) -> Dropped {
+        if self.journal.is_sealed() { Dropped::Ending } else { Dropped::Full }
     }
 
     /// Refuses a record before it is one, for `error`.

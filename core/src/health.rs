@@ -29,7 +29,7 @@ pub struct Health {
     /// The most that may wait, in bytes (`RUNLOG_JOURNAL_MAX_MIB`). When it is reached metrics are dropped; the last 1 %
     /// is kept for everything else. What is stored makes room in pieces of 4 MiB.
     pub waiting_bytes_max: u64,
-    /// Records that were not taken, since the journal was full or the process was ending.
+    /// Records that were not taken, since the journal had no room for them or the process was ending.
     pub dropped_records: u64,
     /// Records that were refused: by the store, or at once, for what is wrong with them.
     pub refused_records: u64,

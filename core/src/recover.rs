@@ -82,17 +82,24 @@ pub(crate) enum Stays {
     Journal(Error),
 }
 
-/// Delivers the journals of dead processes for the store at `address`, and ends their runs.
+/// Delivers the journals of dead processes for the store at `address`, and ends their runs. A busy store is tried for
+/// `patience`.
 ///
 /// A journal that cannot be delivered does not keep the others back.
 ///
 /// # Errors
 /// The first trouble of the store.
-pub(crate) fn recover(store: &dyn Store, journals: &Place, address: &str, pace: Pace) -> Result<Recovery> {
+pub(crate) fn recover(
+    store: &dyn Store,
+    journals: &Place,
+    address: &str,
+    pace: Pace,
+    patience: Duration,
+) -> Result<Recovery> {
     let mut recovery = Recovery::default();
     let mut outcome = Ok(());
     let settled = &mut |_| {};
-    let mut delivery = Delivery { store, place: journals, pace, patience: PATIENCE, settled };
+    let mut delivery = Delivery { store, place: journals, pace, patience, settled };
     for dir in dead_journals(journals) {
         let stays = match Claim::take(&dir) {
             Ok(Taken::Claim(claim)) if claim.store() == address => {

@@ -271,6 +271,9 @@ fn store_rows(report: &Value) -> Vec<Vec<String>> {
         let process = waiting["pid"].as_u64().map_or("a process".to_owned(), |pid| format!("process {pid}"));
         let what = match waiting["problem"].as_str() {
             Some(problem) => format!("{records} of {process}, which died: {}", plain(problem)),
+            None if waiting["records"] == 0 => {
+                format!("no record of {process}, which died; the next program or `runlog sync` ends its runs")
+            }
             None => {
                 format!("{records} of {process}, which died; the next program or `runlog sync` delivers them")
             }

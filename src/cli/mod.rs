@@ -13,10 +13,14 @@ mod time;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use progress::Bar;
 use runlog::{Config, Error, Experiment, Result, Tracker};
+
+/// How long who only looks at runs waits for a busy store, beside what the store itself waits for a lock.
+const BUSY_MAX: Duration = Duration::from_secs(2);
 
 /// Looks at recorded training runs, and brings them home.
 #[derive(Debug, Parser)]
@@ -86,10 +90,16 @@ fn run(cli: &Cli) -> Result<Output> {
 }
 
 fn open(uri: Option<&str>) -> Result<Tracker> {
-    let tracker = Tracker::open_existing(uri, Config::from_env()?)?;
+    let mut config = Config::from_env()?;
+    config.finish_timeout.get_or_insert(BUSY_MAX);
+    let tracker = Tracker::open_existing(uri, config)?;
     // What a killed process left in its journal belongs to its run, and so does the end of that run. Where the store
     // cannot be written, what it has is still worth a look.
-    let _recovery = tracker.recover();
+    if let Err(error) = tracker.recover() {
+        let error = text::plain(&error.to_string());
+        let said = format!("warning: what killed processes logged last is not shown yet: {error}\n");
+        write(&mut io::stderr().lock(), &said);
+    }
     Ok(tracker)
 }
 

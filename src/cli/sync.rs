@@ -224,8 +224,10 @@ fn summary(report: &Value) -> String {
     let processes = |count_of: usize| count(count_of as u64, "process/processes");
     if report["dry_run"] == true {
         let records = count(dead.iter().map(records_of).sum(), "record");
+        let ends = dead.iter().flat_map(|journal| list(&journal["runs"]));
+        let ends = count(ends.filter(|run| run["status"] == "RUNNING").count() as u64, "run");
         let of = processes(dead.len());
-        return format!("{records} of {of} wait for `runlog sync` to deliver them.");
+        return format!("{records} of {of} wait for `runlog sync` to deliver them, and {ends} to be ended.");
     }
     let is = |state: &'static str| dead.iter().filter(move |journal| journal["state"] == state).count();
     let records = dead.iter().filter_map(|journal| journal["delivered"].as_u64()).sum();

@@ -117,7 +117,7 @@ fn what_a_killed_process_left_is_shown_then_delivered_and_then_gone() {
         &format!("/mlflow.db\n  process {}, which died: 2", killed.pid),
         &format!("\n    run log-slowly ({short}): "),
         " records, to be ended\n",
-        "of 1 process wait for `runlog sync` to deliver them.\n",
+        "of 1 process wait for `runlog sync` to deliver them, and 1 run to be ended.\n",
     ] {
         assert!(shown.contains(part), "{part}\nis not in\n{shown}");
     }

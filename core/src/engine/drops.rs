@@ -13,24 +13,25 @@ pub(crate) enum Dropped {
     Full,
     /// It is closed.
     Ending,
+    /// The record is too large for its slots, and no file could be written for it.
+    Large,
 }
 
 impl Dropped {
-    const ALL: [Self; 2] = [Self::Full, Self::Ending];
+    const ALL: [Self; 3] = [Self::Full, Self::Ending, Self::Large];
 
     fn reason(self) -> &'static str {
         match self {
-            Self::Full => {
-                "the journal is full because the store takes less than is logged; the record was dropped"
-            }
+            Self::Full => "the journal is full, since the store took too little; the record was dropped",
             Self::Ending => "the process was ending; the record was not taken any more",
+            Self::Large => "no file could be written for a record over 16 MiB; the record was dropped",
         }
     }
 
     /// What a receipt says.
     pub(crate) fn error(self) -> Error {
         match self {
-            Self::Full => Error::new(ErrorKind::Unavailable, self.reason()),
+            Self::Full | Self::Large => Error::new(ErrorKind::Unavailable, self.reason()),
             Self::Ending => Error::invalid(self.reason()),
         }
     }

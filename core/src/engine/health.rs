@@ -123,7 +123,7 @@ impl Engine {
         log.step += 1;
         for (key, value) in log.keys.into_iter().zip(values) {
             if self.journal.metric(Point { run, key, value, timestamp, step }).is_err() {
-                self.count_drop(run);
+                self.drops.count(run, self.why_full());
             }
         }
     }

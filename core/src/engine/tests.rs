@@ -98,7 +98,7 @@ impl Rig {
         while dead_journals(&place).is_empty() {
             std::thread::yield_now();
         }
-        let recovery = recover(&*self.store, &place, "s", Pace::Full).unwrap();
+        let recovery = recover(&*self.store, &place, "s", Pace::Full, PATIENCE).unwrap();
         assert_eq!((recovery.journals, recovery.refused), (1, 0));
     }
 
@@ -222,7 +222,11 @@ fn what_a_store_that_died_has_not_taken_at_the_end_the_next_process_delivers() {
     assert_eq!(rig.stored().info.status, RunStatus::Running);
     rig.recover();
     rig.check_all_kinds();
-    assert_eq!(recover(&*rig.store, &place, "s", Pace::Full).unwrap().journals, 0, "and nothing is left");
+    assert_eq!(
+        recover(&*rig.store, &place, "s", Pace::Full, PATIENCE).unwrap().journals,
+        0,
+        "and nothing is left"
+    );
 }
 
 #[test]
@@ -240,7 +244,8 @@ fn an_engine_closes_although_a_thread_goes_on_to_log_and_keeps_what_it_took() {
     });
     // One may have been between its reservation and its publication: the next process delivers it.
     while rig.steps().len() < taken {
-        recover(&*rig.store, &Place::Directory(rig.dir.path().to_owned()), "s", Pace::Full).unwrap();
+        recover(&*rig.store, &Place::Directory(rig.dir.path().to_owned()), "s", Pace::Full, PATIENCE)
+            .unwrap();
     }
     assert_eq!(rig.steps().len(), taken);
     assert_eq!(engine.losses(run).total(), 1, "and the one that was refused is counted");

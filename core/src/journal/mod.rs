@@ -107,6 +107,15 @@ impl Shape {
     }
 }
 
+/// Why a record that is no point of a metric was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// The journal is full or sealed.
+    Full,
+    /// It is too large for slots, and no file could be written for it.
+    Large,
+}
+
 /// The journal of this process for one store.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -228,9 +237,9 @@ impl Journal {
     /// Appends any other record and returns its sequences.
     ///
     /// # Errors
-    /// The journal is full or sealed; the record is dropped.
-    pub(crate) fn text(&self, text: &Text) -> Result<Range<u64>, Full> {
-        let mut bytes = serde_json::to_vec(text).map_err(|_never| Full)?;
+    /// There is no room for it; the record is dropped.
+    pub(crate) fn text(&self, text: &Text) -> Result<Range<u64>, NotTaken> {
+        let mut bytes = serde_json::to_vec(text).map_err(|_never| NotTaken::Full)?;
         if bytes.len() > ASIDE_BYTES
             && let Some(home) = &self.home
         {
@@ -238,7 +247,7 @@ impl Journal {
                 Ok(named) => bytes = named,
                 Err(error) if bytes.len() > slot::RECORD_BYTES_MAX => {
                     notice::error("journal-aside", format_args!("a large record is lost: {error}"));
-                    return Err(Full);
+                    return Err(NotTaken::Large);
                 }
                 // There may be no space for the file, and yet many slots that are free.
                 Err(error) => {
@@ -247,13 +256,14 @@ impl Journal {
             }
         }
         if bytes.len() > slot::RECORD_BYTES_MAX {
-            return Err(Full);
+            return Err(NotTaken::Large);
         }
         // Before they are published: who acknowledges them takes them off again.
         let uncounted = uncounted(text, bytes.len().div_ceil(PAYLOAD_BYTES) as u64);
         self.uncounted.fetch_add(uncounted, Ordering::Relaxed);
-        self.queue.publish_text(&bytes).inspect_err(|Full| {
+        self.queue.publish_text(&bytes).map_err(|Full| {
             self.uncounted.fetch_sub(uncounted, Ordering::Relaxed);
+            NotTaken::Full
         })
     }
 
@@ -425,10 +435,14 @@ pub(crate) fn partly_unreadable(dir: &Path, files: &[String], records: u64) -> O
     if files.is_empty() && records == 0 {
         return None;
     }
+    let what = match (records, files.len()) {
+        (records, 0) => format!("{records} record(s)"),
+        (0, files) => format!("{files} file(s)"),
+        (records, files) => format!("{records} record(s) and {files} file(s)"),
+    };
     let message = format!(
-        "{records} record(s) and {} file(s) of a journal cannot be read and stay, the rest is delivered; look at \
-         them, and remove the journal if they are of no use",
-        files.len()
+        "{what} of a journal cannot be read and stay, the rest is delivered; look at them, and remove the journal if \
+         they are of no use"
     );
     let error = Error::new(ErrorKind::Corrupt, message).with("journal", dir.display());
     Some(files.iter().fold(error, |error, why| error.with("because", why)))

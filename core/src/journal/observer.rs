@@ -111,7 +111,15 @@ impl Observer {
     fn is_silent(&self, dir: &Path) -> bool {
         // Opened: who opens a file of a network file system is told its time anew.
         let time = |name| File::open(dir.join(name)).and_then(|file| file.metadata()?.modified()).ok();
-        let last = [owner::FILE, ALIVE].into_iter().filter_map(time).max();
+        self.is_past([owner::FILE, ALIVE].into_iter().filter_map(time).max())
+    }
+
+    /// Whether nothing was made or removed in `dir` for as long.
+    pub(super) fn is_old(&self, dir: &Path) -> bool {
+        self.is_past(dir.metadata().and_then(|found| found.modified()).ok())
+    }
+
+    fn is_past(&self, last: Option<SystemTime>) -> bool {
         let now = *self.now.get_or_init(|| file_system_time(&self.place));
         match (now, last) {
             (Some(now), Some(last)) => now.duration_since(last).is_ok_and(|silence| silence > SILENCE_MAX),
@@ -167,6 +175,7 @@ impl Heartbeat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::{Place, dead_journals};
 
     /// An observer here, told what kind of file system it looks at.
     fn observer(place: &Path, is_local: bool) -> Observer {
@@ -278,6 +287,26 @@ mod tests {
         let observer = observer(dir.path(), false);
         observer.now.set(Some(an_hour_behind)).unwrap();
         assert!(!is_dead(&observer, dir.path()), "only the file system's time counts");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_left_of_a_process_that_could_not_say_who_it_is_goes_after_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::Directory(dir.path().to_owned());
+        let half_made = [".new-a", ".new-b"].map(|name| dir.path().join(name));
+        for path in &half_made {
+            std::fs::create_dir(path).unwrap();
+        }
+        std::fs::write(half_made[1].join(owner::FILE), r#"{"form"#).unwrap();
+        dead_journals(&place);
+        assert!(half_made.iter().all(|path| path.exists()), "somebody may be making them");
+        for path in &half_made {
+            let past = file_system_time(dir.path()).unwrap() - SILENCE_MAX * 2;
+            File::open(path).unwrap().set_modified(past).unwrap();
+        }
+        dead_journals(&place);
+        assert!(half_made.iter().all(|path| !path.exists()));
     }
 
     #[test]

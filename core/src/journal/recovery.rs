@@ -76,12 +76,22 @@ fn sweep(dir: &Path) {
     let Ok(listing) = std::fs::read_dir(dir) else { return };
     let observer = Observer::of(dir);
     for path in listing.filter_map(|entry| Some(entry.ok()?.path())) {
-        if is_named(&path, GONE) || is_named(&path, NEW) && matches!(observer.look(&path), Ok(Seen::Dead(_)))
-        {
+        if is_named(&path, GONE) || is_named(&path, NEW) && is_left_half_made(&observer, &path) {
             std::fs::remove_dir_all(&path).ok();
         } else if is_named(&path, NOW) {
             std::fs::remove_file(&path).ok();
         }
+    }
+}
+
+/// Whether nobody goes on with a directory that has no journal's name yet: nothing was ever logged there.
+fn is_left_half_made(observer: &Observer, dir: &Path) -> bool {
+    match observer.look(dir) {
+        Ok(seen) => {
+            matches!(seen, Seen::Dead(_)) || matches!(seen, Seen::Unreadable(_)) && observer.is_old(dir)
+        }
+        // Its process was killed before it could say who it is.
+        Err(error) => error.kind() == ErrorKind::NotFound && observer.is_old(dir),
     }
 }
 

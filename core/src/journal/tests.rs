@@ -137,6 +137,22 @@ fn large_records_stand_aside_and_come_back() {
 }
 
 #[test]
+fn a_copy_of_a_segment_is_told_and_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    for step in 0..10 {
+        journal.metric(point(step)).unwrap();
+    }
+    let home = journal.dir().unwrap().to_owned();
+    std::fs::copy(home.join("0.seg"), home.join("0 copy.seg")).unwrap();
+    crash(journal);
+    let claim = claim(dir.path());
+    assert_eq!(claim.all().count(), 10);
+    let damaged = claim.walk::<()>(|_| Ok(())).unwrap();
+    assert!(matches!(&damaged[..], [why] if why.contains("same number")), "{damaged:?}");
+}
+
+#[test]
 fn a_delivered_journal_is_removed_and_another_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let journal = journal(dir.path());

@@ -4,6 +4,7 @@
 //! files of their own.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Place;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -50,20 +51,26 @@ impl Segments {
     pub(super) fn find(dir: &Path) -> Result<Self> {
         let fail = |cause| Error::io("read a dead process's journal", dir, cause);
         let mut found = Self { files: BTreeMap::new(), damaged: Vec::new() };
+        let mut paths = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(fail)? {
-            let path = entry.map_err(fail)?.path();
+            paths.push(entry.map_err(fail)?.path());
+        }
+        // Of two with one number it is the same that counts, whoever looks.
+        paths.sort();
+        for path in paths {
             if path.extension().is_none_or(|extension| extension != "seg") {
                 continue;
             }
             match Segment::open(&path) {
                 Ok(segment) if segment.number() == FREE => {}
-                Ok(segment) => {
-                    if let Some(other) = found.files.insert(segment.number(), path) {
-                        let twice =
-                            Error::new(ErrorKind::Corrupt, "two segments of a journal have the same number");
-                        found.damaged.push(twice.with("path", other.display()));
+                Ok(segment) => match found.files.entry(segment.number()) {
+                    Place::Vacant(place) => drop(place.insert(path)),
+                    Place::Occupied(first) => {
+                        let message = "another segment of the journal has the same number";
+                        let twice = Error::new(ErrorKind::Corrupt, message).with("path", path.display());
+                        found.damaged.push(twice.with("the other", first.get().display()));
                     }
-                }
+                },
                 Err(error) if error.kind() == ErrorKind::Unsupported => return Err(error),
                 // The process died while it made the file, or recycled it.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}

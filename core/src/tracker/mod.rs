@@ -23,7 +23,7 @@ use crate::journal::{Journal, Place, Shape, dead_journals};
 use crate::notice;
 use crate::options::RunOptions;
 use crate::provenance::FilesOfRuns;
-use crate::recover::{Pace, Recovery, recover};
+use crate::recover::{self, Pace, Recovery, recover};
 use crate::run::{ActiveRun, RunHandle};
 use crate::store::{self, MemoryStore, Store};
 use crate::sync::lock;
@@ -323,13 +323,15 @@ impl Tracker {
 
     /// Delivers now what dead processes left in their journals for this store, and ends their runs.
     ///
-    /// Opening a tracker does the same in the background; this is for who wants to wait for it, and to know.
+    /// Opening a tracker does the same in the background; this is for who wants to wait for it, and to know. A busy store
+    /// is tried for a minute, or as long as `RUNLOG_FINISH_TIMEOUT_SECONDS` says.
     ///
     /// # Errors
     /// The store cannot be written; the journals stay.
     pub fn recover(&self) -> Result<Recovery> {
         let engine = self.engine()?;
-        recover(&*engine.store, &engine.place, &self.0.address, Pace::Full)
+        let patience = self.config().finish_timeout.unwrap_or(recover::PATIENCE);
+        recover(&*engine.store, &engine.place, &self.0.address, Pace::Full, patience)
     }
 
     fn recover_in_background(&self) {
@@ -339,7 +341,7 @@ impl Tracker {
         }
         let (store, place, address) =
             (Arc::clone(&engine.store), engine.place.clone(), self.0.address.clone());
-        let recovery = move || match recover(&*store, &place, &address, Pace::Gentle) {
+        let recovery = move || match recover(&*store, &place, &address, Pace::Gentle, recover::PATIENCE) {
             Ok(recovery) => tell_of(&recovery),
             Err(error) => notice::warn(
                 "recovery",

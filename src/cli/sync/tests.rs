@@ -80,7 +80,9 @@ fn what_would_be_done_is_told_as_that() {
     let said = text(true, &[journal("waits", json!({ "runs": runs }))]);
     assert!(said.contains("    run run9, to be ended\n    and 2 more runs\n"), "{said}");
     assert!(
-        said.ends_with("\n\n1,203 records of 1 process wait for `runlog sync` to deliver them.\n"),
+        said.ends_with(
+            "\n\n1,203 records of 1 process wait for `runlog sync` to deliver them, and 12 runs to be ended.\n"
+        ),
         "{said}"
     );
 }
@@ -98,7 +100,7 @@ Journals that do not say their store
     a format
     in /j/s/a
 
-0 records of 1 process wait for `runlog sync` to deliver them.
+0 records of 1 process wait for `runlog sync` to deliver them, and 0 runs to be ended.
 "
     );
     assert_eq!(text(false, &[]), "Nothing waits that a process left behind.\n");

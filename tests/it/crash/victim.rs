@@ -230,6 +230,11 @@ fn as_value(step: u64) -> f64 {
     u32::try_from(step).unwrap().into()
 }
 
+/// A text of the mix: its number, and how long it is.
+fn shown(text: &str) -> String {
+    format!("{} ({} characters)", text.trim_start_matches('-'), text.chars().count())
+}
+
 impl Stored {
     /// The numbers of the records that are there, but for replaced tags.
     fn numbers(&self) -> impl Iterator<Item = u64> {
@@ -257,11 +262,17 @@ impl Stored {
         }
         let missing: Vec<_> =
             self.params.iter().filter(|(key, value)| stored.params.get(*key) != Some(value)).collect();
-        if let Some(missing) = missing.first() {
-            told.push(format!("params like {missing:?}"));
+        if let Some((key, value)) = missing.first() {
+            let found = stored.params.get(*key).map_or("nothing".to_owned(), |value| shown(value));
+            told.push(format!(
+                "{} params, such as {key}: {found} instead of {}",
+                missing.len(),
+                shown(value)
+            ));
         }
         if self.tag != stored.tag {
-            told.push(format!("the tag is {:?} instead of {:?}", stored.tag, self.tag));
+            let [found, expected] = [&stored.tag, &self.tag].map(|tag| tag.as_deref().map(shown));
+            told.push(format!("the tag is {found:?} instead of {expected:?}"));
         }
         told.join("; ")
     }

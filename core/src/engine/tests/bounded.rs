@@ -86,6 +86,19 @@ fn a_receipt_of_a_dropped_record_says_why() {
 }
 
 #[test]
+fn a_record_that_fits_nowhere_is_counted_as_that_and_not_as_a_full_journal() {
+    let rig = Rig::new(|_| Fault::None);
+    // No file can be written any more.
+    std::fs::remove_dir_all(rig.engine.journal.dir().unwrap()).unwrap();
+    let text = Text::Tag { run: rig.run, key: "t".to_owned(), value: "x".repeat(17 << 20) };
+    let error = rig.engine.log(rig.run, &text).wait().unwrap_err();
+    assert!(error.to_string().contains("over 16 MiB"), "{error}");
+    let losses = rig.engine.losses(rig.run);
+    assert!(losses.total() == 1 && losses.iter().all(|(why, _)| why.contains("16 MiB")), "{losses}");
+    assert_eq!(rig.engine.health().dropped_records, 1);
+}
+
+#[test]
 fn what_is_kept_about_records_on_their_way_stays_bounded() {
     let gate = Gate::new();
     let rig = Rig::with(small(), stops_at(&gate));
