@@ -275,10 +275,13 @@ impl Delivery<'_> {
 
 /// Makes a point of `spare`, as [`Metric::new`] would, in the memory of its key.
 fn reuse(spare: &mut Metric, key: &str, point: Point) {
-    let mut name = std::mem::take(&mut spare.key);
+    let Metric { key: name, value, timestamp, step, model_id, dataset_name, dataset_digest, run_id } = spare;
     name.clear();
     name.push_str(key);
-    *spare = Metric::new(name, point.value, point.timestamp, point.step);
+    (*value, *timestamp, *step) = (point.value, point.timestamp, point.step);
+    for of_a_model in [model_id, dataset_name, dataset_digest, run_id] {
+        *of_a_model = None;
+    }
 }
 
 /// Makes a call of a store; one that panics is in trouble, as one that cannot be reached.
@@ -401,6 +404,14 @@ mod tests {
 
     fn tag(value: &str) -> Record {
         Record::Text(Text::Tag { run: 0, key: "k".to_owned(), value: value.to_owned() })
+    }
+
+    #[test]
+    fn a_point_in_the_memory_of_another_says_nothing_of_that_one() {
+        let mut spare = Metric::new("accuracy", 1.0, 2, 3).for_model("m-0").on_dataset("iris", "0a1b");
+        spare.run_id = Some("r".to_owned());
+        reuse(&mut spare, "loss", Point { run: 0, key: 0, value: 0.5, timestamp: 7, step: -1 });
+        assert_eq!(spare, Metric::new("loss", 0.5, 7, -1));
     }
 
     #[test]
