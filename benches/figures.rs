@@ -52,8 +52,11 @@ mod usage;
 
 use table::Table;
 
+/// Measures, and adds its rows.
+type Section = fn(&mut Table, Size);
+
 /// The sections, in the order of the table.
-const SECTIONS: [(&str, fn(&mut Table, Size)); 5] = [
+const SECTIONS: [(&str, Section); 5] = [
     ("hot", hot::measure),
     ("peers", peers::measure),
     ("paced", paced::measure),

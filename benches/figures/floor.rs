@@ -34,10 +34,11 @@ impl Mapped {
 
     pub(crate) fn append(&self) {
         let place = self.tail.fetch_add(1, Ordering::Relaxed);
-        let slot = self.map.as_mut_ptr().wrapping_add(place % SLOTS * 64).cast::<[AtomicU64; 8]>();
+        #[expect(clippy::cast_ptr_alignment, reason = "a mapping begins at a page")]
+        let slots = self.map.as_mut_ptr().cast::<[AtomicU64; 8]>();
         // SAFETY: the slot is inside the mapping, aligned as the page is, and only ever used as atomics.
-        #[expect(unsafe_code, clippy::cast_ptr_alignment, reason = "a slot in mapped memory")]
-        let slot = unsafe { &*slot };
+        #[expect(unsafe_code, reason = "a slot in mapped memory")]
+        let slot = unsafe { &*slots.wrapping_add(place % SLOTS) };
         let words = [clock::now_ms().cast_unsigned(), place as u64, 1, 2, 3, 4, 5, 6];
         for (at, word) in slot.iter().zip(words) {
             at.store(word, Ordering::Relaxed);

@@ -131,7 +131,7 @@ fn allocated(table: &mut Table) {
             allocations(|| {
                 (0..CALLS).for_each(|step| {
                     loss.log(0.25, step);
-                })
+                });
             }),
         ),
         (
@@ -139,7 +139,7 @@ fn allocated(table: &mut Table) {
             allocations(|| {
                 (0..CALLS).for_each(|step| {
                     run.log_metric("by key", 0.25, step);
-                })
+                });
             }),
         ),
     ] {

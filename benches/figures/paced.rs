@@ -36,17 +36,17 @@ pub(crate) fn measure(table: &mut Table, size: Size) {
 }
 
 /// Second by second in turns with a loop that only reads the clock: what that one waits for is the machine's doing.
-fn at(table: &mut Table, size: Size, what: &str, pace: Duration, options: RunOptions) {
+fn at(table: &mut Table, size: Size, what: &str, every: Duration, options: RunOptions) {
     let place = Place::new();
     let run = place.run(options);
     let loss = run.metric("loss");
-    let calls = (Duration::from_secs(1).as_nanos() / pace.as_nanos()) as u64;
+    let calls = (Duration::from_secs(1).as_nanos() / every.as_nanos()) as u64;
     let (mut ours, mut clocks) = (Vec::new(), Vec::new());
     for _ in 0..size.pick(10, 1) {
-        ours.extend(at_a_pace(calls, pace, |step| {
+        ours.extend(at_a_pace(calls, every, |step| {
             loss.log(0.25, step);
         }));
-        clocks.extend(at_a_pace(calls, pace, |_| {
+        clocks.extend(at_a_pace(calls, every, |_| {
             std::hint::black_box(clock::now_ms());
         }));
     }

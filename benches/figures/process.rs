@@ -81,9 +81,10 @@ fn whole(table: &mut Table, size: Size) {
     };
     // Whoever is first reads the program from the disk.
     let _warm = (time("nothing"), time("run"));
-    let time = std::cell::RefCell::new(time);
-    let beside = pairs(count as usize, || time.borrow_mut()("run"), || time.borrow_mut()("nothing"));
-    drop(time);
+    let beside = {
+        let time = std::cell::RefCell::new(&mut time);
+        pairs(count as usize, || time.borrow_mut()("run"), || time.borrow_mut()("nothing"))
+    };
     let more = beside.ours.median - beside.other.median;
     table.add(Row {
         what: format!("a process with one finished run, existing database, {count} pairs"),
@@ -122,7 +123,7 @@ fn command(dir: &Path, arguments: &[&str]) -> Command {
 /// A child that runs until its input is closed.
 #[derive(Debug)]
 pub(crate) struct Child {
-    child: std::process::Child,
+    process: std::process::Child,
     stdin: ChildStdin,
     stdout: std::cell::RefCell<BufReader<ChildStdout>>,
 }
@@ -137,9 +138,9 @@ impl Child {
     }
 
     pub(crate) fn of(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self { child, stdin, stdout: BufReader::new(stdout).into() }
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (stdin, stdout) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        Self { process, stdin, stdout: BufReader::new(stdout).into() }
     }
 
     /// The next line it says; empty if it has ended.
@@ -155,7 +156,7 @@ impl Child {
 
     /// The time that its threads have been on a processor, as the scheduler counts it.
     fn processor_secs(&self) -> Option<f64> {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).ok()?;
         let nanos = |thread: io::Result<fs::DirEntry>| -> Option<f64> {
             let counts = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
             counts.split_whitespace().next()?.parse().ok()
@@ -164,8 +165,8 @@ impl Child {
     }
 
     pub(crate) fn end(self) {
-        let Self { mut child, stdin, .. } = self;
+        let Self { mut process, stdin, .. } = self;
         drop(stdin);
-        child.wait().unwrap();
+        process.wait().unwrap();
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn sqlite(path: &Path, points: u64, keys: u64) -> rusqlite::Result<(f
         )?;
         let end = points.min(first + BATCH);
         let of = |number: u64| {
-            let step = (number / keys) as i64;
+            let step = (number / keys).cast_signed();
             (&names[(number % keys) as usize], number as f64 * 0.37, START + step, step)
         };
         for number in first..end {

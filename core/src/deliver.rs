@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::entity::{LifecycleStage, Metric, ModelOutput, Param, RunChange, Tag};
 use crate::error::{Error, ErrorKind, Result};
-use crate::journal::record::{Record, Text};
+use crate::journal::record::{Point, Record, Text};
 use crate::journal::{Definitions, Entry};
 use crate::store::{Batch, Store};
 
@@ -31,14 +31,18 @@ pub(crate) trait Ledger {
 #[derive(Debug)]
 pub(crate) struct GaveUp;
 
+/// Points of the last batch, whose memory serves the next one.
+pub(crate) type Spare = Vec<Metric>;
+
 /// Delivers `entries` to the store.
 pub(crate) fn deliver(
     store: &dyn Store,
     definitions: &Definitions,
     entries: &[Entry],
+    spare: &mut Spare,
     ledger: &mut dyn Ledger,
 ) -> Result<(), GaveUp> {
-    let mut delivery = Delivery { store, definitions, ledger };
+    let mut delivery = Delivery { store, definitions, spare, ledger };
     let mut lanes: BTreeMap<u32, Lane<'_>> = BTreeMap::new();
     let keys = definitions.keys();
     for entry in entries {
@@ -47,7 +51,10 @@ pub(crate) fn deliver(
                 let unknown = Error::not_found("the journal does not say which key a metric has");
                 delivery.ledger.refused(entry, &unknown);
             }
-            Record::Metric(point) => lanes.entry(point.run).or_default().metrics.push(entry),
+            Record::Metric(point) => {
+                let metrics = &mut lanes.entry(point.run).or_default().metrics;
+                metrics.entry(point.key).or_default().push(entry);
+            }
             Record::Text(Text::Tag { run, .. }) => lanes.entry(*run).or_default().tags.push(entry),
             Record::Text(Text::Param { run, .. }) => lanes.entry(*run).or_default().params.push(entry),
             Record::Text(Text::Measure { run, point }) => {
@@ -63,7 +70,7 @@ pub(crate) fn deliver(
                 | Text::End { run, .. },
             ) => {
                 if let Some(lane) = lanes.remove(run) {
-                    delivery.flush(*run, &lane)?;
+                    delivery.flush(*run, lane)?;
                 }
                 delivery.single(*run, entry)?;
             }
@@ -74,7 +81,7 @@ pub(crate) fn deliver(
         }
     }
     for (run, lane) in lanes {
-        delivery.flush(run, &lane)?;
+        delivery.flush(run, lane)?;
     }
     Ok(())
 }
@@ -82,7 +89,8 @@ pub(crate) fn deliver(
 /// What waits for one run.
 #[derive(Default)]
 struct Lane<'a> {
-    metrics: Vec<&'a Entry>,
+    /// Points by their key.
+    metrics: BTreeMap<u32, Vec<&'a Entry>>,
     /// Points by the model that they measure: one model that is gone refuses no point of another.
     of_models: BTreeMap<Option<&'a str>, Vec<&'a Entry>>,
     tags: Vec<&'a Entry>,
@@ -92,11 +100,12 @@ struct Lane<'a> {
 struct Delivery<'a> {
     store: &'a dyn Store,
     definitions: &'a Definitions,
+    spare: &'a mut Spare,
     ledger: &'a mut dyn Ledger,
 }
 
 impl Delivery<'_> {
-    fn flush(&mut self, run: u32, lane: &Lane<'_>) -> Result<(), GaveUp> {
+    fn flush(&mut self, run: u32, lane: Lane<'_>) -> Result<(), GaveUp> {
         let limits = self.store.limits();
         for params in split_by_key(&lane.params, limits.params) {
             self.send(run, params)?;
@@ -109,11 +118,14 @@ impl Delivery<'_> {
             self.ledger.stored(entry);
         }
         // Stores keep points by key, time and step: what comes in this order is written in one go.
-        let mut in_order = lane.metrics.clone();
-        in_order.sort_by_key(|entry| match entry.record {
-            Record::Metric(point) => (point.key, point.timestamp, point.step),
-            Record::Text(_) => Default::default(),
-        });
+        let mut in_order = Vec::new();
+        for mut metrics in lane.metrics.into_values() {
+            metrics.sort_by_key(|entry| match entry.record {
+                Record::Metric(point) => (point.timestamp, point.step),
+                Record::Text(_) => Default::default(),
+            });
+            in_order.append(&mut metrics);
+        }
         for metrics in lane.of_models.values().chain([&in_order]) {
             for metrics in metrics.chunks(limits.metrics) {
                 self.send(run, metrics)?;
@@ -155,7 +167,9 @@ impl Delivery<'_> {
 
     fn log(&mut self, run: u32, entries: &[&Entry]) -> Result<Result<()>, GaveUp> {
         let batch = self.batch(entries);
-        self.retry(run, |store, run_id| store.log_batch(run_id, &batch))
+        let outcome = self.retry(run, |store, run_id| store.log_batch(run_id, &batch));
+        *self.spare = batch.metrics;
+        outcome
     }
 
     fn refuse(&mut self, entries: &[&Entry], error: &Error) {
@@ -172,8 +186,10 @@ impl Delivery<'_> {
         })
     }
 
-    fn batch(&self, entries: &[&Entry]) -> Batch {
-        let mut batch = Batch::default();
+    fn batch(&mut self, entries: &[&Entry]) -> Batch {
+        let mut batch = Batch { metrics: std::mem::take(self.spare), ..Batch::default() };
+        // How many points of the batch are of this one, not the last.
+        let mut points = 0;
         let mut known = None;
         for entry in entries {
             match &entry.record {
@@ -182,17 +198,26 @@ impl Delivery<'_> {
                     if known.is_none_or(|(number, _)| number != point.key) {
                         known = self.definitions.key_name(point.key).map(|key| (point.key, key));
                     }
-                    if let Some((_, key)) = known {
-                        let metric = Metric::new(key, point.value, point.timestamp, point.step);
-                        batch.metrics.push(metric);
+                    let Some((_, key)) = known else { continue };
+                    match batch.metrics.get_mut(points) {
+                        Some(spare) => reuse(spare, key, *point),
+                        None => {
+                            batch.metrics.push(Metric::new(key, point.value, point.timestamp, point.step));
+                        }
                     }
+                    points += 1;
                 }
-                Record::Text(Text::Measure { point, .. }) => batch.metrics.push(point.metric()),
+                Record::Text(Text::Measure { point, .. }) => {
+                    batch.metrics.truncate(points);
+                    batch.metrics.push(point.metric());
+                    points += 1;
+                }
                 Record::Text(Text::Param { key, value, .. }) => batch.params.push(Param::new(key, value)),
                 Record::Text(Text::Tag { key, value, .. }) => batch.tags.push(Tag::new(key, value)),
                 Record::Text(_) => {}
             }
         }
+        batch.metrics.truncate(points);
         batch
     }
 
@@ -245,6 +270,17 @@ impl Delivery<'_> {
                 outcome => return Ok(outcome),
             }
         }
+    }
+}
+
+/// Makes a point of `spare`, as [`Metric::new`] would, in the memory of its key.
+fn reuse(spare: &mut Metric, key: &str, point: Point) {
+    let Metric { key: name, value, timestamp, step, model_id, dataset_name, dataset_digest, run_id } = spare;
+    name.clear();
+    name.push_str(key);
+    (*value, *timestamp, *step) = (point.value, point.timestamp, point.step);
+    for of_a_model in [model_id, dataset_name, dataset_digest, run_id] {
+        *of_a_model = None;
     }
 }
 
@@ -304,7 +340,6 @@ mod tests {
     use super::*;
     use crate::entity::{NewRun, Run, RunStatus};
     use crate::journal::RunDefinition;
-    use crate::journal::record::Point;
     use crate::store::MemoryStore;
     use crate::store::faulty::{Fault, Faulty, Method};
 
@@ -348,7 +383,7 @@ mod tests {
     fn heard(store: &dyn Store, definitions: &Definitions, records: Vec<Record>) -> Heard {
         let entries = entries(records);
         let mut heard = Heard::default();
-        deliver(store, definitions, &entries, &mut heard).unwrap();
+        deliver(store, definitions, &entries, &mut Spare::new(), &mut heard).unwrap();
         assert_eq!(heard.stored.len() + heard.refused.len(), entries.len(), "every record is reported");
         heard
     }
@@ -369,6 +404,14 @@ mod tests {
 
     fn tag(value: &str) -> Record {
         Record::Text(Text::Tag { run: 0, key: "k".to_owned(), value: value.to_owned() })
+    }
+
+    #[test]
+    fn a_point_in_the_memory_of_another_says_nothing_of_that_one() {
+        let mut spare = Metric::new("accuracy", 1.0, 2, 3).for_model("m-0").on_dataset("iris", "0a1b");
+        spare.run_id = Some("r".to_owned());
+        reuse(&mut spare, "loss", Point { run: 0, key: 0, value: 0.5, timestamp: 7, step: -1 });
+        assert_eq!(spare, Metric::new("loss", 0.5, 7, -1));
     }
 
     #[test]
@@ -470,7 +513,8 @@ mod tests {
             let (inner, definitions, _) = place();
             let store = Faulty::scripted(inner, move |_| Fault::Fails(kind));
             let mut heard = Heard::default();
-            deliver(&store, &definitions, &entries(vec![metric(0, 1)]), &mut heard).unwrap_err();
+            deliver(&store, &definitions, &entries(vec![metric(0, 1)]), &mut Spare::new(), &mut heard)
+                .unwrap_err();
             assert_eq!((heard.stored.len(), heard.refused.len()), (0, 0), "{kind}: it stays in the journal");
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::deliver::{GaveUp, Ledger, TAKE_MAX, deliver};
+use crate::deliver::{GaveUp, Ledger, Spare, TAKE_MAX, deliver};
 use crate::entity::{LifecycleStage, Run, RunChange, RunStatus, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
@@ -206,7 +206,7 @@ impl Delivery<'_> {
         let deadline = start + self.patience;
         let trouble = None;
         let mut ledger = Dead { claim, window, place, recovery, unkept, ends, settled, deadline, trouble };
-        if let Err(GaveUp) = deliver(self.store, claim.definitions(), batch, &mut ledger) {
+        if let Err(GaveUp) = deliver(self.store, claim.definitions(), batch, &mut Spare::new(), &mut ledger) {
             let why = ledger.trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default();
             let message = format!("the store is busy, and a dead process's records stay in its journal{why}");
             return Err(Stays::Store(Error::new(ErrorKind::Unavailable, message)));

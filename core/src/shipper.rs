@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::deliver::{GaveUp, Ledger, TAKE_MAX, deliver, guarded};
+use crate::deliver::{GaveUp, Ledger, Spare, TAKE_MAX, deliver, guarded};
 use crate::engine::{Engine, Turn};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Record, Text};
@@ -36,8 +36,8 @@ const REJECTED_BYTES_MAX: u64 = 10 * 1024 * 1024;
 pub(crate) fn start(engine: Arc<Engine>) -> Result<()> {
     let shipping = move || {
         let guarded = Arc::clone(&engine);
-        let shipper =
-            Shipper { engine, reader: Reader::default(), taken: Vec::new(), synced_at: clock::instant() };
+        let (reader, taken, spare) = Default::default();
+        let shipper = Shipper { engine, reader, taken, spare, synced_at: clock::instant() };
         if catch_unwind(AssertUnwindSafe(|| shipper.run())).is_err() {
             let why =
                 "the thread that stores what is logged panicked; the next process delivers what is left";
@@ -63,6 +63,7 @@ struct Shipper {
     engine: Arc<Engine>,
     reader: Reader,
     taken: Vec<Entry>,
+    spare: Spare,
     synced_at: Instant,
 }
 
@@ -95,16 +96,14 @@ impl Shipper {
 
     /// Delivers what is there and says how many records that was.
     fn ship(&mut self) -> Result<usize, GaveUp> {
-        let Self { engine, reader, taken, .. } = self;
+        let Self { engine, reader, taken, spare, .. } = self;
         taken.clear();
         engine.journal.read(reader, TAKE_MAX, taken);
         let definitions = engine.journal.definitions();
-        let delivered = deliver(&*engine.store, definitions, taken, &mut Live { engine, reader });
+        let delivered = deliver(&*engine.store, definitions, taken, spare, &mut Live { engine, reader });
         // Else the journal would pass for delivered, and be removed.
         delivered.inspect_err(|GaveUp| reader.give_back(taken))?;
-        for entry in &*taken {
-            engine.journal.acknowledge(entry);
-        }
+        engine.journal.acknowledge(taken);
         engine.end_look(reader);
         Ok(taken.len())
     }
@@ -113,6 +112,7 @@ impl Shipper {
         if clock::instant() - self.synced_at >= SYNC_EVERY {
             self.sync();
         } else if self.engine.journal.is_worth_recycling(&self.reader) {
+            // The journal itself has time until the next sync: while records come this fast, there is much of it.
             self.sync_store();
         }
     }
@@ -124,19 +124,20 @@ impl Shipper {
             return;
         }
         let safe_below = self.sync_store();
-        // A journal that is delivered, and takes nothing more, is about to go.
-        let journal = &self.engine.journal;
-        if !journal.is_sealed() || safe_below < journal.tail() {
-            journal.sync(&mut self.reader, safe_below);
+        if !self.is_about_to_go(safe_below) {
+            self.engine.journal.sync(&mut self.reader, safe_below);
         }
     }
 
-    /// Brings the store to the disk and recycles what it holds; below the returned sequence all is safe then.
+    /// Brings the store to the disk and recycles what the journal needs no more; says below what all is safe.
     fn sync_store(&mut self) -> u64 {
+        let done_below = self.reader.done_below();
         match guarded(|| self.engine.store.sync()) {
             Ok(()) => {
-                self.engine.journal.recycle(&mut self.reader);
-                self.reader.done_below()
+                if !self.is_about_to_go(done_below) {
+                    self.engine.journal.recycle(&mut self.reader);
+                }
+                done_below
             }
             Err(error) => {
                 notice::warn(
@@ -147,6 +148,12 @@ impl Shipper {
                 0
             }
         }
+    }
+
+    /// Whether the journal is delivered, and takes nothing more.
+    fn is_about_to_go(&self, safe_below: u64) -> bool {
+        let journal = &self.engine.journal;
+        journal.is_sealed() && safe_below >= journal.tail()
     }
 }
 

@@ -283,19 +283,31 @@ impl Journal {
         }
     }
 
-    /// Notes that a record is stored or refused. The first slot first: a crash in between must not leave a head
+    /// Notes that records are stored or refused. The first slot of each first: a crash in between must not leave a head
     /// without its rest.
-    pub(crate) fn acknowledge(&self, entry: &Entry) {
-        self.queue.acknowledge(entry.first..entry.first + entry.slots);
-        if let Record::Text(text) = &entry.record {
-            self.uncounted.fetch_sub(uncounted(text, entry.slots), Ordering::Relaxed);
+    pub(crate) fn acknowledge(&self, entries: &[Entry]) {
+        for neighbours in entries.chunk_by(|one, next| one.first + one.slots == next.first) {
+            if let [first, ..] = neighbours
+                && let [.., last] = neighbours
+            {
+                self.queue.acknowledge(first.first..last.first + last.slots);
+            }
+        }
+        for entry in entries {
+            if let Record::Text(text) = &entry.record {
+                self.uncounted.fetch_sub(uncounted(text, entry.slots), Ordering::Relaxed);
+            }
         }
     }
 
-    /// Whether segments should be recycled now: a sync of the store for each would cost more than it is worth.
+    /// Whether segments should be recycled now: many are done, and half of those in use. A sync of the store for each
+    /// would cost more than what they hold is worth.
     pub(crate) fn is_worth_recycling(&self, reader: &Reader) -> bool {
-        let done = reader.done_below().saturating_sub(reader.first_segment << segment::SLOTS_LOG2);
-        done >= SLOTS_WORTH.min(self.queue.slots_max() / 4) && self.has_done_segments(reader)
+        let first = reader.first_segment << segment::SLOTS_LOG2;
+        let (in_use, done) = (self.tail() - first, reader.done_below().saturating_sub(first));
+        done >= SLOTS_WORTH.min(self.queue.slots_max() / 4)
+            && done >= in_use / 2
+            && self.has_done_segments(reader)
     }
 
     /// Whether a segment waits to be recycled.

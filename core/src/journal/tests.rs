@@ -20,9 +20,7 @@ fn journal(dir: &Path) -> Journal {
 fn read_all(journal: &Journal, reader: &mut Reader) -> Vec<Record> {
     let mut entries = Vec::new();
     journal.read(reader, usize::MAX, &mut entries);
-    for entry in &entries {
-        journal.acknowledge(entry);
-    }
+    journal.acknowledge(&entries);
     entries.into_iter().map(|entry| entry.record).collect()
 }
 
@@ -309,8 +307,8 @@ proptest! {
                 2 => {
                     let mut entries = Vec::new();
                     journal.read(&mut reader, size, &mut entries);
+                    journal.acknowledge(&entries);
                     for entry in entries {
-                        journal.acknowledge(&entry);
                         prop_assert_eq!(Some(entry.record), waiting.pop_front());
                     }
                 }

@@ -4,7 +4,7 @@ use super::*;
 
 const NOW: i64 = 10_000_000;
 
-fn journal(state: &str, fields: Value) -> Value {
+fn journal(state: &str, fields: &Value) -> Value {
     let mut journal = json!({
         "store": "sqlite:////w/mlflow.db",
         "directory": "/j/s/a",
@@ -22,8 +22,7 @@ fn journal(state: &str, fields: Value) -> Value {
         "ended_runs": [],
         "problem": null,
     });
-    let fields = fields.as_object().unwrap().clone();
-    journal.as_object_mut().unwrap().extend(fields);
+    journal.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     journal
 }
 
@@ -46,10 +45,10 @@ fn what_was_done_and_what_stays_is_told_by_store() {
         text(
             false,
             &[
-                journal("delivered", done),
-                journal("lives", json!({})),
-                journal("stays", problem),
-                journal("delivered_by_another", other)
+                journal("delivered", &done),
+                journal("lives", &json!({})),
+                journal("stays", &problem),
+                journal("delivered_by_another", &other)
             ]
         ),
         "\
@@ -76,8 +75,9 @@ Delivered 1,200 records and ended 2 runs. What 1 process left is still there.
 
 #[test]
 fn what_would_be_done_is_told_as_that() {
-    let runs = Vec::from_iter((0..12).map(|n| json!({ "run_id": format!("run{n}"), "status": "RUNNING" })));
-    let said = text(true, &[journal("waits", json!({ "runs": runs }))]);
+    let running = |n| json!({ "run_id": format!("run{n}"), "status": "RUNNING" });
+    let runs: Vec<Value> = (0..12).map(running).collect();
+    let said = text(true, &[journal("waits", &json!({ "runs": runs }))]);
     assert!(said.contains("    run run9, to be ended\n    and 2 more runs\n"), "{said}");
     assert!(
         said.ends_with(
@@ -93,7 +93,7 @@ fn journals_of_which_nothing_is_known_are_told_too() {
         "store": null, "pid": null, "since": null, "runs": [], "records": {}, "problem": "a format",
     });
     assert_eq!(
-        text(true, &[journal("waits", unknown)]),
+        text(true, &[journal("waits", &unknown)]),
         "\
 Journals that do not say their store
   a process, which died: nothing that waits
