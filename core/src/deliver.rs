@@ -111,11 +111,12 @@ impl Delivery<'_> {
             self.send(run, params)?;
         }
         let (last, replaced) = last_of_each_key(&lane.tags);
-        for tags in last.chunks(limits.tags) {
-            self.send(run, tags)?;
-        }
+        // First: whoever dies in between must not leave an old value to be stored over the new one.
         for entry in replaced {
             self.ledger.stored(entry);
+        }
+        for tags in last.chunks(limits.tags) {
+            self.send(run, tags)?;
         }
         // Stores keep points by key, time and step: what comes in this order is written in one go.
         let mut in_order = Vec::new();

@@ -140,7 +140,7 @@ impl Delivery<'_> {
     pub(crate) fn deliver(&mut self, claim: Claim, recovery: &mut Recovery) -> Result<(), Stays> {
         let taken_over = taken_over(self.store, &claim).map_err(Stays::Store)?;
         let mut history = History::default();
-        let mut unreadable = 0;
+        let (mut unreadable, mut cut) = (0, 0);
         let mut unkept = None;
         let mut ends = Vec::new();
         let damaged = claim.walk(|window| {
@@ -155,6 +155,10 @@ impl Delivery<'_> {
                     Slot::Waiting(entry) => entry,
                     Slot::Unreadable => {
                         unreadable += 1;
+                        continue;
+                    }
+                    Slot::Cut => {
+                        cut += 1;
                         continue;
                     }
                 };
@@ -182,6 +186,13 @@ impl Delivery<'_> {
         }
         claim.remove().map_err(Stays::Journal)?;
         recovery.journals += 1;
+        if cut > 0 {
+            recovery.refused += cut;
+            notice::error(
+                "cut",
+                format_args!("{cut} record(s) of a dead process are lost, their end was in its memory"),
+            );
+        }
         Ok(())
     }
 

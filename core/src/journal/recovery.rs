@@ -190,7 +190,7 @@ impl Claim {
     pub(crate) fn all(&self) -> std::vec::IntoIter<Entry> {
         self.entries(|slot| match slot {
             Slot::Waiting(entry) | Slot::Acknowledged(entry) => Some(entry),
-            Slot::Unreadable => None,
+            Slot::Unreadable | Slot::Cut => None,
         })
     }
 

@@ -59,9 +59,13 @@ fn count(journal: &mut Journal, owner: &Owner) -> Result<()> {
     let mut unreadable = 0_u64;
     let damaged = segments.walk::<Error>(&dir, |window| {
         for slot in window.waiting() {
-            let Slot::Waiting(entry) = slot else {
-                unreadable += 1;
-                continue;
+            let entry = match slot {
+                Slot::Waiting(entry) => entry,
+                Slot::Unreadable => {
+                    unreadable += 1;
+                    continue;
+                }
+                Slot::Acknowledged(_) | Slot::Cut => continue,
             };
             add(&mut journal.records, &entry.record);
             *of_runs.entry(run_of(&entry)).or_default() += 1;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::reader::{Entry, Found, read_record};
 use super::record::{Record, Text};
 use super::segment::{FILE_BYTES, FREE, SLOTS, SLOTS_LOG2, Segment};
-use super::slot::Kind;
+use super::slot::{Kind, PAYLOAD_BYTES};
 use super::{index, read_aside};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -30,6 +30,8 @@ pub(crate) struct Window<'a> {
     number: u64,
     segment: Segment,
     next: Option<Segment>,
+    /// Whether there is no next one.
+    is_last: bool,
 }
 
 /// What stands in a slot.
@@ -41,6 +43,8 @@ pub(crate) enum Slot {
     Waiting(Entry),
     /// A record that waits and cannot be read.
     Unreadable,
+    /// The beginning of a record whose rest was in memory only, as the disk was full: it is lost.
+    Cut,
 }
 
 impl Segments {
@@ -101,8 +105,10 @@ impl Segments {
             };
             let Some(segment) = segment else { continue };
             let following = number + 1;
-            let next = self.files.get(&following).and_then(|path| open(path));
-            let mut window = Window { dir, number: *number, segment, next };
+            let path = self.files.get(&following);
+            let next = path.and_then(|path| open(path));
+            let is_last = path.is_none() && self.damaged.is_empty();
+            let mut window = Window { dir, number: *number, segment, next, is_last };
             visit(&window)?;
             ahead = window.next.take().map(|next| (following, next));
         }
@@ -153,7 +159,12 @@ impl Window<'_> {
             Found::Record(entry) => self.whole(entry).map_or(unreadable, |entry| Some(Slot::Waiting(entry))),
             Found::Continuation => None,
             // Its first slot is published last, so all of it was there.
-            Found::Nothing => get(first).filter(|head| head.kind == Kind::Text).and(unreadable),
+            Found::Nothing => {
+                let head = get(first).filter(|head| head.kind == Kind::Text)?;
+                let end = slot + head.extent.div_ceil(PAYLOAD_BYTES);
+                let is_cut = self.is_last && end > SLOTS && !is_acknowledged;
+                if is_cut { Some(Slot::Cut) } else { unreadable }
+            }
         }
     }
 
