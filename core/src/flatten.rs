@@ -10,6 +10,7 @@ mod serialize;
 use serde::Serialize;
 
 pub use debug::from_debug;
+#[cfg(feature = "file")]
 pub(crate) use python::float_in;
 pub use python::{float as python_float, float32 as python_float32};
 
