@@ -2,7 +2,7 @@
 //! run, and the values that a weakly ordered memory may show them.
 //!
 //! The files of `core/src/journal` named in [`journal`] are compiled here a second time, over other atomics and locks
-//! ([`sync`]), other memory and a weaker checksum. `cargo test -p runlog-model` checks what `tests/queue.rs` promises.
+//! (`sync`), other memory and a weaker checksum. `cargo test -p runlog-model` checks what `tests/queue.rs` promises.
 //!
 //! Whoever changes those files keeps this:
 //! - atomics, `Mutex` and `OnceLock` come from `crate::sync`, and so does nothing that a thread may wait for without it;
