@@ -42,6 +42,8 @@ pub struct Recovery {
     pub records: u64,
     /// Records that the store refused; they are kept in `rejected.jsonl` beside the journals.
     pub refused: u64,
+    /// Records of which only the beginning was on the full disk of their process; nothing can be kept of them.
+    pub cut: u64,
     /// Tags and ends of runs that another process has resumed since; they hold no more and were dropped.
     pub outdated: u64,
     /// The runs that were ended, as their process had wanted or because it had died.
@@ -187,7 +189,7 @@ impl Delivery<'_> {
         claim.remove().map_err(Stays::Journal)?;
         recovery.journals += 1;
         if cut > 0 {
-            recovery.refused += cut;
+            recovery.cut += cut;
             notice::error(
                 "cut",
                 format_args!("{cut} record(s) of a dead process are lost, their end was in its memory"),

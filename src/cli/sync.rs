@@ -88,6 +88,7 @@ fn found(journal: &Journal) -> Value {
         "delivered": 0,
         "refused": 0,
         "rejected_file": null,
+        "cut": 0,
         "outdated": 0,
         "ended_runs": [],
         "problem": journal.trouble.as_ref().map(ToString::to_string),
@@ -118,6 +119,7 @@ fn delivered(delivered: &Delivered) -> Value {
     report["delivered"] = recovery.records.into();
     report["refused"] = recovery.refused.into();
     report["rejected_file"] = json!(delivered.rejected);
+    report["cut"] = recovery.cut.into();
     report["outdated"] = recovery.outdated.into();
     report["ended_runs"] = ended.collect();
     report
@@ -192,6 +194,9 @@ fn add(lines: &mut Vec<String>, journal: &Value, now: i64) {
     if let Some(records) = number("refused") {
         let file = line(&journal["rejected_file"]);
         tell(format!("{} refused by the store, kept in {file}", count(records, "record")));
+    }
+    if let Some(records) = number("cut") {
+        tell(format!("{} lost, whose end was in the memory of the process", count(records, "record")));
     }
     for run in list(&journal["ended_runs"]) {
         let status = line(&run["status"]).to_ascii_lowercase();

@@ -24,6 +24,12 @@ fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
     numbers
 }
 
+/// A thread that publishes what was reserved.
+fn publishes(row: &Arc<Row>, sequence: u64, number: u64) -> JoinHandle<()> {
+    let row = Arc::clone(row);
+    thread::spawn(move || assert!(row.publish(sequence, number)))
+}
+
 #[test]
 fn what_two_threads_log_is_read_once_and_whole() {
     check(2, || {
@@ -46,10 +52,7 @@ fn a_slot_that_is_reserved_but_not_published_is_passed_over_and_read_later() {
         let row = Arc::new(Row::new(2));
         let slow = row.reserve().unwrap();
         assert!(row.log(2));
-        let writer = {
-            let row = Arc::clone(&row);
-            thread::spawn(move || assert!(row.publish(slow, 1)))
-        };
+        let writer = publishes(&row, slow, 1);
         let mut taker = Taker::default();
         let mut read = taker.finish(&row);
         assert!(read.contains(&2), "nobody is delayed");
@@ -66,10 +69,7 @@ fn a_segment_is_used_again_only_when_each_of_its_slots_was_published_and_read() 
         let row = Arc::new(Row::new(4));
         let slow = row.reserve().unwrap();
         assert!(row.log(2));
-        let writer = {
-            let row = Arc::clone(&row);
-            thread::spawn(move || assert!(row.publish(slow, 1)))
-        };
+        let writer = publishes(&row, slow, 1);
         let others = logs(&row, [3]);
         let mut taker = Taker::default();
         let mut read = taker.finish(&row);
@@ -182,10 +182,7 @@ fn a_file_never_holds_an_older_record_than_memory() {
         let row = Arc::new(Row::in_files(4));
         let slow = row.reserve().unwrap();
         assert!(row.log(2));
-        let writer = {
-            let row = Arc::clone(&row);
-            thread::spawn(move || assert!(row.publish(slow, 1)))
-        };
+        let writer = publishes(&row, slow, 1);
         let mut taker = Taker::default();
         let mut read = taker.finish(&row);
         row.recycle(&mut taker);
